@@ -1,0 +1,613 @@
+//! The verbs of `lib/handle.ts`. Each returns a count, a slot or 0, or libuv's negative error number; none throws,
+//! none calls JavaScript, and a panic inside one is an error of the socket it was for.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::rc::Rc;
+
+use ferronet_core::endpoint::{self, Endpoint};
+use ferronet_core::{DriverKind, ReadMode, Reactor, errno, options};
+use napi::bindgen_prelude::{Either, JsObjectValue, Object, Unknown};
+use napi::{Env, JsValue, Result, check_status, sys};
+use napi_derive::napi;
+
+use crate::batch::{Batch, Memory};
+use crate::enter::Callback;
+use crate::host::{Guest, Host};
+
+/// Pumps in one visit of the event loop before its other guests get their turn.
+const ROUNDS: usize = 8;
+/// Entries of `log` are (slot, offset, length).
+const LOG_WORDS: usize = 3;
+
+/// One environment's engine, shared by the JavaScript object and the event loop.
+struct Inner {
+    env: sys::napi_env,
+    /// `None` once the environment has begun to end. Never borrowed while JavaScript runs.
+    reactor: RefCell<Option<Reactor>>,
+    driver: DriverKind,
+    batch: RefCell<Batch>,
+    host: Host,
+    log: Cell<Memory>,
+    out: Memory,
+    slab: Cell<sys::napi_ref>,
+    blocked: Cell<bool>,
+    dispatch: Callback,
+    posted: Callback,
+    closed: Callback,
+}
+
+#[napi]
+pub struct Engine {
+    inner: Rc<Inner>,
+}
+
+#[napi]
+impl Engine {
+    /// Starts the environment's reactor. `shared` holds the buffers of the batch protocol and the three entries
+    /// into JavaScript; `libuv` tells whether the host's event loop is libuv's.
+    #[napi(
+        constructor,
+        ts_args_type = "driver: string | undefined, libuv: boolean, shared: { events: Int32Array, log: Int32Array, out: Uint8Array, scratch: Uint8Array, slab: Uint8Array, dispatch: (count: number) => void, posted: () => void, closed: () => void }"
+    )]
+    pub fn new(env: Env, driver: Option<String>, libuv: bool, shared: Object<'_>) -> Result<Self> {
+        let raw = env.raw();
+        // SAFETY: called by JavaScript on the thread of `env`.
+        let host = unsafe { Host::new(raw, libuv) };
+        let wanted = match driver.as_deref() {
+            Some("helper-thread") => DriverKind::HelperThread,
+            _ if host.can_watch() => DriverKind::InLoop,
+            _ => DriverKind::HelperThread,
+        };
+        let reactor = Reactor::start(wanted, host.bell())
+            .map_err(|error| napi::Error::from_reason(format!("the reactor cannot start: {error}")))?;
+        #[cfg(unix)]
+        let descriptor = reactor.descriptor();
+        #[cfg(not(unix))]
+        let descriptor = None;
+
+        let kept = |name: &str| -> Result<Memory> {
+            let value = shared.get_named_property::<Unknown<'_>>(name)?;
+            let mut reference = ptr::null_mut();
+            // SAFETY: the value was just read from an object of `env`. The reference is never deleted: the memory
+            // lives as long as the environment.
+            check_status!(unsafe {
+                sys::napi_create_reference(raw, value.raw(), 1, &mut reference)
+            })?;
+            // SAFETY: referenced above; handle.ts hands this array to nobody who could detach or resize it.
+            unsafe { memory(raw, value.raw()) }
+        };
+        let callback = |name: &str| -> Result<Callback> {
+            let value = shared.get_named_property::<Unknown<'_>>(name)?;
+            // SAFETY: a value of `env`; handle.ts passes functions.
+            unsafe { Callback::new(raw, value.raw()) }
+        };
+        let inner = Rc::new(Inner {
+            env: raw,
+            driver: reactor.driver(),
+            reactor: RefCell::new(Some(reactor)),
+            batch: RefCell::new(Batch::new(kept("events")?, kept("scratch")?)),
+            host,
+            log: Cell::new(kept("log")?),
+            out: kept("out")?,
+            slab: Cell::new(ptr::null_mut()),
+            blocked: Cell::new(false),
+            dispatch: callback("dispatch")?,
+            posted: callback("posted")?,
+            closed: callback("closed")?,
+        });
+        inner.set_slab(shared.get_named_property::<Unknown<'_>>("slab")?.raw())?;
+
+        // Freed by `end`, when the loop has let go of us.
+        let guest: *mut Box<dyn Guest> = Box::into_raw(Box::new(Box::new(Rc::clone(&inner))));
+        // SAFETY: just leaked, and freed only after `detach`.
+        unsafe { inner.host.attach(&*guest, descriptor) }?;
+        let ending = Box::into_raw(Box::new(Ending {
+            inner: Rc::clone(&inner),
+            guest,
+        }));
+        // SAFETY: `ending` stays until `end` takes it back.
+        check_status!(unsafe {
+            sys::napi_add_async_cleanup_hook(raw, Some(end), ending.cast(), ptr::null_mut())
+        })?;
+        Ok(Self { inner })
+    }
+
+    #[napi(getter)]
+    pub fn driver(&self) -> &'static str {
+        match self.inner.driver {
+            DriverKind::InLoop => "in-loop",
+            DriverKind::HelperThread => "helper-thread",
+        }
+    }
+
+    // --- open ---------------------------------------------------------------------------------------------------
+
+    #[napi]
+    pub fn bind_tcp(&self, address: String, port: u32, flags: u32) -> i32 {
+        self.verb(|reactor| {
+            let address = endpoint::parse_ip(&address, port as u16)?;
+            reactor.bind_tcp(address, flags & 1 != 0, flags & 2 != 0)
+        })
+    }
+
+    #[napi]
+    pub fn bind_path(&self, path: String) -> i32 {
+        self.verb(|reactor| reactor.bind_path(&path))
+    }
+
+    #[napi]
+    pub fn listen(&self, slot: i32, backlog: i32) -> i32 {
+        self.verb_then_post(|reactor| reactor.listen(slot as u32, backlog))
+    }
+
+    #[napi]
+    pub fn connect_tcp(&self, slot: i32, address: String, port: u32) -> i32 {
+        self.verb_then_post(|reactor| {
+            let address = endpoint::parse_ip(&address, port as u16)?;
+            reactor.connect_tcp(u32::try_from(slot).ok(), address)
+        })
+    }
+
+    #[napi]
+    pub fn connect_path(&self, slot: i32, path: String) -> i32 {
+        self.verb_then_post(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    #[napi]
+    pub fn read_start(&self, slot: u32, into: bool) -> i32 {
+        let mode = if into {
+            ReadMode::Into
+        } else {
+            ReadMode::Chunks
+        };
+        self.verb_then_post(|reactor| reactor.read_start(slot, mode))
+    }
+
+    #[napi]
+    pub fn read_stop(&self, slot: u32) -> i32 {
+        self.verb(|reactor| reactor.read_stop(slot))
+    }
+
+    /// Reads into the user's own buffer; `EOF` at the peer's FIN, `EAGAIN` when nothing waits.
+    #[napi(ts_args_type = "slot: number, buffer: Uint8Array")]
+    pub fn read_into(&self, slot: u32, buffer: Unknown<'_>) -> i32 {
+        self.verb_then_post(|reactor| {
+            // SAFETY: the memory is used within this call, in which JavaScript does not run.
+            let mut memory = unsafe { memory(self.inner.env, buffer.raw()) }.map_err(io::Error::other)?;
+            if memory.len() == 0 {
+                return Err(io::Error::from(io::ErrorKind::InvalidInput));
+            }
+            match reactor.read_into(slot, memory.bytes_mut())? {
+                0 => Ok(errno::EOF),
+                length => Ok(length as i32),
+            }
+        })
+    }
+
+    // --- write --------------------------------------------------------------------------------------------------
+
+    /// Sends what the first `count` entries of the log describe, each socket's in one system call. Returns how many
+    /// sockets could not send all; (slot, bytes sent or error) of each stands in the log behind the entries.
+    #[napi]
+    pub fn flush(&self, count: u32) -> u32 {
+        catch_unwind(AssertUnwindSafe(|| self.inner.flush(count as usize))).unwrap_or(0)
+    }
+
+    /// Sends a chunk from `offset` on; returns the number of bytes that the kernel took.
+    #[napi(ts_args_type = "slot: number, chunk: Uint8Array, offset: number")]
+    pub fn write(&self, slot: u32, chunk: Unknown<'_>, offset: u32) -> i32 {
+        self.verb(|reactor| {
+            // SAFETY: the memory is used within this call, in which JavaScript does not run.
+            let memory = unsafe { memory(self.inner.env, chunk.raw()) }.map_err(io::Error::other)?;
+            let rest = memory.bytes().get(offset as usize..).unwrap_or_default();
+            self.inner.send(reactor, slot, &[IoSlice::new(rest)])
+        })
+    }
+
+    /// Sends several chunks, the first from `offset` on, in one system call; returns as `write`.
+    #[napi(ts_args_type = "slot: number, chunks: Uint8Array[], offset: number")]
+    pub fn writev(&self, slot: u32, chunks: Object<'_>, offset: u32) -> i32 {
+        // What a writev(2) takes at most (IOV_MAX); the caller comes again for the rest.
+        const MOST: u32 = 1024;
+        self.verb(|reactor| {
+            let count = chunks.get_array_length().map_err(io::Error::other)?.min(MOST);
+            let mut memories = Vec::with_capacity(count as usize);
+            for index in 0..count {
+                let chunk: Unknown<'_> = chunks.get_element(index).map_err(io::Error::other)?;
+                // SAFETY: the memory is used within this call, in which JavaScript does not run.
+                memories.push(unsafe { memory(self.inner.env, chunk.raw()) }.map_err(io::Error::other)?);
+            }
+            let mut skip = offset as usize;
+            let slices: Vec<_> = memories
+                .iter()
+                .map(|memory| {
+                    let rest = memory.bytes().get(skip..).unwrap_or_default();
+                    skip = 0;
+                    IoSlice::new(rest)
+                })
+                .collect();
+            self.inner.send(reactor, slot, &slices)
+        })
+    }
+
+    /// Whether the last write took less than it was offered; a WRITABLE event follows then.
+    #[napi]
+    pub fn blocked(&self) -> bool {
+        self.inner.blocked.get()
+    }
+
+    // --- half-close and close -----------------------------------------------------------------------------------
+
+    #[napi]
+    pub fn shutdown(&self, slot: u32) -> i32 {
+        self.verb(|reactor| reactor.shutdown(slot))
+    }
+
+    /// Closes the descriptor; returns whether a connect was under way.
+    #[napi]
+    pub fn close(&self, slot: u32, reset: bool) -> bool {
+        self.verb_then_post(|reactor| Ok(i32::from(reactor.close(slot, reset)))) == 1
+    }
+
+    // --- options and facts --------------------------------------------------------------------------------------
+
+    #[napi]
+    pub fn set_no_delay(&self, slot: u32, enable: bool) -> i32 {
+        self.verb(|reactor| options::set_nodelay(reactor.socket(slot)?, enable))
+    }
+
+    #[napi]
+    pub fn set_keep_alive(&self, slot: u32, enable: bool, delay: u32, interval: u32, count: u32) -> i32 {
+        self.verb(|reactor| {
+            options::set_keepalive(reactor.socket(slot)?, enable, delay, interval, count)
+        })
+    }
+
+    /// The local end: "4 address port", "6 address port", "p path", or an error number.
+    #[napi]
+    pub fn sockname(&self, slot: u32) -> Either<String, i32> {
+        self.endpoint(|reactor| reactor.local(slot))
+    }
+
+    #[napi]
+    pub fn peername(&self, slot: u32) -> Either<String, i32> {
+        self.endpoint(|reactor| reactor.peer(slot))
+    }
+
+    #[napi]
+    pub fn fd(&self, slot: u32) -> i32 {
+        #[cfg(unix)]
+        return self.verb(|reactor| Ok(std::os::fd::AsRawFd::as_raw_fd(&*reactor.socket(slot)?)));
+        #[cfg(not(unix))]
+        {
+            let _ = slot;
+            -1
+        }
+    }
+
+    // --- the event loop -----------------------------------------------------------------------------------------
+
+    #[napi]
+    pub fn set_ref(&self, referenced: bool) {
+        self.inner.host.set_ref(referenced);
+    }
+
+    /// Has `posted` called before the loop polls again.
+    #[napi]
+    pub fn post(&self) {
+        self.inner.host.post();
+    }
+
+    /// Has `closed` called in the loop's closing phase.
+    #[napi]
+    pub fn close_soon(&self) {
+        self.inner.host.close_soon();
+    }
+
+    /// Lets listeners that met a full descriptor table try again.
+    #[napi]
+    pub fn retry_accept(&self) {
+        self.verb_then_post(|reactor| {
+            reactor.retry_accept();
+            Ok(0)
+        });
+    }
+
+    #[napi(ts_args_type = "slab: Uint8Array")]
+    pub fn set_slab(&self, slab: Unknown<'_>) -> Result<()> {
+        self.inner.set_slab(slab.raw())
+    }
+
+    /// The numbers of the errors that handle.ts knows by name.
+    #[napi(ts_return_type = "Record<'EBADF' | 'EINVAL' | 'ENOTCONN' | 'ECANCELED' | 'EAGAIN' | 'EOF', number>")]
+    pub fn errnos(&self) -> HashMap<&'static str, i32> {
+        use errno::{EAGAIN, EBADF, ECANCELED, EINVAL, ENOTCONN, EOF};
+        [EBADF, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF]
+            .map(|code| (errno::name(code), code))
+            .into()
+    }
+
+    fn verb<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
+        self.inner.verb(run)
+    }
+
+    /// A verb after which the pump may have work that no descriptor announces.
+    fn verb_then_post<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
+        let inner = &self.inner;
+        inner.verb(|reactor| {
+            let outcome = run(reactor);
+            if reactor.has_work() {
+                inner.host.post();
+            }
+            outcome
+        })
+    }
+
+    fn endpoint(&self, find: impl FnOnce(&Reactor) -> io::Result<Endpoint>) -> Either<String, i32> {
+        let mut text = String::new();
+        let status = self.verb(|reactor| {
+            text = match find(reactor)? {
+                Endpoint::Ip(ip) => format!(
+                    "{} {} {}",
+                    if ip.is_ipv4() { 4 } else { 6 },
+                    ip.ip(),
+                    ip.port()
+                ),
+                Endpoint::Path(path) => format!("p {}", String::from_utf8_lossy(&path)),
+            };
+            Ok(())
+        });
+        if status < 0 {
+            Either::B(status)
+        } else {
+            Either::A(text)
+        }
+    }
+}
+
+/// What a verb may return on success, as a number.
+trait Outcome {
+    fn number(self) -> i32;
+}
+
+impl Outcome for () {
+    fn number(self) -> i32 {
+        0
+    }
+}
+
+impl Outcome for i32 {
+    fn number(self) -> i32 {
+        self
+    }
+}
+
+impl Outcome for u32 {
+    fn number(self) -> i32 {
+        // Slots are fewer than descriptors.
+        self as i32
+    }
+}
+
+impl Inner {
+    fn verb<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
+        let outcome = catch_unwind(AssertUnwindSafe(|| match self.reactor.borrow_mut().as_mut() {
+            Some(reactor) => run(reactor),
+            None => Err(io::Error::from(io::ErrorKind::NotConnected)),
+        }));
+        match outcome {
+            Ok(Ok(outcome)) => outcome.number(),
+            Ok(Err(error)) => errno::code(&error),
+            Err(_panic) => errno::UNKNOWN,
+        }
+    }
+
+    fn send(&self, reactor: &mut Reactor, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<i32> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let sent = reactor.write(slot, slices)?;
+        self.blocked.set(sent < total);
+        // A send(2) takes at most 2 GiB less a page.
+        Ok(sent as i32)
+    }
+
+    fn flush(&self, count: usize) -> u32 {
+        let mut reactor = self.reactor.borrow_mut();
+        let Some(reactor) = reactor.as_mut() else {
+            return 0;
+        };
+        let mut log = self.log.get();
+        let log = log.words_mut();
+        let (entries, results) = log.split_at_mut(count * LOG_WORDS);
+        let slice = |entry: &[i32]| {
+            let from = entry[1] as usize;
+            IoSlice::new(&self.out.bytes()[from..from + entry[2] as usize])
+        };
+        let mut short = 0;
+        let mut send = |slot: i32, slices: &[IoSlice<'_>]| {
+            let total: usize = slices.iter().map(|slice| slice.len()).sum();
+            let result = match reactor.write(slot as u32, slices) {
+                Ok(sent) if sent == total => return,
+                Ok(sent) => sent as i32,
+                Err(error) => errno::code(&error),
+            };
+            results[short * LOG_WORDS] = slot;
+            results[short * LOG_WORDS + 1] = result;
+            short += 1;
+        };
+        if let [slot, _, _] = *entries {
+            // Nearly always: one socket answers, from one place.
+            send(slot, &[slice(entries)]);
+            return short as u32;
+        }
+        // Several sockets, or one with others in between: each one's bytes together, in order of first writing.
+        let mut places: HashMap<i32, usize> = HashMap::new();
+        let mut writes: Vec<(i32, Vec<IoSlice<'_>>)> = Vec::new();
+        for entry in entries.chunks_exact(LOG_WORDS) {
+            let place = *places.entry(entry[0]).or_insert_with(|| {
+                writes.push((entry[0], Vec::new()));
+                writes.len() - 1
+            });
+            writes[place].1.push(slice(entry));
+        }
+        for (slot, slices) in &writes {
+            send(*slot, slices);
+        }
+        short as u32
+    }
+
+    fn set_slab(&self, slab: sys::napi_value) -> Result<()> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: on the thread of `env`, called by JavaScript with a value of it.
+        check_status!(unsafe { sys::napi_create_reference(self.env, slab, 1, &mut reference) })?;
+        let old = self.slab.replace(reference);
+        if !old.is_null() {
+            // SAFETY: created here earlier, and deleted once. Chunks that a program still holds keep the memory.
+            unsafe { sys::napi_delete_reference(self.env, old) };
+        }
+        self.batch.borrow_mut().reset_slab();
+        Ok(())
+    }
+
+    /// The slab as it is now: programs hold views of its buffer, and may have detached it.
+    fn slab(&self) -> Memory {
+        let mut value = ptr::null_mut();
+        // SAFETY: the reference is strong and of this environment; a handle scope is open around every turn.
+        let status = unsafe { sys::napi_get_reference_value(self.env, self.slab.get(), &mut value) };
+        if status != sys::Status::napi_ok {
+            return Memory::NONE;
+        }
+        // SAFETY: used until the next entry into JavaScript, before which nobody can detach it.
+        unsafe { memory(self.env, value) }.unwrap_or(Memory::NONE)
+    }
+
+    /// Pumps and tells JavaScript until nothing is ready, or others have waited long enough.
+    fn run(&self) {
+        for _ in 0..ROUNDS {
+            let slab = self.slab();
+            let events = {
+                let mut reactor = self.reactor.borrow_mut();
+                let Some(reactor) = reactor.as_mut() else {
+                    return;
+                };
+                let mut batch = self.batch.borrow_mut();
+                batch.begin(slab);
+                reactor.pump(&mut *batch);
+                batch.summary()
+            };
+            if events > 0 {
+                // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+                unsafe { self.dispatch.enter(self.env, events) };
+            }
+            if !self.has_work() {
+                return;
+            }
+        }
+        self.host.post();
+    }
+
+    fn has_work(&self) -> bool {
+        self.reactor.borrow().as_ref().is_some_and(Reactor::has_work)
+    }
+}
+
+impl Guest for Rc<Inner> {
+    fn turn(&self) {
+        // The callers are libuv and N-API, through which nothing may unwind; the pump has dealt with panics that
+        // belong to one socket.
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            let (post_due, close_due) = self.host.take_due();
+            if post_due {
+                // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+                unsafe { self.posted.enter(self.env, 0) };
+            }
+            if let Some(reactor) = self.reactor.borrow().as_ref() {
+                reactor.turn();
+            }
+            self.run();
+            if close_due {
+                // SAFETY: as above.
+                unsafe { self.closed.enter(self.env, 0) };
+            }
+        }));
+    }
+
+    fn posted(&self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+            unsafe { self.posted.enter(self.env, 0) };
+            if self.has_work() {
+                self.run();
+            }
+        }));
+    }
+
+    fn closed(&self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+            unsafe { self.closed.enter(self.env, 0) };
+        }));
+    }
+}
+
+/// What the environment's end must undo.
+struct Ending {
+    inner: Rc<Inner>,
+    guest: *mut Box<dyn Guest>,
+}
+
+/// Closes every socket and leaves the event loop; the environment waits for that.
+extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
+    // SAFETY: the box that `Engine::new` leaked for this one call.
+    let Ending { inner, guest } = *unsafe { Box::from_raw(data.cast::<Ending>()) };
+    // Closes the descriptors, and joins the helper thread, so that nobody rings any more.
+    let reactor = catch_unwind(AssertUnwindSafe(|| inner.reactor.take()));
+    drop(reactor);
+    let kept = Rc::clone(&inner);
+    let done = Box::new(move || {
+        // SAFETY: the loop has let go of the guest; leaked by `Engine::new` and freed here only.
+        drop(unsafe { Box::from_raw(guest) });
+        drop(kept);
+        // SAFETY: the handle that this hook was called with, removed once.
+        unsafe { sys::napi_remove_async_cleanup_hook(hook) };
+    });
+    // SAFETY: on the environment's thread; the helper thread is gone with the reactor.
+    unsafe { inner.host.detach(done) };
+}
+
+/// Where a typed array's bytes are now; nothing if it has been detached.
+///
+/// # Safety
+/// `value` must be of `env`, on its thread. The result is valid until the array is detached, resized or collected.
+unsafe fn memory(env: sys::napi_env, value: sys::napi_value) -> Result<Memory> {
+    let mut kind = 0;
+    let mut length = 0;
+    let mut data = ptr::null_mut();
+    // SAFETY: the caller's promise; the outputs not asked for may be null.
+    check_status!(unsafe {
+        sys::napi_get_typedarray_info(
+            env,
+            value,
+            &mut kind,
+            &mut length,
+            &mut data,
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    })?;
+    let width = match kind {
+        sys::TypedarrayType::int32_array => 4,
+        _ => 1,
+    };
+    if data.is_null() {
+        return Ok(Memory::NONE);
+    }
+    // SAFETY: N-API just told that so many bytes are there; for how long is the caller's business.
+    Ok(unsafe { Memory::new(data.cast(), length * width) })
+}

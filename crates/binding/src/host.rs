@@ -1,0 +1,546 @@
+//! The event loop around us: when the pump runs, what keeps the process alive, and the two later phases (pending,
+//! closing) in which some of Node's callbacks belong.
+//!
+//! With libuv the loop's own handles do that. Its functions are looked up in the running process: a host that has
+//! none of them must still be able to load the addon. Without libuv, and for the helper thread's bell everywhere, a
+//! thread-safe function brings us back to the JavaScript thread.
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use ferronet_core::Bell;
+use napi::sys;
+
+#[cfg(unix)]
+use uv::Uv;
+
+/// What the host calls: always on the JavaScript thread, outside JavaScript, in a handle scope.
+pub(crate) trait Guest {
+    /// Sockets may be ready.
+    fn turn(&self);
+    /// What [`Host::post`] asked for.
+    fn posted(&self);
+    /// What [`Host::close_soon`] asked for.
+    fn closed(&self);
+}
+
+type Context = Box<dyn Guest>;
+
+pub(crate) struct Host {
+    env: sys::napi_env,
+    #[cfg(unix)]
+    uv: Option<Uv>,
+    /// Null when the in-loop driver needs none, and after the environment's end.
+    bell: Arc<AtomicPtr<sys::napi_threadsafe_function__>>,
+    post_due: Cell<bool>,
+    close_due: Cell<bool>,
+    referenced: Cell<bool>,
+}
+
+impl Host {
+    /// # Safety
+    /// `env` must be alive and its thread the present one.
+    pub(crate) unsafe fn new(env: sys::napi_env, with_libuv: bool) -> Self {
+        #[cfg(not(unix))]
+        let _ = with_libuv;
+        Self {
+            env,
+            #[cfg(unix)]
+            // SAFETY: the caller's promise.
+            uv: with_libuv.then(|| unsafe { Uv::find(env) }).flatten(),
+            bell: Arc::new(AtomicPtr::new(ptr::null_mut())),
+            post_due: Cell::new(false),
+            close_due: Cell::new(false),
+            referenced: Cell::new(false),
+        }
+    }
+
+    /// Whether the loop can watch a descriptor for us, as the in-loop driver needs.
+    pub(crate) fn can_watch(&self) -> bool {
+        #[cfg(unix)]
+        return self.uv.is_some();
+        #[cfg(not(unix))]
+        return false;
+    }
+
+    /// What the helper thread rings. Rings before [`Host::attach`] are answered by the first turn.
+    pub(crate) fn bell(&self) -> Bell {
+        let bell = Arc::clone(&self.bell);
+        Box::new(move || {
+            let function = bell.load(Ordering::Acquire);
+            if !function.is_null() {
+                // SAFETY: the function is released only after the helper thread has been joined (`detach`).
+                unsafe {
+                    sys::napi_call_threadsafe_function(
+                        function,
+                        ptr::null_mut(),
+                        sys::ThreadsafeFunctionCallMode::nonblocking,
+                    )
+                };
+            }
+        })
+    }
+
+    /// Starts to call `guest`: when `descriptor` is readable, or else when the bell rings.
+    ///
+    /// # Safety
+    /// On the thread of `env`. `guest` must stay where it is until the environment has ended.
+    pub(crate) unsafe fn attach(
+        &self,
+        guest: &'static Context,
+        descriptor: Option<c_int>,
+    ) -> napi::Result<()> {
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            // SAFETY: the caller's promise.
+            unsafe { uv.attach(guest, descriptor) }?;
+            if descriptor.is_some() {
+                return Ok(());
+            }
+        }
+        let _ = descriptor;
+        // SAFETY: the caller's promise.
+        let function = unsafe { threadsafe_function(self.env, guest) }?;
+        self.bell.store(function, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether the loop stays alive for us.
+    pub(crate) fn set_ref(&self, referenced: bool) {
+        if self.referenced.replace(referenced) == referenced {
+            return;
+        }
+        let function = self.bell.load(Ordering::Acquire);
+        if function.is_null() {
+            #[cfg(unix)]
+            if let Some(uv) = &self.uv {
+                uv.set_ref(referenced);
+            }
+        } else if referenced {
+            // SAFETY: on the JavaScript thread, as every caller of `Host` is; the function is not released yet.
+            unsafe { sys::napi_ref_threadsafe_function(self.env, function) };
+        } else {
+            // SAFETY: as above.
+            unsafe { sys::napi_unref_threadsafe_function(self.env, function) };
+        }
+    }
+
+    /// Has [`Guest::posted`] called from the loop, before it polls again.
+    pub(crate) fn post(&self) {
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            uv.post();
+            return;
+        }
+        self.post_due.set(true);
+        (self.bell())();
+    }
+
+    /// Has [`Guest::closed`] called in the loop's closing phase.
+    pub(crate) fn close_soon(&self) {
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            uv.close_soon();
+            return;
+        }
+        self.close_due.set(true);
+        (self.bell())();
+    }
+
+    /// What is due by the bell alone, where there is no libuv.
+    pub(crate) fn take_due(&self) -> (bool, bool) {
+        (self.post_due.take(), self.close_due.take())
+    }
+
+    /// Stops calling the guest; `done` runs when nothing of ours is in the loop any more.
+    ///
+    /// # Safety
+    /// On the thread of `env`, when no helper thread can ring any more.
+    pub(crate) unsafe fn detach(&self, done: Box<dyn FnOnce()>) {
+        let function = self.bell.swap(ptr::null_mut(), Ordering::AcqRel);
+        if !function.is_null() {
+            // SAFETY: taken out above, so released once; the caller's promise that nobody rings.
+            unsafe {
+                sys::napi_release_threadsafe_function(
+                    function,
+                    sys::ThreadsafeFunctionReleaseMode::abort,
+                )
+            };
+        }
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            uv.detach(done);
+            return;
+        }
+        done();
+    }
+}
+
+/// A thread-safe function that calls [`Guest::turn`] and keeps nothing alive.
+///
+/// # Safety
+/// As [`Host::attach`].
+unsafe fn threadsafe_function(
+    env: sys::napi_env,
+    guest: &'static Context,
+) -> napi::Result<sys::napi_threadsafe_function> {
+    let mut name = ptr::null_mut();
+    // SAFETY: the literal is valid for the length given.
+    napi::check_status!(unsafe {
+        sys::napi_create_string_utf8(env, c"ferronet".as_ptr(), 8, &mut name)
+    })?;
+    let mut function = ptr::null_mut();
+    // SAFETY: `guest` outlives the environment, as the caller promises; the pointer is only read.
+    napi::check_status!(unsafe {
+        sys::napi_create_threadsafe_function(
+            env,
+            ptr::null_mut(),
+            ptr::null_mut(),
+            name,
+            0,
+            1,
+            ptr::null_mut(),
+            None,
+            ptr::from_ref(guest).cast_mut().cast(),
+            Some(on_ring),
+            &mut function,
+        )
+    })?;
+    // SAFETY: just created, on the thread of `env`.
+    unsafe { sys::napi_unref_threadsafe_function(env, function) };
+    Ok(function)
+}
+
+extern "C" fn on_ring(
+    env: sys::napi_env,
+    _function: sys::napi_value,
+    context: *mut c_void,
+    _data: *mut c_void,
+) {
+    // A null environment means that it is going down and the call was only drained.
+    if !env.is_null() {
+        // SAFETY: the context is the guest that `threadsafe_function` was given, which outlives the function.
+        let guest = unsafe { &*context.cast::<Context>() };
+        guest.turn();
+    }
+}
+
+#[cfg(unix)]
+mod uv {
+    use super::{Context, ptr, sys};
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+    use std::cell::{Cell, RefCell};
+    use std::ffi::{CStr, c_int, c_void};
+
+    type Loop = *mut c_void;
+    type Handle = *mut c_void;
+    type Callback = extern "C" fn(Handle);
+    type PollCallback = extern "C" fn(Handle, c_int, c_int);
+
+    // Constants of uv.h, part of libuv's ABI since 1.0.
+    const UV_IDLE: c_int = 6;
+    const UV_POLL: c_int = 8;
+    const UV_READABLE: c_int = 1;
+
+    macro_rules! functions {
+        ($($name:ident($($arg:ty),*) $(-> $ret:ty)?;)*) => {
+            #[derive(Clone, Copy)]
+            struct Functions {
+                $($name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)*
+            }
+
+            impl Functions {
+                fn find() -> Option<Self> {
+                    Some(Self {
+                        $($name: {
+                            let found = lookup(
+                                CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()).ok()?,
+                            )?;
+                            // SAFETY: the symbol is libuv's function of that name, whose signature has not
+                            // changed since 1.0 (data accessors: 1.19).
+                            unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($arg),*) $(-> $ret)?>(found) }
+                        },)*
+                    })
+                }
+            }
+        };
+    }
+
+    functions! {
+        uv_handle_size(c_int) -> usize;
+        uv_handle_set_data(Handle, *mut c_void);
+        uv_handle_get_data(Handle) -> *mut c_void;
+        uv_poll_init(Loop, Handle, c_int) -> c_int;
+        uv_poll_start(Handle, c_int, PollCallback) -> c_int;
+        uv_idle_init(Loop, Handle) -> c_int;
+        uv_idle_start(Handle, Callback) -> c_int;
+        uv_idle_stop(Handle) -> c_int;
+        uv_ref(Handle);
+        uv_unref(Handle);
+        uv_close(Handle, Option<Callback>);
+    }
+
+    fn lookup(name: &CStr) -> Option<*mut c_void> {
+        // SAFETY: `name` is NUL-terminated; the call only reads it.
+        let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        (!found.is_null()).then_some(found)
+    }
+
+    /// What the callbacks find in a handle's data.
+    struct Shared {
+        env: sys::napi_env,
+        functions: Functions,
+        uv_loop: Loop,
+        guest: Cell<Option<&'static Context>>,
+        poll: Cell<Handle>,
+        idle: Cell<Handle>,
+        closer: Cell<Handle>,
+        /// Handles that libuv has not let go yet, once `done` is set.
+        open: Cell<usize>,
+        done: RefCell<Option<Box<dyn FnOnce()>>>,
+    }
+
+    /// Our handles in the environment's loop.
+    pub(super) struct Uv {
+        // Leaked: libuv may call back until its loop is gone, and there is one for each environment.
+        shared: &'static Shared,
+    }
+
+    fn size_layout(functions: &Functions, kind: c_int) -> Layout {
+        // SAFETY: `uv_handle_size` has no precondition. Sizes come from the running libuv, never from a header.
+        let size = unsafe { (functions.uv_handle_size)(kind) };
+        Layout::from_size_align(size, 16).expect("a libuv handle is a few hundred bytes")
+    }
+
+    fn allocate(functions: &Functions, kind: c_int) -> Handle {
+        let layout = size_layout(functions, kind);
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout) };
+        if memory.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        memory.cast()
+    }
+
+    fn free(functions: &Functions, kind: c_int, handle: Handle) {
+        // SAFETY: `handle` came from `allocate` with this kind, and libuv has let it go.
+        unsafe { dealloc(handle.cast(), size_layout(functions, kind)) };
+    }
+
+    impl Uv {
+        /// # Safety
+        /// `env` must be alive and its thread the present one.
+        pub(super) unsafe fn find(env: sys::napi_env) -> Option<Self> {
+            let functions = Functions::find()?;
+            let mut uv_loop = ptr::null_mut();
+            // SAFETY: the caller's promise.
+            let status = unsafe { sys::napi_get_uv_event_loop(env, &mut uv_loop) };
+            if status != sys::Status::napi_ok {
+                return None;
+            }
+            Some(Self {
+                shared: Box::leak(Box::new(Shared {
+                    env,
+                    functions,
+                    uv_loop: uv_loop.cast(),
+                    guest: Cell::new(None),
+                    poll: Cell::new(ptr::null_mut()),
+                    idle: Cell::new(ptr::null_mut()),
+                    closer: Cell::new(ptr::null_mut()),
+                    open: Cell::new(0),
+                    done: RefCell::new(None),
+                })),
+            })
+        }
+
+        /// # Safety
+        /// On the loop's thread.
+        pub(super) unsafe fn attach(
+            &self,
+            guest: &'static Context,
+            descriptor: Option<c_int>,
+        ) -> napi::Result<()> {
+            let Shared {
+                functions: f,
+                uv_loop,
+                ..
+            } = self.shared;
+            let data: *mut c_void = ptr::from_ref(self.shared).cast_mut().cast();
+            self.shared.guest.set(Some(guest));
+
+            let idle = allocate(f, UV_IDLE);
+            // SAFETY: fresh memory of the size libuv asked for; the loop is alive.
+            unsafe { (f.uv_idle_init)(*uv_loop, idle) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_handle_set_data)(idle, data) };
+            // What keeps the process alive is counted in handle.ts, never by this handle.
+            // SAFETY: initialised above.
+            unsafe { (f.uv_unref)(idle) };
+            self.shared.idle.set(idle);
+
+            if let Some(descriptor) = descriptor {
+                let poll = allocate(f, UV_POLL);
+                // SAFETY: fresh memory of the size libuv asked for; the descriptor is Tokio's, open until `detach`.
+                let status = unsafe { (f.uv_poll_init)(*uv_loop, poll, descriptor) };
+                if status != 0 {
+                    free(f, UV_POLL, poll);
+                    return Err(napi::Error::from_reason(format!(
+                        "uv_poll_init failed with {status}"
+                    )));
+                }
+                // SAFETY: initialised above.
+                unsafe { (f.uv_handle_set_data)(poll, data) };
+                // SAFETY: initialised above; the callback keeps to the C ABI and does not unwind.
+                unsafe { (f.uv_poll_start)(poll, UV_READABLE, on_poll) };
+                // SAFETY: initialised above.
+                unsafe { (f.uv_unref)(poll) };
+                self.shared.poll.set(poll);
+            }
+            Ok(())
+        }
+
+        pub(super) fn set_ref(&self, referenced: bool) {
+            let poll = self.shared.poll.get();
+            if poll.is_null() {
+                return;
+            }
+            let f = &self.shared.functions;
+            let change = if referenced { f.uv_ref } else { f.uv_unref };
+            // SAFETY: the handle is initialised and not closed; on the loop's thread.
+            unsafe { change(poll) };
+        }
+
+        pub(super) fn post(&self) {
+            let idle = self.shared.idle.get();
+            if !idle.is_null() {
+                // SAFETY: initialised and not closed; starting a started handle does nothing.
+                unsafe { (self.shared.functions.uv_idle_start)(idle, on_idle) };
+            }
+        }
+
+        /// A handle that is closed at once calls back in the closing phase, and keeps the loop alive until then.
+        pub(super) fn close_soon(&self) {
+            let Shared {
+                functions: f,
+                uv_loop,
+                ..
+            } = self.shared;
+            if self.shared.guest.get().is_none() || !self.shared.closer.get().is_null() {
+                return;
+            }
+            let closer = allocate(f, UV_IDLE);
+            self.shared.closer.set(closer);
+            // SAFETY: fresh memory of the size libuv asked for; the loop is alive.
+            unsafe { (f.uv_idle_init)(*uv_loop, closer) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_handle_set_data)(closer, ptr::from_ref(self.shared).cast_mut().cast()) };
+            // SAFETY: initialised above and closed once; the callback frees it.
+            unsafe { (f.uv_close)(closer, Some(on_closer_closed)) };
+        }
+
+        pub(super) fn detach(&self, done: Box<dyn FnOnce()>) {
+            self.shared.guest.set(None);
+            let poll = self.shared.poll.replace(ptr::null_mut());
+            let idle = self.shared.idle.replace(ptr::null_mut());
+            let closers = usize::from(!self.shared.closer.get().is_null());
+            let open = closers + usize::from(!poll.is_null()) + usize::from(!idle.is_null());
+            if open == 0 {
+                done();
+                return;
+            }
+            self.shared.open.set(open);
+            *self.shared.done.borrow_mut() = Some(done);
+            let f = &self.shared.functions;
+            if !poll.is_null() {
+                // SAFETY: initialised, closed once; the callback frees it.
+                unsafe { (f.uv_close)(poll, Some(on_poll_closed)) };
+            }
+            if !idle.is_null() {
+                // SAFETY: initialised, closed once; the callback frees it.
+                unsafe { (f.uv_close)(idle, Some(on_idle_closed)) };
+            }
+        }
+    }
+
+    impl Shared {
+        /// The handle's share of us.
+        fn of(handle: Handle, get_data: unsafe extern "C" fn(Handle) -> *mut c_void) -> &'static Self {
+            // SAFETY: libuv calls back with a handle that is initialised.
+            let data = unsafe { get_data(handle) };
+            // SAFETY: every handle's data was set to the leaked `Shared`.
+            unsafe { &*data.cast_const().cast::<Self>() }
+        }
+
+        /// Calls the guest in a handle scope, if it is still there.
+        fn visit(&self, visit: impl FnOnce(&Context)) {
+            let Some(guest) = self.guest.get() else {
+                return;
+            };
+            let mut scope = ptr::null_mut();
+            // SAFETY: the environment is alive while its guest is attached; on its thread.
+            if unsafe { sys::napi_open_handle_scope(self.env, &mut scope) } != sys::Status::napi_ok {
+                return;
+            }
+            visit(guest);
+            // SAFETY: opened above, on the same thread, and closed once.
+            unsafe { sys::napi_close_handle_scope(self.env, scope) };
+        }
+
+        fn let_go(&self, kind: c_int, handle: Handle) {
+            free(&self.functions, kind, handle);
+            if self.done.borrow().is_none() {
+                return;
+            }
+            self.open.set(self.open.get() - 1);
+            if self.open.get() == 0
+                && let Some(done) = self.done.take()
+            {
+                done();
+            }
+        }
+    }
+
+    thread_local! {
+        /// `uv_handle_get_data`, which the callbacks need before they can find anything else.
+        static GET_DATA: Cell<Option<unsafe extern "C" fn(Handle) -> *mut c_void>> = const { Cell::new(None) };
+    }
+
+    fn shared(handle: Handle) -> &'static Shared {
+        let get_data = GET_DATA.get().unwrap_or_else(|| {
+            let functions = Functions::find().expect("found when the handle was made");
+            GET_DATA.set(Some(functions.uv_handle_get_data));
+            functions.uv_handle_get_data
+        });
+        Shared::of(handle, get_data)
+    }
+
+    extern "C" fn on_poll(handle: Handle, _status: c_int, _events: c_int) {
+        shared(handle).visit(|guest| guest.turn());
+    }
+
+    extern "C" fn on_idle(handle: Handle) {
+        let shared = shared(handle);
+        // SAFETY: initialised and not closed, or libuv would not have called.
+        unsafe { (shared.functions.uv_idle_stop)(handle) };
+        shared.visit(|guest| guest.posted());
+    }
+
+    extern "C" fn on_closer_closed(handle: Handle) {
+        let shared = shared(handle);
+        shared.closer.set(ptr::null_mut());
+        shared.visit(|guest| guest.closed());
+        shared.let_go(UV_IDLE, handle);
+    }
+
+    extern "C" fn on_poll_closed(handle: Handle) {
+        shared(handle).let_go(UV_POLL, handle);
+    }
+
+    extern "C" fn on_idle_closed(handle: Handle) {
+        shared(handle).let_go(UV_IDLE, handle);
+    }
+
+}

@@ -1,0 +1,87 @@
+//! Tokio as a guest of the owner's event loop: no thread, no hop.
+//!
+//! The host watches Tokio's own epoll descriptor; when that is readable, one [`InLoop::turn`] makes Tokio poll it
+//! once without blocking, which runs the wakers of the sockets that are ready. Tokio's timers would fire only in
+//! a turn, so nothing on this runtime uses them.
+
+use std::fs;
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsRawFd, RawFd};
+use std::task::Poll;
+
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+pub(crate) struct InLoop {
+    runtime: Runtime,
+    descriptor: RawFd,
+}
+
+impl InLoop {
+    /// `None` where Tokio's epoll descriptor cannot be found: without `/proc`, for one.
+    pub(crate) fn start() -> io::Result<Option<Self>> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        Ok(find_epoll(&runtime)?.map(|descriptor| Self {
+            runtime,
+            descriptor,
+        }))
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        self.runtime.handle()
+    }
+
+    pub(crate) const fn descriptor(&self) -> RawFd {
+        self.descriptor
+    }
+
+    /// One non-blocking poll of the driver: a future that has woken itself makes the scheduler yield to its
+    /// driver with a time-out of zero before it polls the future again.
+    pub(crate) fn turn(&self) {
+        let mut polled = false;
+        self.runtime.block_on(poll_fn(|cx| {
+            if polled {
+                return Poll::Ready(());
+            }
+            polled = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }));
+    }
+}
+
+/// Tokio has no call for its epoll descriptor. A socket made for the purpose is registered with the runtime, and the
+/// epoll instance that lists it in `/proc/self/fdinfo` is the runtime's.
+fn find_epoll(runtime: &Runtime) -> io::Result<Option<RawFd>> {
+    let _context = runtime.enter();
+    let (probe, _peer) = UnixStream::pair()?;
+    let target = probe.as_raw_fd().to_string();
+
+    let Ok(descriptors) = fs::read_dir("/proc/self/fd") else {
+        return Ok(None);
+    };
+    for entry in descriptors.flatten() {
+        let is_epoll =
+            fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str() == "anon_inode:[eventpoll]");
+        if !is_epoll {
+            continue;
+        }
+        let name = entry.file_name();
+        let Some(number) = name.to_str().and_then(|name| name.parse::<RawFd>().ok()) else {
+            continue;
+        };
+        let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else {
+            continue;
+        };
+        // "tfd:       21 events: 8000201d data: …", a line per descriptor that this epoll instance watches.
+        let watches = info
+            .lines()
+            .filter_map(|line| line.strip_prefix("tfd:"))
+            .any(|rest| rest.split_whitespace().next() == Some(&target));
+        if watches {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}

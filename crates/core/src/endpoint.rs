@@ -1,0 +1,130 @@
+//! Addresses: text to socket addresses and back, as libuv spells them.
+
+use std::io;
+#[cfg(windows)]
+use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+
+use socket2::SockAddr;
+
+use crate::errno;
+
+/// One end of a connection, or where a listener is bound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Endpoint {
+    Ip(SocketAddr),
+    /// A Unix-domain path; a leading NUL marks Linux's abstract namespace, empty is unnamed.
+    Path(Vec<u8>),
+}
+
+/// Parses a numeric address, an IPv6 one with an optional zone (`fe80::1%eth0`).
+///
+/// # Errors
+/// `EINVAL` for anything else; an unknown zone counts as none, as in libuv.
+pub fn parse_ip(address: &str, port: u16) -> io::Result<SocketAddr> {
+    let invalid = |_| errno::error(errno::EINVAL);
+    if let Some((address, zone)) = address.split_once('%') {
+        let ip: Ipv6Addr = address.parse().map_err(invalid)?;
+        return Ok(SocketAddrV6::new(ip, port, 0, zone_index(zone)).into());
+    }
+    Ok(match address.parse().map_err(invalid)? {
+        IpAddr::V4(ip) => SocketAddrV4::new(ip, port).into(),
+        IpAddr::V6(ip) => SocketAddrV6::new(ip, port, 0, 0).into(),
+    })
+}
+
+#[cfg(unix)]
+fn zone_index(zone: &str) -> u32 {
+    std::ffi::CString::new(zone).map_or(0, |name| {
+        // SAFETY: `name` is a NUL-terminated string that outlives the call, which only reads it.
+        unsafe { libc::if_nametoindex(name.as_ptr()) }
+    })
+}
+
+#[cfg(windows)]
+fn zone_index(zone: &str) -> u32 {
+    zone.parse().unwrap_or(0)
+}
+
+/// The socket address of a Unix-domain path.
+///
+/// # Errors
+/// `EINVAL` when the path is longer than the system's `sun_path`, or has a NUL where it may not.
+pub fn parse_path(path: &str) -> io::Result<SockAddr> {
+    let named = !path.starts_with('\0');
+    if named && path.contains('\0') || (!named && !cfg!(target_os = "linux")) {
+        return Err(errno::error(errno::EINVAL));
+    }
+    SockAddr::unix(path).map_err(|_| errno::error(errno::EINVAL))
+}
+
+/// The endpoint that a system call filled in.
+pub fn endpoint(address: &SockAddr) -> Endpoint {
+    if let Some(ip) = address.as_socket() {
+        return Endpoint::Ip(ip);
+    }
+    #[cfg(unix)]
+    if let Some(path) = address.as_pathname() {
+        return Endpoint::Path(path.as_os_str().as_encoded_bytes().to_vec());
+    }
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Some(name) = address.as_abstract_namespace() {
+        return Endpoint::Path([b"\0", name].concat());
+    }
+    Endpoint::Path(Vec::new())
+}
+
+/// The loopback address that stands for "any" in a connect, which Windows does not accept there.
+#[cfg(windows)]
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
+        _ => address,
+    }
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numeric_addresses_parse_and_names_do_not() {
+        assert_eq!(
+            parse_ip("127.0.0.1", 80).expect("IPv4"),
+            "127.0.0.1:80".parse().expect("literal")
+        );
+        assert_eq!(
+            parse_ip("::1", 0).expect("IPv6"),
+            "[::1]:0".parse().expect("literal")
+        );
+        assert!(parse_ip("localhost", 1).is_err());
+        assert!(parse_ip("", 1).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_zone_becomes_its_interface_index() {
+        let SocketAddr::V6(address) = parse_ip("fe80::1%lo", 1).expect("zone") else {
+            panic!("an IPv6 address");
+        };
+        assert_eq!(address.scope_id(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_round_trip_and_bad_ones_are_refused() {
+        let address = parse_path("/tmp/x.sock").expect("path");
+        assert_eq!(endpoint(&address), Endpoint::Path(b"/tmp/x.sock".to_vec()));
+        assert!(parse_path("/tmp/a\0b").is_err());
+        assert!(parse_path(&"x".repeat(200)).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_abstract_name_keeps_its_leading_nul() {
+        let address = parse_path("\0name").expect("abstract");
+        assert_eq!(endpoint(&address), Endpoint::Path(b"\0name".to_vec()));
+    }
+}

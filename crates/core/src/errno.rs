@@ -1,0 +1,142 @@
+//! Error numbers as libuv counts them: what JavaScript sees as `err.errno`, and names as `err.code`.
+//!
+//! On Unix libuv's number is the negated errno; on Windows it is a number of its own (-4xxx), so that `err.errno`
+//! differs between platforms here exactly as it does in Node.
+
+use std::io;
+
+/// The peer will send no more. Never an operating system error; libuv's number on every platform.
+pub const EOF: i32 = -4095;
+/// An error that has no name.
+pub const UNKNOWN: i32 = -4094;
+
+macro_rules! errors {
+    ($($name:ident $windows:literal => $wsa:pat,)*) => {
+        $(
+            #[cfg(unix)]
+            pub const $name: i32 = -libc::$name;
+            #[cfg(windows)]
+            pub const $name: i32 = $windows;
+        )*
+
+        /// The name of an error number, as in `err.code`.
+        pub fn name(code: i32) -> &'static str {
+            match code {
+                EOF => "EOF",
+                $($name => stringify!($name),)*
+                _ => "UNKNOWN",
+            }
+        }
+
+        #[cfg(windows)]
+        fn from_raw(raw: i32) -> i32 {
+            match raw {
+                $($wsa => $name,)*
+                _ => UNKNOWN,
+            }
+        }
+    };
+}
+
+// Name, libuv's number on Windows, the system's codes that mean it there (WSAE* first, then ERROR_*).
+errors! {
+    EACCES -4092 => 10013 | 5,
+    EADDRINUSE -4091 => 10048,
+    EADDRNOTAVAIL -4090 => 10049,
+    EAFNOSUPPORT -4089 => 10047,
+    EAGAIN -4088 => 10035 | 232,
+    EALREADY -4084 => 10037,
+    EBADF -4083 => 6,
+    ECANCELED -4081 => 995 | 10004,
+    ECONNABORTED -4079 => 10053 | 1236,
+    ECONNREFUSED -4078 => 10061 | 1225,
+    ECONNRESET -4077 => 10054 | 64,
+    EFAULT -4074 => 10014,
+    EHOSTUNREACH -4073 => 10065 | 1232,
+    EINVAL -4071 => 10022 | 87,
+    EIO -4070 => 1117,
+    EISCONN -4069 => 10056,
+    EMFILE -4066 => 10024 | 4,
+    EMSGSIZE -4065 => 10040,
+    ENAMETOOLONG -4064 => 206,
+    ENETDOWN -4063 => 10050,
+    ENETUNREACH -4062 => 10051 | 1231,
+    ENFILE -4061 => 10023,
+    ENOBUFS -4060 => 10055,
+    ENODEV -4059 => 20,
+    ENOENT -4058 => 2 | 3 | 161,
+    ENOMEM -4057 => 8,
+    ENOTCONN -4053 => 10057 | 233,
+    ENOTSOCK -4050 => 10038,
+    ENOTSUP -4049 => 50,
+    EPERM -4048 => 1314,
+    EPIPE -4047 => 109 | 10058,
+    EPROTONOSUPPORT -4045 => 10043,
+    ETIMEDOUT -4039 => 10060 | 121,
+}
+
+/// The number of an operating system's error.
+#[cfg(unix)]
+pub fn code(error: &io::Error) -> i32 {
+    error
+        .raw_os_error()
+        .map_or_else(|| from_kind(error.kind()), |raw| -raw)
+}
+
+/// The number of an operating system's error.
+#[cfg(windows)]
+pub fn code(error: &io::Error) -> i32 {
+    error
+        .raw_os_error()
+        .map_or_else(|| from_kind(error.kind()), from_raw)
+}
+
+// Errors that std or Tokio made without asking the system.
+fn from_kind(kind: io::ErrorKind) -> i32 {
+    match kind {
+        io::ErrorKind::WouldBlock => EAGAIN,
+        io::ErrorKind::InvalidInput => EINVAL,
+        io::ErrorKind::NotConnected => ENOTCONN,
+        io::ErrorKind::Unsupported => ENOTSUP,
+        io::ErrorKind::BrokenPipe => EPIPE,
+        io::ErrorKind::UnexpectedEof => EOF,
+        _ => UNKNOWN,
+    }
+}
+
+/// An [`io::Error`] of the given (negative) number.
+#[cfg(unix)]
+pub(crate) fn error(code: i32) -> io::Error {
+    io::Error::from_raw_os_error(-code)
+}
+
+#[cfg(windows)]
+pub(crate) fn error(code: i32) -> io::Error {
+    io::Error::from(match code {
+        EINVAL => io::ErrorKind::InvalidInput,
+        ENOTCONN => io::ErrorKind::NotConnected,
+        ENOTSUP => io::ErrorKind::Unsupported,
+        EAGAIN => io::ErrorKind::WouldBlock,
+        _ => io::ErrorKind::Other,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_number_is_the_negated_errno_on_unix() {
+        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        assert_eq!(code(&refused), ECONNREFUSED);
+        assert_eq!(name(code(&refused)), "ECONNREFUSED");
+    }
+
+    #[test]
+    fn errors_without_a_system_number_keep_their_kind() {
+        assert_eq!(code(&io::Error::from(io::ErrorKind::WouldBlock)), EAGAIN);
+        assert_eq!(code(&io::Error::other("?")), UNKNOWN);
+        assert_eq!(name(EOF), "EOF");
+    }
+}

@@ -1,0 +1,20 @@
+//! Sockets without JavaScript: everything between the kernel and the border.
+//!
+//! A [`Reactor`] owns a Tokio `current_thread` runtime and every socket of one JavaScript environment. Tokio tells
+//! when a socket is ready; the thread that owns the reactor does the I/O itself, in [`Reactor::pump`], and hands
+//! what happened to a [`Sink`]. There is no task, channel or promise per connection or operation.
+//!
+//! Nothing here knows N-API: `cargo test -p ferronet-core` runs all of it.
+
+pub mod driver;
+pub mod endpoint;
+pub mod errno;
+pub mod options;
+mod reactor;
+mod ready;
+mod slots;
+mod stream;
+
+pub use driver::{DriverKind, DriverName};
+pub use reactor::{Reactor, ReadMode, Sink};
+pub use ready::Bell;

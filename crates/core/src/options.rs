@@ -1,0 +1,41 @@
+//! Socket options: one function, one option. Units are the system's; the caller has validated ranges.
+
+use std::io;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+
+/// `TCP_NODELAY`: sends small segments at once (true) or lets Nagle's algorithm (RFC 896) gather them.
+pub fn set_nodelay(socket: SockRef<'_>, nodelay: bool) -> io::Result<()> {
+    socket.set_tcp_nodelay(nodelay)
+}
+
+/// `SO_KEEPALIVE` and its timing, in seconds; an interval, delay or count of 0 leaves the system's value.
+pub fn set_keepalive(
+    socket: SockRef<'_>,
+    enable: bool,
+    delay: u32,
+    interval: u32,
+    count: u32,
+) -> io::Result<()> {
+    if !enable {
+        return socket.set_keepalive(false);
+    }
+    let mut keepalive = TcpKeepalive::new();
+    if delay > 0 {
+        keepalive = keepalive.with_time(Duration::from_secs(delay.into()));
+    }
+    if interval > 0 {
+        keepalive = keepalive.with_interval(Duration::from_secs(interval.into()));
+    }
+    if count > 0 {
+        keepalive = keepalive.with_retries(count);
+    }
+    // Sets SO_KEEPALIVE as well.
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+/// `SO_LINGER` with zero seconds: close sends RST and drops what is unsent.
+pub fn set_reset_on_close(socket: SockRef<'_>) -> io::Result<()> {
+    socket.set_linger(Some(Duration::ZERO))
+}

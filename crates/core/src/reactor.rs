@@ -1,0 +1,821 @@
+//! The reactor: every socket of one JavaScript environment, in the order of a connection's life.
+//!
+//! Owned by the JavaScript thread and called by nobody else. Verbs come down as methods; what happened goes up
+//! through a [`Sink`] in [`Reactor::pump`], and only there: no verb reports an event inside its own call.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::net::SocketAddr;
+use std::panic::{self, AssertUnwindSafe};
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use tokio::io::ReadBuf;
+
+use crate::driver::{Driver, DriverKind};
+use crate::endpoint::{self, Endpoint};
+use crate::errno;
+use crate::options;
+use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
+use crate::slots::Slots;
+use crate::stream::{Listener, Stream};
+
+/// What a read asks for at first, and again after the reader has stopped: what lies beyond a reader's high-water
+/// mark is bounded by it.
+const FIRST_READ: usize = 64 * 1024;
+/// A reader that keeps up is asked for twice as much after each full read, up to this. 512 KiB a call carried
+/// twice as much as 64 KiB a call on an upload over loopback (2026-11); 1 MiB was within noise of it.
+const MAX_READ: usize = 512 * 1024;
+/// Less room than this is not worth a system call: the socket waits for the next batch.
+const MIN_READ: usize = 16 * 1024;
+/// Connections taken from one listener in one pump, so that a flood of them leaves time for those that are open.
+const ACCEPT_BUDGET: usize = 64;
+
+/// Where events go. Offsets, lengths and errors are numbers: the sink is the border to JavaScript, or a test.
+pub trait Sink {
+    /// Room for two more events, the most that one step of a socket reports.
+    fn has_room(&self) -> bool;
+    /// Memory for the next read, at most `wanted` bytes; empty when the batch is full.
+    fn buffer(&mut self, wanted: usize) -> &mut [u8];
+    /// `length` bytes for `slot` are at the front of the buffer lent last.
+    fn read(&mut self, slot: u32, length: usize);
+    /// The peer's FIN: nothing more will be read.
+    fn read_end(&mut self, slot: u32);
+    /// Reading failed: nothing more will be read.
+    fn read_error(&mut self, slot: u32, code: i32);
+    /// Bytes wait for [`Reactor::read_into`].
+    fn readable(&mut self, slot: u32);
+    /// A write that was short may go on.
+    fn writable(&mut self, slot: u32);
+    /// A connect ended, well (0) or not.
+    fn connected(&mut self, slot: u32, status: i32);
+    /// `listener` has a new connection, in `slot`.
+    fn accepted(&mut self, listener: u32, slot: u32);
+    /// `listener` could not accept; it will go on trying.
+    fn accept_failed(&mut self, listener: u32, code: i32);
+}
+
+/// How a socket reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadMode {
+    /// Into the sink's buffer, reported as [`Sink::read`].
+    Chunks,
+    /// Reported as [`Sink::readable`], then fetched with [`Reactor::read_into`].
+    Into,
+}
+
+/// A socket that is bound, or failed to connect, and does no I/O.
+struct Bound {
+    socket: Socket,
+    tcp: bool,
+    /// libuv tells EADDRINUSE of a TCP bind only when the socket is put to use, and so do we.
+    delayed: Option<i32>,
+    #[cfg(unix)]
+    unlink: Option<PathBuf>,
+}
+
+struct Connection {
+    stream: Stream,
+    connecting: bool,
+    /// A short write waits for the socket to be writable.
+    blocked: bool,
+    reading: Option<ReadMode>,
+    read_size: u32,
+    readable: Arc<Signal>,
+    /// Made when first needed: most sockets never fill the kernel's buffer.
+    writable: Option<Arc<Signal>>,
+}
+
+struct Accepting {
+    listener: Listener,
+    readable: Arc<Signal>,
+    #[cfg(unix)]
+    unlink: Option<PathBuf>,
+}
+
+enum Place {
+    Bound(Box<Bound>),
+    Connection(Connection),
+    Accepting(Box<Accepting>),
+    /// Its registration failed half-way: there is nothing left to do but close.
+    Spent,
+}
+
+/// See the [module](self).
+pub struct Reactor {
+    // Before the driver: sockets are deregistered from a runtime that still exists.
+    slots: Slots<Place>,
+    driver: Driver,
+    ready: Arc<ReadyList>,
+    /// What the pump has taken from the ready list, and what it left for its next run.
+    queue: VecDeque<Ready>,
+    /// Outcomes known inside a verb, to be told by the pump.
+    outcomes: Vec<(Key, i32)>,
+    /// Listeners that met a full descriptor table; a closed socket may have made room.
+    starved: Vec<Key>,
+}
+
+fn not_a_socket<T>() -> io::Result<T> {
+    Err(errno::error(errno::EBADF))
+}
+
+impl Reactor {
+    /// Starts a reactor. `bell` is rung from the helper thread when there is something to pump; the in-loop driver
+    /// has [`Reactor::descriptor`] instead.
+    ///
+    /// # Errors
+    /// When the system has no descriptors or threads left.
+    pub fn start(kind: DriverKind, bell: Bell) -> io::Result<Self> {
+        let driver = Driver::start(kind)?;
+        let bell = (driver.kind() == DriverKind::HelperThread).then_some(bell);
+        Ok(Self {
+            slots: Slots::new(),
+            driver,
+            ready: Arc::new(ReadyList::new(bell)),
+            queue: VecDeque::new(),
+            outcomes: Vec::new(),
+            starved: Vec::new(),
+        })
+    }
+
+    /// The driver in use, which may not be the one asked for.
+    pub const fn driver(&self) -> DriverKind {
+        self.driver.kind()
+    }
+
+    /// Readable when a turn is due (in-loop driver only).
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+        self.driver.descriptor()
+    }
+
+    /// How many sockets are open.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no socket is open.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    // --- open ---------------------------------------------------------------------------------------------------
+
+    /// A TCP socket bound to an address (port 0: any).
+    ///
+    /// # Errors
+    /// As bind(2), but for `EADDRINUSE`, which is kept for [`Reactor::listen`] or [`Reactor::connect_tcp`].
+    pub fn bind_tcp(
+        &mut self,
+        address: SocketAddr,
+        only_v6: bool,
+        reuse_port: bool,
+    ) -> io::Result<u32> {
+        let socket = tcp_socket(&address)?;
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        if reuse_port {
+            #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+            socket.set_reuse_port(true)?;
+            #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+            return Err(errno::error(errno::ENOTSUP));
+        }
+        if address.is_ipv6() {
+            socket.set_only_v6(only_v6)?;
+        }
+        let delayed = match socket.bind(&address.into()) {
+            Ok(()) => None,
+            Err(error) if errno::code(&error) == errno::EADDRINUSE => Some(errno::EADDRINUSE),
+            Err(error) => return Err(error),
+        };
+        self.insert_bound(Bound {
+            socket,
+            tcp: true,
+            delayed,
+            #[cfg(unix)]
+            unlink: None,
+        })
+    }
+
+    /// A Unix-domain socket bound to a path, which is unlinked when the socket closes.
+    ///
+    /// # Errors
+    /// As bind(2); a missing directory is `EACCES`, as in libuv.
+    #[cfg(unix)]
+    pub fn bind_path(&mut self, path: &str) -> io::Result<u32> {
+        let address = endpoint::parse_path(path)?;
+        let socket = unix_socket()?;
+        socket
+            .bind(&address)
+            .map_err(|error| match errno::code(&error) {
+                errno::ENOENT => errno::error(errno::EACCES),
+                _ => error,
+            })?;
+        let unlink = (!path.is_empty() && !path.starts_with('\0')).then(|| PathBuf::from(path));
+        self.insert_bound(Bound {
+            socket,
+            tcp: false,
+            delayed: None,
+            unlink,
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub fn bind_path(&mut self, _path: &str) -> io::Result<u32> {
+        Err(errno::error(errno::ENOTSUP))
+    }
+
+    fn insert_bound(&mut self, bound: Bound) -> io::Result<u32> {
+        self.slots
+            .insert_with(|_| Ok(Place::Bound(Box::new(bound))))
+    }
+
+    /// Lets a bound socket accept connections.
+    ///
+    /// # Errors
+    /// As listen(2), and the bind's own `EADDRINUSE`.
+    pub fn listen(&mut self, slot: u32, backlog: i32) -> io::Result<()> {
+        let Some(Place::Bound(bound)) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        if let Some(code) = bound.delayed {
+            return Err(errno::error(code));
+        }
+        bound.socket.listen(backlog)?;
+        let key = self.slots.key(slot);
+        let _context = self.driver.handle().enter();
+        let Some(place) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        let Place::Bound(bound) = mem::replace(place, Place::Spent) else {
+            return not_a_socket();
+        };
+        let listener = Listener::adopt(bound.socket, bound.tcp)?;
+        *place = Place::Accepting(Box::new(Accepting {
+            listener,
+            readable: Signal::new(key, Direction::Read, &self.ready),
+            #[cfg(unix)]
+            unlink: bound.unlink,
+        }));
+        // Not polled yet: the pump does that, and arms it.
+        self.queue.push_back(Ready {
+            key,
+            direction: Direction::Read,
+        });
+        Ok(())
+    }
+
+    /// Starts to connect to an IP endpoint, from a bound socket or a new one; [`Sink::connected`] tells the end.
+    ///
+    /// # Errors
+    /// What connect(2) refuses at once, `ECONNREFUSED` excepted: an unreachable network, for one.
+    pub fn connect_tcp(&mut self, slot: Option<u32>, address: SocketAddr) -> io::Result<u32> {
+        #[cfg(windows)]
+        let address = endpoint::reachable(address);
+        let target = SockAddr::from(address);
+        self.connect(slot, &target, true, |code| code == errno::ECONNREFUSED)
+    }
+
+    /// Starts to connect to a Unix-domain path; every failure but a bad path is told by [`Sink::connected`].
+    ///
+    /// # Errors
+    /// `EINVAL` for a path that cannot be one.
+    #[cfg(unix)]
+    pub fn connect_path(&mut self, slot: Option<u32>, path: &str) -> io::Result<u32> {
+        let target = endpoint::parse_path(path)?;
+        self.connect(slot, &target, false, |_| true)
+    }
+
+    #[cfg(not(unix))]
+    pub fn connect_path(&mut self, _slot: Option<u32>, _path: &str) -> io::Result<u32> {
+        Err(errno::error(errno::ENOTSUP))
+    }
+
+    fn connect(
+        &mut self,
+        slot: Option<u32>,
+        target: &SockAddr,
+        tcp: bool,
+        tell_later: impl FnOnce(i32) -> bool,
+    ) -> io::Result<u32> {
+        let bound_before = slot.is_some();
+        let slot = match slot {
+            Some(slot) => slot,
+            None => {
+                let socket = if tcp {
+                    stream_socket(target.domain(), Some(Protocol::TCP))?
+                } else {
+                    stream_socket(target.domain(), None)?
+                };
+                self.insert_bound(Bound {
+                    socket,
+                    tcp,
+                    delayed: None,
+                    #[cfg(unix)]
+                    unlink: None,
+                })?
+            }
+        };
+        match self.start_connect(slot, target) {
+            Ok(()) => Ok(slot),
+            Err(error) => {
+                let code = errno::code(&error);
+                if tell_later(code) {
+                    self.outcomes.push((self.slots.key(slot), code));
+                    return Ok(slot);
+                }
+                // A slot that the caller knows already is the caller's to close.
+                if !bound_before {
+                    self.slots.remove(slot);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn start_connect(&mut self, slot: u32, target: &SockAddr) -> io::Result<()> {
+        let Some(Place::Bound(bound)) = self.slots.get_mut(slot) else {
+            return Err(errno::error(errno::EISCONN));
+        };
+        if let Some(code) = bound.delayed {
+            return Err(errno::error(code));
+        }
+        match bound.socket.connect(target) {
+            Err(error) if !is_in_progress(&error) => return Err(error),
+            _ => {}
+        }
+        let key = self.slots.key(slot);
+        let _context = self.driver.handle().enter();
+        let Some(place) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        let Place::Bound(bound) = mem::replace(place, Place::Spent) else {
+            return not_a_socket();
+        };
+        let stream = Stream::adopt(bound.socket, bound.tcp)?;
+        let mut connection = Connection::new(stream, key, &self.ready);
+        connection.connecting = true;
+        let armed = connection.arm_write(key, &self.ready);
+        *place = Place::Connection(connection);
+        if !armed {
+            self.queue.push_back(Ready {
+                key,
+                direction: Direction::Write,
+            });
+        }
+        Ok(())
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    /// Starts to read, or goes on.
+    pub fn read_start(&mut self, slot: u32, mode: ReadMode) -> io::Result<()> {
+        let key = self.slots.key(slot);
+        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        connection.reading = Some(mode);
+        if !connection.arm_read() {
+            self.queue.push_back(Ready {
+                key,
+                direction: Direction::Read,
+            });
+        }
+        Ok(())
+    }
+
+    /// Stops to read; bytes that arrive stay in the kernel.
+    pub fn read_stop(&mut self, slot: u32) -> io::Result<()> {
+        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        connection.reading = None;
+        connection.read_size = FIRST_READ as u32;
+        Ok(())
+    }
+
+    /// Fetches what waits, in [`ReadMode::Into`]; 0 is the peer's FIN.
+    ///
+    /// # Errors
+    /// `EAGAIN` when nothing waits ([`Sink::readable`] will tell), and the socket's own.
+    pub fn read_into(&mut self, slot: u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let key = self.slots.key(slot);
+        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        let waker = connection.readable.waker();
+        let mut cx = Context::from_waker(&waker);
+        let mut buffer = ReadBuf::new(buffer);
+        match connection.stream.poll_read(&mut cx, &mut buffer) {
+            Poll::Pending => Err(errno::error(errno::EAGAIN)),
+            Poll::Ready(Err(error)) => {
+                connection.reading = None;
+                Err(error)
+            }
+            Poll::Ready(Ok(())) => {
+                let length = buffer.filled().len();
+                if length == 0 {
+                    connection.reading = None;
+                } else if buffer.remaining() == 0 || !connection.arm_read() {
+                    self.queue.push_back(Ready {
+                        key,
+                        direction: Direction::Read,
+                    });
+                }
+                Ok(length)
+            }
+        }
+    }
+
+    // --- write --------------------------------------------------------------------------------------------------
+
+    /// Sends at once what the kernel takes, in order, and returns how much that was. When it was not all,
+    /// [`Sink::writable`] tells when to go on.
+    ///
+    /// # Errors
+    /// As send(2); a full buffer is not an error but a count of 0.
+    pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let key = self.slots.key(slot);
+        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut sent = match connection.stream.send(slices) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if sent == total {
+            return Ok(sent);
+        }
+        // Rare: the kernel's buffer is full. Tokio may still think otherwise, so it is told by a send that fails.
+        connection.blocked = true;
+        while !connection.arm_write(key, &self.ready) {
+            let mut rest = slices.to_vec();
+            let mut rest = rest.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, sent);
+            match connection.stream.try_send(rest) {
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if sent == total {
+                connection.blocked = false;
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Whether the last write of this socket was short.
+    pub fn is_blocked(&self, slot: u32) -> bool {
+        matches!(self.slots.get(slot), Some(Place::Connection(connection)) if connection.blocked)
+    }
+
+    // --- half-close and close -----------------------------------------------------------------------------------
+
+    /// Sends FIN; what was written before goes first.
+    pub fn shutdown(&mut self, slot: u32) -> io::Result<()> {
+        match self.slots.get(slot) {
+            Some(Place::Connection(connection)) => connection.stream.shutdown(),
+            _ => not_a_socket(),
+        }
+    }
+
+    /// Closes the descriptor, with RST if `reset`. The slot's number is not reused before the next pump. Returns
+    /// whether a connect was under way, whose end will not be told any more.
+    pub fn close(&mut self, slot: u32, reset: bool) -> bool {
+        let key = self.slots.key(slot);
+        let Some(place) = self.slots.remove(slot) else {
+            return false;
+        };
+        // Room for a listener that had none.
+        for key in self.starved.drain(..) {
+            self.queue.push_back(Ready {
+                key,
+                direction: Direction::Read,
+            });
+        }
+        let outcomes = self.outcomes.len();
+        self.outcomes.retain(|(of, _)| *of != key);
+        match place {
+            Place::Connection(connection) => {
+                if reset {
+                    // Fails only on a socket that is reset already.
+                    let _ = options::set_reset_on_close(connection.stream.socket());
+                }
+                connection.connecting
+            }
+            Place::Bound(bound) => {
+                #[cfg(unix)]
+                unlink(bound.unlink);
+                #[cfg(windows)]
+                drop(bound);
+                outcomes != self.outcomes.len()
+            }
+            Place::Accepting(accepting) => {
+                #[cfg(unix)]
+                unlink(accepting.unlink);
+                #[cfg(windows)]
+                drop(accepting);
+                false
+            }
+            Place::Spent => false,
+        }
+    }
+
+    // --- facts and options --------------------------------------------------------------------------------------
+
+    /// The socket itself, for options.
+    ///
+    /// # Errors
+    /// `EBADF` when the slot is empty.
+    pub fn socket(&self, slot: u32) -> io::Result<SockRef<'_>> {
+        match self.slots.get(slot) {
+            Some(Place::Bound(bound)) => Ok(SockRef::from(&bound.socket)),
+            Some(Place::Connection(connection)) => Ok(connection.stream.socket()),
+            Some(Place::Accepting(accepting)) => Ok(accepting.listener.socket()),
+            Some(Place::Spent) | None => not_a_socket(),
+        }
+    }
+
+    /// Whether the slot holds a TCP socket (and not a Unix-domain one).
+    pub fn is_tcp(&self, slot: u32) -> bool {
+        match self.slots.get(slot) {
+            Some(Place::Bound(bound)) => bound.tcp,
+            Some(Place::Connection(connection)) => connection.stream.is_tcp(),
+            Some(Place::Accepting(accepting)) => matches!(accepting.listener, Listener::Tcp(_)),
+            Some(Place::Spent) | None => false,
+        }
+    }
+
+    /// The local end. `EADDRINUSE` when the bind has failed so.
+    pub fn local(&self, slot: u32) -> io::Result<Endpoint> {
+        if let Some(Place::Bound(bound)) = self.slots.get(slot)
+            && let Some(code) = bound.delayed
+        {
+            return Err(errno::error(code));
+        }
+        Ok(endpoint::endpoint(&self.socket(slot)?.local_addr()?))
+    }
+
+    /// The peer's end.
+    pub fn peer(&self, slot: u32) -> io::Result<Endpoint> {
+        Ok(endpoint::endpoint(&self.socket(slot)?.peer_addr()?))
+    }
+
+    // --- drive --------------------------------------------------------------------------------------------------
+
+    /// Whether the next pump has something to do without waiting for the system.
+    pub fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.outcomes.is_empty()
+    }
+
+    /// Asks the system once, without blocking, what is ready (in-loop driver; the helper thread does it by itself).
+    pub fn turn(&self) {
+        self.driver.turn();
+    }
+
+    /// Does the I/O of every socket that is ready, one step each, and tells `sink`. What is left, because a socket
+    /// has more or the sink is full, is there for the next pump ([`Reactor::has_work`]): a socket that never runs
+    /// dry waits for all the others between its steps.
+    pub fn pump(&mut self, sink: &mut impl Sink) {
+        // No event of an earlier batch is on its way any more, so its numbers may be used again.
+        self.slots.recycle();
+        let mut told = 0;
+        while told < self.outcomes.len() && sink.has_room() {
+            sink.connected(self.outcomes[told].0.slot, self.outcomes[told].1);
+            told += 1;
+        }
+        self.outcomes.drain(..told);
+
+        self.ready.take(&mut self.queue);
+        for _ in 0..self.queue.len() {
+            if !sink.has_room() {
+                break;
+            }
+            let Some(ready) = self.queue.pop_front() else {
+                break;
+            };
+            // A bug of ours must cost one socket, not the process: a panic becomes an error on it.
+            let step = panic::catch_unwind(AssertUnwindSafe(|| self.advance(ready, sink)));
+            if step.is_err() {
+                sink.read_error(ready.key.slot, errno::UNKNOWN);
+            }
+        }
+    }
+
+    /// One step of one socket.
+    fn advance(&mut self, ready: Ready, sink: &mut impl Sink) {
+        let Ready { key, direction } = ready;
+        let again = match self.slots.get_key_mut(key) {
+            None => false,
+            Some(Place::Bound(_) | Place::Spent) => false,
+            Some(Place::Accepting(_)) => self.accept(key, sink),
+            Some(Place::Connection(connection)) => match direction {
+                Direction::Read => connection.read(key.slot, sink),
+                Direction::Write => connection.write_ready(key, &self.ready, sink),
+            },
+        };
+        if again {
+            self.queue.push_back(ready);
+        }
+    }
+
+    /// Accepts until nobody waits; true when somebody may still.
+    fn accept(&mut self, key: Key, sink: &mut impl Sink) -> bool {
+        let _context = self.driver.handle().enter();
+        for _ in 0..ACCEPT_BUDGET {
+            if !sink.has_room() {
+                return true;
+            }
+            let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) else {
+                return false;
+            };
+            accepting.readable.taken();
+            let waker = accepting.readable.waker();
+            let stream = match accepting
+                .listener
+                .poll_accept(&mut Context::from_waker(&waker))
+            {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(stream)) => stream,
+                Poll::Ready(Err(error)) => {
+                    let code = errno::code(&error);
+                    // The peer gave up while it waited: not the listener's trouble.
+                    if code == errno::ECONNABORTED {
+                        continue;
+                    }
+                    self.starved.push(key);
+                    sink.accept_failed(key.slot, code);
+                    return false;
+                }
+            };
+            let ready = &self.ready;
+            let slot = self
+                .slots
+                .insert_with(|key| {
+                    Ok::<_, io::Error>(Place::Connection(Connection::new(stream, key, ready)))
+                })
+                .expect("the closure returns Ok");
+            sink.accepted(key.slot, slot);
+        }
+        true
+    }
+
+    /// Lets listeners that met a full descriptor table try again.
+    pub fn retry_accept(&mut self) {
+        for key in self.starved.drain(..) {
+            self.queue.push_back(Ready {
+                key,
+                direction: Direction::Read,
+            });
+        }
+    }
+}
+
+impl Connection {
+    fn new(stream: Stream, key: Key, ready: &Arc<ReadyList>) -> Self {
+        Self {
+            stream,
+            connecting: false,
+            blocked: false,
+            reading: None,
+            read_size: FIRST_READ as u32,
+            readable: Signal::new(key, Direction::Read, ready),
+            writable: None,
+        }
+    }
+
+    /// Asks to be woken when readable; false when it is readable now.
+    fn arm_read(&self) -> bool {
+        let waker = self.readable.waker();
+        self.stream
+            .poll_read_ready(&mut Context::from_waker(&waker))
+            .is_pending()
+    }
+
+    fn arm_write(&mut self, key: Key, ready: &Arc<ReadyList>) -> bool {
+        let signal = self
+            .writable
+            .get_or_insert_with(|| Signal::new(key, Direction::Write, ready));
+        let waker = signal.waker();
+        self.stream
+            .poll_write_ready(&mut Context::from_waker(&waker))
+            .is_pending()
+    }
+
+    /// One read; true when there may be more.
+    fn read(&mut self, slot: u32, sink: &mut impl Sink) -> bool {
+        self.readable.taken();
+        match self.reading {
+            None => return false,
+            Some(ReadMode::Into) => {
+                if !self.arm_read() {
+                    sink.readable(slot);
+                }
+                return false;
+            }
+            Some(ReadMode::Chunks) => {}
+        }
+        let waker = self.readable.waker();
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            let memory = sink.buffer(self.read_size as usize);
+            if memory.len() < MIN_READ {
+                return true;
+            }
+            let mut buffer = ReadBuf::new(memory);
+            match self.stream.poll_read(&mut cx, &mut buffer) {
+                Poll::Pending => return false,
+                Poll::Ready(Err(error)) => {
+                    self.reading = None;
+                    sink.read_error(slot, errno::code(&error));
+                    return false;
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+            let length = buffer.filled().len();
+            let full = buffer.remaining() == 0;
+            if length == 0 {
+                self.reading = None;
+                sink.read_end(slot);
+                return false;
+            }
+            sink.read(slot, length);
+            if full {
+                // JavaScript must see these before more is read: it may want to stop.
+                self.read_size = (self.read_size * 2).min(MAX_READ as u32);
+                return true;
+            }
+            // The kernel's buffer is empty. What comes now wakes us, unless it has come already: mostly the FIN
+            // behind the last bytes, which then goes in the same batch.
+            if self.stream.poll_read_ready(&mut cx).is_pending() {
+                return false;
+            }
+            if !sink.has_room() {
+                return true;
+            }
+        }
+    }
+
+    /// The end of a connect, or of a full send buffer; true when it was a false alarm that must be polled again.
+    fn write_ready(&mut self, key: Key, ready: &Arc<ReadyList>, sink: &mut impl Sink) -> bool {
+        if let Some(signal) = &self.writable {
+            signal.taken();
+        }
+        if !(self.connecting || self.blocked) || self.arm_write(key, ready) {
+            return false;
+        }
+        if self.connecting {
+            self.connecting = false;
+            let status = match self.stream.take_error() {
+                Ok(None) => 0,
+                Ok(Some(error)) | Err(error) => errno::code(&error),
+            };
+            sink.connected(key.slot, status);
+        } else {
+            self.blocked = false;
+            sink.writable(key.slot);
+        }
+        false
+    }
+}
+
+fn stream_socket(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    // Close-on-exec is set by socket2, atomically where the system can.
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn tcp_socket(address: &SocketAddr) -> io::Result<Socket> {
+    stream_socket(Domain::for_address(*address), Some(Protocol::TCP))
+}
+
+#[cfg(unix)]
+fn unix_socket() -> io::Result<Socket> {
+    stream_socket(Domain::UNIX, None)
+}
+
+#[cfg(unix)]
+fn is_in_progress(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINPROGRESS)
+}
+
+#[cfg(windows)]
+fn is_in_progress(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
+}
+
+#[cfg(unix)]
+fn unlink(path: Option<PathBuf>) {
+    if let Some(path) = path {
+        // Somebody else may have removed it; libuv does not mind either.
+        let _ = std::fs::remove_file(path);
+    }
+}

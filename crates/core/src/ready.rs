@@ -1,0 +1,134 @@
+//! The ready list: the keys of sockets that Tokio found ready, waiting for the pump.
+//!
+//! Wakers fill it, on the JavaScript thread (in-loop driver) or on the helper thread; the pump empties it. A
+//! signal is in the list at most once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+
+/// Tells the JavaScript thread, from another one, that the ready list is not empty any more.
+pub type Bell = Box<dyn Fn() + Send + Sync>;
+
+/// A slot and the life it is in: a key of an earlier life names nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Read,
+    Write,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ready {
+    pub(crate) key: Key,
+    pub(crate) direction: Direction,
+}
+
+pub(crate) struct ReadyList {
+    entries: Mutex<Vec<Ready>>,
+    bell: Option<Bell>,
+}
+
+impl ReadyList {
+    pub(crate) fn new(bell: Option<Bell>) -> Self {
+        Self {
+            entries: Mutex::new(Vec::new()),
+            bell,
+        }
+    }
+
+    fn push(&self, ready: Ready) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.push(ready);
+        // The first entry rings; the pump takes all, so whoever comes before it does needs no ring of its own.
+        let first = entries.len() == 1;
+        drop(entries);
+        if first && let Some(bell) = &self.bell {
+            bell();
+        }
+    }
+
+    /// Moves everything to the end of `queue`.
+    pub(crate) fn take(&self, queue: &mut std::collections::VecDeque<Ready>) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.extend(entries.drain(..));
+    }
+}
+
+/// The waker of one direction of one socket.
+pub(crate) struct Signal {
+    ready: Ready,
+    queued: AtomicBool,
+    list: Arc<ReadyList>,
+}
+
+impl Signal {
+    pub(crate) fn new(key: Key, direction: Direction, list: &Arc<ReadyList>) -> Arc<Self> {
+        Arc::new(Self {
+            ready: Ready { key, direction },
+            queued: AtomicBool::new(false),
+            list: Arc::clone(list),
+        })
+    }
+
+    /// The pump has taken the entry: the next wake queues again. Called before the socket is polled, so that
+    /// readiness that arrives while it is polled is not lost.
+    pub(crate) fn taken(&self) {
+        self.queued.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(Arc::clone(self))
+    }
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
+            self.list.push(self.ready);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::sync::atomic::AtomicUsize;
+
+    const KEY: Key = Key {
+        slot: 7,
+        generation: 1,
+    };
+
+    #[test]
+    fn a_signal_woken_twice_is_listed_once_and_rings_once() {
+        let rings = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&rings);
+        let list = Arc::new(ReadyList::new(Some(Box::new(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }))));
+        let signal = Signal::new(KEY, Direction::Read, &list);
+        signal.waker().wake_by_ref();
+        signal.waker().wake();
+        let mut queue = VecDeque::new();
+        list.take(&mut queue);
+        assert_eq!(queue.len(), 1);
+        assert_eq!(rings.load(Ordering::Relaxed), 1);
+
+        signal.taken();
+        signal.waker().wake();
+        list.take(&mut queue);
+        assert_eq!(queue.len(), 2);
+        assert_eq!(rings.load(Ordering::Relaxed), 2);
+    }
+}

@@ -1,0 +1,23 @@
+// Where the two ends are, as Node spells it: `{ address, family, port }`, and nothing at all for a pipe.
+
+import type { Endpoint, Handle } from './handle.js'
+
+export type AddressInfo = Partial<Endpoint>
+
+/** The local end; empty for a pipe, whose path Node does not report here, and when the system cannot tell. */
+export function localEnd(handle: Handle): AddressInfo {
+  return ipEndpoint(handle.sockname()) ?? {}
+}
+
+/** The peer's end, or null when there is none to report. */
+export function remoteEnd(handle: Handle): AddressInfo | null {
+  return ipEndpoint(handle.peername())
+}
+
+function ipEndpoint(found: Endpoint | string | number): Endpoint | null {
+  return typeof found === 'object' ? found : null
+}
+
+export function isIPv6LinkLocal(address: string): boolean {
+  return /^fe[89ab][0-9a-f]:/i.test(address)
+}

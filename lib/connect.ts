@@ -1,0 +1,383 @@
+// From the arguments of `connect()` to an open connection: what was asked for, the lookup, one attempt or
+// several in turn. The Socket calls in here and hears of success through `[kOpened]()`, of failure through
+// `destroy(error)`; the arguments throw, the network never does.
+
+import * as dns from 'node:dns'
+import * as net from 'node:net'
+import { localEnd } from './address.js'
+import {
+  closedBeforeConnection,
+  connectAggregateError,
+  connectionTimeout,
+  endpointException,
+  errnoOf,
+  invalidAddressFamily,
+  invalidIpAddress,
+  ipBlocked,
+  type SystemError,
+} from './errors.js'
+import { kAttempt, kHandle, kOpened, kReplaceHandle } from './fields.js'
+import { Handle } from './handle.js'
+import type { Socket } from './socket.js'
+import {
+  invalidArgType,
+  validateBoolean,
+  validateFunction,
+  validateHost,
+  validateInt32,
+  validateNumber,
+  validatePort,
+  validateString,
+} from './validate.js'
+
+/** What `connect` and `listen` take apart: any shape of options object, or what the other overloads stand for. */
+export interface AnyOptions {
+  [option: string]: unknown
+  port?: unknown
+  host?: unknown
+  path?: unknown
+}
+
+export type NormalizedArgs = [options: AnyOptions, callback: ((...args: unknown[]) => void) | null]
+
+const kNormalized = Symbol('ferronet.normalizedArgs')
+
+/** Whether a string is a path: anything but a number that is not negative. */
+export function isPipeName(value: unknown): value is string {
+  return typeof value === 'string' && !(Number(value) >= 0)
+}
+
+/** `(options[, cb])`, `(path[, cb])` or `([port][, host][, cb])` as `[options, cb | null]`. */
+export function normalizeArgs(args: unknown[]): NormalizedArgs {
+  const [first, second] = args
+  const last = args.at(-1)
+  let options: AnyOptions = {}
+  if (typeof first === 'object' && first !== null) options = first as AnyOptions
+  else if (isPipeName(first)) options.path = first
+  else if (args.length > 0) {
+    options.port = first
+    if (typeof second === 'string') options.host = second
+  }
+  const normalized: NormalizedArgs = [options, typeof last === 'function' ? (last as NormalizedArgs[1]) : null]
+  return Object.defineProperty(normalized, kNormalized, { value: true })
+}
+
+export function isNormalized(value: unknown): value is NormalizedArgs {
+  return Array.isArray(value) && kNormalized in value
+}
+
+// --- lookup -----------------------------------------------------------------------------------------------------
+
+interface Destination {
+  port: number
+  localAddress: string | undefined
+  localPort: number | undefined
+}
+
+type Address = { address: string; family: 4 | 6 }
+
+/** Validates the TCP options, then finds the address or addresses and tries them, all in later ticks. */
+export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
+  const host = options.host || 'localhost'
+  const localAddress = options.localAddress as string | undefined
+  const localPort = options.localPort as number | undefined
+  validateHost(host, 'options.host')
+  if (localAddress && !net.isIP(localAddress)) throw invalidIpAddress(localAddress)
+  if (localPort) validateNumber(localPort, 'options.localPort')
+  if (options.port !== undefined) {
+    if (typeof options.port !== 'number' && typeof options.port !== 'string') {
+      throw invalidArgType('options.port', 'one of type number or string', options.port)
+    }
+    validatePort(options.port, 'Port')
+  }
+  let autoSelectFamily = net.getDefaultAutoSelectFamily()
+  if (options.autoSelectFamily != null) {
+    validateBoolean(options.autoSelectFamily, 'options.autoSelectFamily')
+    autoSelectFamily = options.autoSelectFamily
+  }
+  let attemptTimeout = net.getDefaultAutoSelectFamilyAttemptTimeout()
+  if (options.autoSelectFamilyAttemptTimeout != null) {
+    validateInt32(options.autoSelectFamilyAttemptTimeout, 'options.autoSelectFamilyAttemptTimeout', 1)
+    attemptTimeout = Math.max(10, options.autoSelectFamilyAttemptTimeout as number)
+  }
+  const to: Destination = { port: Number(options.port ?? 0), localAddress, localPort }
+
+  const literal = net.isIP(host)
+  if (literal !== 0) {
+    process.nextTick(connectLiteral, socket, host, literal, to)
+    return
+  }
+
+  if (options.lookup != null) validateFunction(options.lookup, 'options.lookup')
+  const lookup = (options.lookup ?? dns.lookup) as typeof dns.lookup
+  const dnsOptions = lookupOptions(options)
+  socket._host = host
+  if (dnsOptions.family !== 4 && dnsOptions.family !== 6 && !localAddress && autoSelectFamily) {
+    lookup(host, { ...dnsOptions, all: true }, (error, addresses) => {
+      if (socket.connecting) chooseAddresses(socket, host, error, addresses, options, to, attemptTimeout)
+    })
+    return
+  }
+  lookup(host, dnsOptions, (error, address, family) => {
+    socket.emit('lookup', error, address, family, host)
+    if (!socket.connecting) return
+    if (error) fail(socket, error)
+    else if (typeof address !== 'string' || !net.isIP(address)) fail(socket, invalidIpAddress(address))
+    else if (family !== 4 && family !== 6) fail(socket, invalidAddressFamily(family, options.host, options.port))
+    else {
+      socket._unrefTimer()
+      attempt(socket, address, family, to)
+    }
+  })
+}
+
+function lookupOptions(options: AnyOptions): dns.LookupOneOptions & { family: number } {
+  const family = options.family === 'IPv4' ? 4 : options.family === 'IPv6' ? 6 : (options.family as number)
+  let hints = (options.hints as number) || 0
+  if (process.platform !== 'win32' && family !== 4 && family !== 6 && hints === 0) hints = dns.ADDRCONFIG
+  return { family, hints }
+}
+
+function connectLiteral(socket: Socket, host: string, family: number, to: Destination): void {
+  if (socket.connecting) attempt(socket, host, family as 4 | 6, to)
+}
+
+// A lookup may answer before `net.connect` has returned: whoever called it must have the chance to listen first.
+function fail(socket: Socket, error: Error): void {
+  process.nextTick(destroyWith, socket, error)
+}
+
+function destroyWith(socket: Socket, error: Error): void {
+  socket.destroy(error)
+}
+
+function chooseAddresses(
+  socket: Socket,
+  host: string,
+  error: Error | null,
+  found: dns.LookupAddress[],
+  options: AnyOptions,
+  to: Destination,
+  timeout: number,
+): void {
+  if (error) {
+    socket.emit('lookup', error, undefined, undefined, host)
+    fail(socket, error)
+    return
+  }
+  // Each address once; the family that the resolver put first leads, then they alternate.
+  const groups: Record<4 | 6, Address[]> = { 4: [], 6: [] }
+  let leading: 4 | 6 | undefined
+  for (const { address, family } of found) {
+    socket.emit('lookup', error, address, family, host)
+    if (!socket.connecting) return
+    if (!net.isIP(address) || (family !== 4 && family !== 6)) continue
+    leading ??= family
+    const group = groups[family]
+    if (!group.some(known => known.address === address)) group.push({ address, family })
+  }
+  if (leading === undefined) {
+    const { address, family } = found[0]!
+    if (!net.isIP(address)) fail(socket, invalidIpAddress(address))
+    else fail(socket, invalidAddressFamily(family, options.host, options.port))
+    return
+  }
+  const first = groups[leading]
+  const second = groups[leading === 4 ? 6 : 4]
+  const addresses: Address[] = []
+  for (let i = 0; i < first.length || i < second.length; i++) {
+    if (i < first.length) addresses.push(first[i]!)
+    if (i < second.length) addresses.push(second[i]!)
+  }
+  socket._unrefTimer()
+  if (addresses.length === 1) {
+    attempt(socket, addresses[0]!.address, addresses[0]!.family, to)
+    return
+  }
+  socket.autoSelectFamilyAttemptedAddresses = []
+  attemptNext({ socket, addresses, next: 0, to, timeout, timer: undefined, errors: [] })
+}
+
+// --- one attempt ------------------------------------------------------------------------------------------------
+
+/** A connect in flight; what its outcome is reported with. */
+export interface Attempt {
+  handle: Handle
+  address: string
+  port: number | undefined
+  family: 4 | 6 | undefined
+  localAddress: string | undefined
+  localPort: number | undefined
+  series: Series | null
+}
+
+export function connectPath(socket: Socket, path: unknown): void {
+  validateString(path, 'options.path')
+  socket.emit('connectionAttempt', path, undefined, undefined)
+  const handle = socket[kHandle]
+  if (!socket.connecting || handle === null) return
+  const status = inFlight(socket) ? errnoOf('EALREADY') : handle.connectPath(path)
+  if (status !== 0) {
+    socket.destroy(endpointException(status, 'connect', path, undefined, 'undefined:undefined'))
+    return
+  }
+  begin(socket, { handle, address: path, port: undefined, family: undefined }, undefined, undefined, null)
+}
+
+function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination): void {
+  const handle = socket[kHandle]!
+  const { port, localPort } = to
+  let { localAddress } = to
+  if (localAddress || localPort) {
+    localAddress ||= family === 4 ? '0.0.0.0' : '::'
+    const status = bindLocal(handle, family, localAddress, localPort ?? 0)
+    if (status !== 0) {
+      socket.destroy(endpointException(status, 'bind', localAddress, localPort))
+      return
+    }
+  }
+  socket.emit('connectionAttempt', address, port, family)
+  if (!socket.connecting || socket[kHandle] !== handle) return
+  if (socket.blockList?.check(address, `ipv${family}`)) {
+    socket.destroy(ipBlocked(address))
+    return
+  }
+  const status = inFlight(socket) ? errnoOf('EALREADY') : handle.connect(address, port)
+  if (status !== 0) socket.destroy(refusedAtOnce(handle, status, address, port))
+  else begin(socket, { handle, address, port, family }, localAddress, localPort, null)
+}
+
+function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
+  return net.isIP(localAddress) === family ? handle.bind(localAddress, localPort) : errnoOf('EINVAL')
+}
+
+function inFlight(socket: Socket): boolean {
+  return socket[kAttempt] !== null && socket[kAttempt].handle === socket[kHandle]
+}
+
+function begin(
+  socket: Socket,
+  to: Pick<Attempt, 'handle' | 'address' | 'port' | 'family'>,
+  localAddress: string | undefined,
+  localPort: number | undefined,
+  series: Series | null,
+): void {
+  const { handle, address, port, family } = to
+  socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series }
+}
+
+// The system would not even begin to connect: no route, a family that is not there.
+function refusedAtOnce(handle: Handle, status: number, address: string, port: number): SystemError {
+  const local = localEnd(handle)
+  return endpointException(status, 'connect', address, port, `${local.address}:${local.port}`)
+}
+
+/** The outcome of the attempt in flight. */
+export function attemptEnded(socket: Socket, status: number): void {
+  const ended = socket[kAttempt]
+  socket[kAttempt] = null
+  if (ended === null || socket.destroyed) return
+  const { series } = ended
+  if (series !== null) clearTimeout(series.timer)
+  if (status === 0) {
+    socket[kOpened]()
+    return
+  }
+  const error = attemptError(ended, status)
+  series?.errors.push(error)
+  socket.emit('connectionAttemptFailed', ended.address, ended.port, ended.family, error)
+  if (series === null) socket.destroy(error)
+  else if (socket.connecting) attemptNext(series)
+}
+
+function attemptError(ended: Attempt, status: number): SystemError {
+  const { address, port, localAddress, localPort } = ended
+  if (!localAddress || !localPort) return endpointException(status, 'connect', address, port)
+  const error = endpointException(status, 'connect', address, port, `${localAddress}:${localPort}`)
+  return Object.assign(error, { localAddress, localPort })
+}
+
+// --- several addresses, one after the other -----------------------------------------------------------------------
+
+interface Series {
+  socket: Socket
+  addresses: Address[]
+  next: number
+  to: Destination
+  timeout: number
+  timer: NodeJS.Timeout | undefined
+  errors: (Error & { code?: string })[]
+}
+
+function attemptNext(series: Series): void {
+  const { socket, to, errors } = series
+  const { port, localPort } = to
+  // Each turn of the loop is an address that failed without the network being asked.
+  for (;;) {
+    clearTimeout(series.timer)
+    if (socket._aborted || !socket.connecting) return
+    const current = series.next++
+    if (current >= series.addresses.length) {
+      socket.destroy(errors.length === 0 ? connectionTimeout() : connectAggregateError(errors))
+      return
+    }
+    if (current > 0) socket[kReplaceHandle](new Handle('tcp', 'TCPWRAP'))
+    const handle = socket[kHandle]!
+    const { address, family } = series.addresses[current]!
+    let localAddress: string | undefined
+    if (localPort) {
+      localAddress = family === 4 ? '0.0.0.0' : '::'
+      const status = bindLocal(handle, family, localAddress, localPort)
+      if (status !== 0) {
+        errors.push(endpointException(status, 'bind', localAddress, localPort))
+        continue
+      }
+    }
+    if (socket.blockList?.check(address, `ipv${family}`)) {
+      const error = ipBlocked(address)
+      errors.push(error)
+      socket.emit('connectionAttemptFailed', address, port, family, error)
+      continue
+    }
+    socket.emit('connectionAttempt', address, port, family)
+    if (!socket.connecting || socket[kHandle] !== handle) return
+    socket.autoSelectFamilyAttemptedAddresses!.push(`${address}:${port}`)
+    const status = handle.connect(address, port)
+    if (status !== 0) {
+      const error = refusedAtOnce(handle, status, address, port)
+      errors.push(error)
+      socket.emit('connectionAttemptFailed', address, port, family, error)
+      continue
+    }
+    begin(socket, { handle, address, port, family }, localAddress, localPort, series)
+    // The last address has all the time that the system gives it.
+    if (series.next < series.addresses.length) series.timer = setTimeout(attemptTimedOut, series.timeout, series)
+    return
+  }
+}
+
+function attemptTimedOut(series: Series): void {
+  const { socket } = series
+  const ended = socket[kAttempt]
+  if (ended === null) return
+  socket.emit('connectionAttemptTimeout', ended.address, ended.port, ended.family)
+  series.errors.push(attemptError(ended, errnoOf('ETIMEDOUT')))
+  socket[kAttempt] = null
+  ended.handle.close()
+  if (socket.connecting) attemptNext(series)
+}
+
+// --- writes that wait for the connection --------------------------------------------------------------------------
+
+/** Runs `write` once connected; `failed` if the socket closes first. */
+export function whenConnected(socket: Socket, write: () => void, failed: (error: Error) => void): void {
+  function onConnect(): void {
+    socket.off('close', onClose)
+    write()
+  }
+  function onClose(): void {
+    failed(closedBeforeConnection())
+  }
+  socket.once('connect', onConnect)
+  socket.once('close', onClose)
+}

@@ -1,0 +1,163 @@
+// Every error that ferronet makes is made here, in Node's shapes: system errors carry `errno`, `code` and
+// `syscall` as the kernel told them, the others a stable `code` that their stack's first line shows too.
+
+import { getSystemErrorMap } from 'node:util'
+
+/** An error of the system: what `read`, `write`, `connect`, `listen` and the like fail with. */
+export interface SystemError extends Error {
+  errno: number
+  code: string
+  syscall: string
+  address?: string
+  port?: number
+  localAddress?: string
+  localPort?: number
+}
+
+// --- system errors ----------------------------------------------------------------------------------------------
+
+const systemErrors = getSystemErrorMap()
+
+function named(errno: number): readonly [code: string, text: string] {
+  return (systemErrors.get(errno) as [string, string] | undefined) ?? [`Unknown system error ${errno}`, '']
+}
+
+/** This platform's negative number of a libuv error name. */
+export function errnoOf(name: string): number {
+  for (const [errno, [code]] of systemErrors) if (code === name) return errno
+  throw new RangeError(`libuv has no error ${name}`)
+}
+
+/** `read ECONNRESET` */
+export function errnoException(errno: number, syscall: string): SystemError {
+  const [code] = named(errno)
+  return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
+}
+
+/** `connect ECONNREFUSED 127.0.0.1:80`, and ` - Local (…)` after it when `local` is given. */
+export function endpointException(
+  errno: number,
+  syscall: string,
+  address: string | undefined,
+  port?: number,
+  local?: string,
+): SystemError {
+  const [code] = named(errno)
+  const suffix = local === undefined ? '' : ` - Local (${local})`
+  const error = Object.assign(new Error(`${syscall} ${code}${at(address, port)}${suffix}`), {
+    errno,
+    code,
+    syscall,
+    address: address as string,
+  }) as SystemError
+  if (port) error.port = port
+  return error
+}
+
+/** `listen EADDRINUSE: address already in use 127.0.0.1:80` */
+export function listenException(errno: number, address: string | null, port: number): SystemError {
+  const [code, text] = named(errno)
+  const error = Object.assign(new Error(`listen ${code}: ${text}${at(address, port)}`), {
+    code,
+    errno,
+    syscall: 'listen',
+    address: address as string,
+  }) as SystemError
+  if (port) error.port = port
+  return error
+}
+
+function at(address: string | null | undefined, port: number | undefined): string {
+  if (port !== undefined && port > 0) return ` ${address}:${port}`
+  return address ? ` ${address}` : ''
+}
+
+// --- errors with a code of Node's -------------------------------------------------------------------------------
+
+type ErrorClass = ErrorConstructor | TypeErrorConstructor | RangeErrorConstructor
+
+function toStringWithCode(this: Error & { code: string }): string {
+  return `${this.name} [${this.code}]: ${this.message}`
+}
+const prototypes = new Map<ErrorClass, object>(
+  [Error, TypeError, RangeError].map(Class => [
+    Class,
+    Object.create(Class.prototype, { toString: { value: toStringWithCode, writable: true, configurable: true } }),
+  ]),
+)
+
+/** An error as Node's own modules throw it: `TypeError [ERR_X]: message`. */
+export function nodeError(Class: ErrorClass, code: string, message: string): NodeJS.ErrnoException {
+  const error: NodeJS.ErrnoException = new Class(message)
+  Object.setPrototypeOf(error, prototypes.get(Class)!)
+  return codeInStack(error, `${Class.name} [${code}]`, code)
+}
+
+// The stack is put together when it is first read, with the name that the error has then.
+function codeInStack<E extends Error & { code?: string }>(error: E, name: string, code: string | undefined): E {
+  Object.defineProperty(error, 'name', { value: name, configurable: true })
+  void error.stack
+  Reflect.deleteProperty(error, 'name')
+  error.code = code as string
+  return error
+}
+
+/** What a connect to several addresses fails with: each attempt's error, and the code of the first. */
+export function connectAggregateError(errors: (Error & { code?: string })[]): AggregateError & { code?: string } {
+  const code = errors[0]?.code
+  return codeInStack(new AggregateError(errors), `AggregateError [${code}]`, code)
+}
+
+/** What writing fails with after the peer's FIN has ended both sides. */
+export function endedByPeer(): Error {
+  return Object.assign(new Error('This socket has been ended by the other party'), { code: 'EPIPE' })
+}
+
+export function socketClosed(): Error {
+  return nodeError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed')
+}
+
+export function closedBeforeConnection(): Error {
+  return nodeError(
+    Error,
+    'ERR_SOCKET_CLOSED_BEFORE_CONNECTION',
+    'Socket closed before the connection was established',
+  )
+}
+
+export function connectionTimeout(): Error {
+  return nodeError(Error, 'ERR_SOCKET_CONNECTION_TIMEOUT', 'Socket connection timeout')
+}
+
+export function ipBlocked(address: string): Error {
+  return nodeError(Error, 'ERR_IP_BLOCKED', `IP(${address}) is blocked by net.BlockList`)
+}
+
+export function invalidIpAddress(address: unknown): Error {
+  return nodeError(TypeError, 'ERR_INVALID_IP_ADDRESS', `Invalid IP address: ${String(address)}`)
+}
+
+export function invalidAddressFamily(family: unknown, host: unknown, port: unknown): Error {
+  const message = `Invalid address family: ${String(family)} ${String(host)}:${String(port)}`
+  return Object.assign(nodeError(RangeError, 'ERR_INVALID_ADDRESS_FAMILY', message), { host, port })
+}
+
+export function invalidHandleType(): Error {
+  return nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
+}
+
+export function invalidFdType(type: string): Error {
+  return nodeError(TypeError, 'ERR_INVALID_FD_TYPE', `Unsupported fd type: ${type}`)
+}
+
+export function alreadyListening(): Error {
+  return nodeError(
+    Error,
+    'ERR_SERVER_ALREADY_LISTEN',
+    'Listen method has been called more than once without closing.',
+  )
+}
+
+export function notRunning(): Error {
+  return nodeError(Error, 'ERR_SERVER_NOT_RUNNING', 'Server is not running.')
+}

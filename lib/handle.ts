@@ -1,0 +1,770 @@
+// THE SEAM: the only file that talks to the addon. A Handle is one endpoint (a TCP or Unix-domain socket, or a
+// listener) with libuv's verbs; its owner is the Socket or Server that hears of it. Events come up in batches,
+// one crossing a turn (`dispatch`); writes go down through a shared buffer, one crossing a flush. No policy of
+// `net` belongs here: what to do with an event is the owner's business.
+//
+// Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
+
+import { AsyncResource } from 'node:async_hooks'
+import { Engine } from '#binding'
+import {
+  kOnConnect,
+  kOnConnection,
+  kOnRead,
+  kOnReadEnd,
+  kOnReadInto,
+  kOnShutdown,
+  kOnWriteFailed,
+  kOnWritten,
+} from './symbols.js'
+
+/** What a Handle calls on the object it belongs to; each call runs in the handle's async context. */
+export interface Owner {
+  [kOnConnect]?(status: number): void
+  [kOnRead]?(chunk: Buffer): void
+  [kOnReadInto]?(nread: number): void
+  [kOnReadEnd]?(status: number): void
+  [kOnWritten]?(status: number): void
+  [kOnWriteFailed]?(status: number): void
+  [kOnShutdown]?(status: number): void
+  [kOnConnection]?(status: number, client?: Handle): void
+}
+
+export interface Endpoint {
+  address: string
+  family: 'IPv4' | 'IPv6'
+  port: number
+}
+
+// The batch protocol, shared with crates/binding/src/batch.rs: an event is four int32.
+const EVENT_WORDS = 4
+const MAX_EVENTS = 1024
+const CONNECT = 1 // a: status
+const DATA_SLAB = 2 // a: offset in the slab, b: length; the bytes may be handed out as they are
+const DATA_SCRATCH = 3 // a: offset in the scratch buffer, b: length; must be copied before the turn ends
+const END = 4
+const READ_ERROR = 5 // a: error number
+const READABLE = 6 // bytes wait in the kernel for a socket that reads into its own buffer
+const WRITABLE = 7
+const ACCEPT = 8 // a: the slot of the new socket
+const ACCEPT_ERROR = 9 // a: error number
+/** Beside the number of events: the slab is more than half used. */
+const RENEW_SLAB = 1 << 16
+
+// Small reads are packed into this buffer and handed out as views; a chunk that a program keeps pins at most
+// this much, like one from Buffer's own pool.
+const SLAB_SIZE = 16 * 1024
+// Bulk reads land here first and are copied out in chunks while they are hot in the cache.
+const SCRATCH_SIZE = 1024 * 1024
+const MAX_CHUNK = 64 * 1024
+// Small writes wait here for the end of the handler or tick. As large as the default high-water mark: a tick that
+// writes more than that is flushed at once, so that a writer sees the backpressure it would see from node:net.
+const OUT_SIZE = 64 * 1024
+const LOG_WORDS = 3
+const MAX_LOG = 4096
+// From this size on a copy costs more than a system call of its own saves.
+const DIRECT_SIZE = 16 * 1024
+
+const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
+const log = new Int32Array(LOG_WORDS * MAX_LOG)
+const out = Buffer.allocUnsafeSlow(OUT_SIZE)
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
+let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+
+/** The handle in each slot of the reactor; what keeps an open socket from being collected. */
+const table: (Handle | undefined)[] = []
+
+const driver = process.env.FERRONET_DRIVER
+if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 'helper-thread') {
+  throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
+}
+const libuv = process.versions.bun === undefined && process.versions.deno === undefined
+const engine = new Engine(driver || undefined, libuv, { events, log, out, scratch, slab, dispatch, posted, closed })
+
+/** Which driver runs this environment's reactor: `'in-loop'` or `'helper-thread'`. */
+export const driverName: string = engine.driver
+
+// ---------------------------------------------------------------------------------------------------------------
+// Keeping the process alive: as in libuv, a handle counts while it is referenced and active (reading, listening),
+// a request (connect, write, shutdown, close) while it is open.
+
+let alive = 0
+function hold(): void {
+  if (alive++ === 0) engine.setRef(true)
+}
+function release(): void {
+  if (--alive === 0) engine.setRef(false)
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Up: events. Between two of them Node's tick queue and microtasks run, as after each callback from its own loop.
+
+const drainTicks: () => void = (process as unknown as { _tickCallback(): void })._tickCallback
+
+// A thread-safe function opens a callback scope of its own around ours, so that leaving ours drains nothing.
+const nested = engine.driver === 'helper-thread'
+
+let eventCount = 0
+let eventNext = 0
+let renewSlab = false
+let inHandler = false
+
+/**
+ * Called by the addon with the number of events in the batch (and RENEW_SLAB); called again, with none, after a handler threw (the
+ * addon has then given the error to 'uncaughtException'), until it returns: the events behind it are not lost.
+ */
+function dispatch(batch: number): void {
+  if (batch > 0) {
+    eventCount = batch & ~RENEW_SLAB
+    eventNext = 0
+    renewSlab = (batch & RENEW_SLAB) !== 0
+  }
+  while (eventNext < eventCount) {
+    const at = eventNext++ * EVENT_WORDS
+    const handle = table[events[at + 1]!]
+    if (handle === undefined) {
+      if (events[at] === ACCEPT) engine.close(events[at + 2]!, false)
+      continue
+    }
+    inHandler = true
+    try {
+      handle.deliver(events[at]!, events[at + 2]!, events[at + 3]!)
+    } finally {
+      inHandler = false
+      if (logCount !== 0) flush()
+    }
+    if (eventNext < eventCount || nested) drainTicks()
+  }
+  // The slab is renewed here, where no event points into it any more.
+  if (renewSlab) {
+    renewSlab = false
+    engine.setSlab((slab = Buffer.allocUnsafeSlow(SLAB_SIZE)))
+  }
+}
+
+/** What happens between two callbacks from the loop: waiting writes leave, ticks and microtasks run. */
+function between(): void {
+  inHandler = false
+  if (logCount !== 0) flush()
+  drainTicks()
+  inHandler = true
+}
+
+// Completions that Node would deliver from the pending phase of the loop: never inside the call that asked.
+let completions: (() => void)[] = []
+let completionNext = 0
+
+function post(completion: () => void): void {
+  hold()
+  completions.push(completion)
+  if (completions.length === 1) engine.post()
+}
+
+function posted(): void {
+  // What a completion posts in its turn waits for the next one.
+  const end = completions.length
+  while (completionNext < end) {
+    const completion = completions[completionNext++]!
+    release()
+    inHandler = true
+    try {
+      completion()
+    } finally {
+      inHandler = false
+      if (logCount !== 0) flush()
+    }
+    if (completionNext < end) drainTicks()
+  }
+  completions = completions.slice(completionNext)
+  completionNext = 0
+  if (completions.length > 0) engine.post()
+}
+
+// Close callbacks run in libuv's closing phase, the last closed first, as libuv's own do.
+let closing: { handle: Handle; callback: (() => void) | undefined }[] = []
+let closingNow: typeof closing = []
+
+function closed(): void {
+  if (closingNow.length === 0) {
+    closingNow = closing
+    closing = []
+  }
+  while (closingNow.length > 0) {
+    const { handle, callback } = closingNow.pop()!
+    release()
+    if (callback === undefined) continue
+    inHandler = true
+    try {
+      handle.runInAsyncScope(callback, handle)
+    } finally {
+      inHandler = false
+      if (logCount !== 0) flush()
+    }
+    if (closingNow.length > 0) drainTicks()
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Down: writes. `log` lists (slot, offset, length) of the bytes waiting in `out`; the addon sends each slot's in
+// one system call.
+
+let outTop = 0
+let logCount = 0
+let flushScheduled = false
+
+function flushTick(): void {
+  flushScheduled = false
+  if (logCount !== 0) flush()
+}
+
+/** Sends everything that waits in `out`: one crossing, one system call per socket. */
+function flush(): void {
+  const count = logCount
+  // The addon overwrites the front of `log` with (slot, result) of the sockets that could not send all; the
+  // entries are therefore read back from a copy, in the rare case that there are any.
+  const short = engine.flush(count)
+  if (short !== 0) settleShort(short, count)
+  logCount = 0
+  outTop = 0
+}
+
+function settleShort(short: number, count: number): void {
+  // engine.flush left (slot, bytes sent or error number) for each of them behind the entries.
+  for (let i = 0; i < short; i++) {
+    const at = (count + i) * LOG_WORDS
+    const handle = table[log[at]!]
+    const result = log[at + 1]!
+    if (handle === undefined) continue
+    const rest: Buffer[] = []
+    let skip = result
+    for (let e = 0; e < count && result >= 0; e++) {
+      if (log[e * LOG_WORDS] !== log[at]) continue
+      let offset = log[e * LOG_WORDS + 1]!
+      let length = log[e * LOG_WORDS + 2]!
+      const skipped = Math.min(skip, length)
+      skip -= skipped
+      offset += skipped
+      length -= skipped
+      if (length > 0) rest.push(Buffer.from(out.subarray(offset, offset + length)))
+    }
+    handle.settleFlush(result, rest)
+  }
+}
+
+process.on('exit', () => {
+  if (logCount !== 0) flush()
+})
+
+// ---------------------------------------------------------------------------------------------------------------
+
+/** What was read beyond the point where the reader stopped: a chunk, or (without one) the end and its status. */
+interface Held {
+  chunk: Buffer | undefined
+  status: number
+}
+
+export class Handle extends AsyncResource {
+  readonly kind: 'tcp' | 'pipe'
+  owner: Owner | null = null
+  /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
+  slot = -1
+  reading = false
+  listening = false
+  closed = false
+  /** Bytes received from the kernel. */
+  bytesRead = 0
+  /** Bytes accepted for sending: sent, coalescing or queued. */
+  bytesWritten = 0
+  /** Of these, the bytes the kernel has not taken yet. */
+  writeQueueSize = 0
+
+  #referenced = true
+  #counted = false
+  #queue: Uint8Array[] = []
+  #queueOffset = 0
+  #writing = false
+  #ending = false
+  #writeErrno = 0
+  #into: Uint8Array | null = null
+  #held: Held[] | null = null
+
+  constructor(kind: 'tcp' | 'pipe', provider: string) {
+    super(provider)
+    this.kind = kind
+  }
+
+  // --- open ---------------------------------------------------------------------------------------------------
+
+  /** Binds a TCP handle. `flags`: 1 = IPV6_V6ONLY, 2 = SO_REUSEPORT. */
+  bindTcp(address: string, port: number, flags = 0): number {
+    return this.#adopt(engine.bindTcp(address, port, flags))
+  }
+
+  /** Binds a pipe handle to a path; a leading NUL names Linux's abstract namespace. */
+  bindPath(path: string): number {
+    return this.#adopt(engine.bindPath(path))
+  }
+
+  /** Starts to accept; each connection comes as `owner[kOnConnection](0, client)`. */
+  listen(backlog: number): number {
+    const status = engine.listen(this.slot, backlog)
+    if (status === 0) {
+      this.listening = true
+      this.#recount()
+    }
+    return status
+  }
+
+  /** Starts to connect; the outcome comes as `owner[kOnConnect](status)`, never inside this call. */
+  connect(address: string, port: number): number {
+    return this.#connecting(engine.connectTcp(this.slot, address, port))
+  }
+
+  connectPath(path: string): number {
+    return this.#connecting(engine.connectPath(this.slot, path))
+  }
+
+  #connecting(result: number): number {
+    const status = this.#adopt(result)
+    if (status === 0) hold()
+    return status
+  }
+
+  #adopt(result: number): number {
+    if (result < 0) return result
+    this.slot = result
+    table[result] = this
+    return 0
+  }
+
+  /** For a listener's events: the handle of a connection that the reactor accepted. */
+  static accepted(kind: 'tcp' | 'pipe', slot: number): Handle {
+    const handle = new Handle(kind, kind === 'tcp' ? 'TCPWRAP' : 'PIPEWRAP')
+    handle.#adopt(slot)
+    return handle
+  }
+
+  // --- read ---------------------------------------------------------------------------------------------------
+
+  readStart(): number {
+    if (this.reading) return 0
+    if (this.slot < 0) return -1
+    this.reading = true
+    this.#recount()
+    if (this.#held !== null) {
+      this.#postHeld()
+      return 0
+    }
+    return engine.readStart(this.slot, this.#into !== null)
+  }
+
+  readStop(): number {
+    if (!this.reading) return 0
+    this.reading = false
+    this.#recount()
+    return this.slot < 0 || this.#held !== null ? 0 : engine.readStop(this.slot)
+  }
+
+  /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`. */
+  readInto(buffer: Uint8Array): void {
+    this.#into = buffer
+  }
+
+  // --- write --------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends, or lets the bytes wait for the end of the handler or tick.
+   * Returns 0 when they need no further notice, 1 when `owner[kOnWritten]` will tell, or an error number.
+   */
+  write(chunk: Uint8Array | string, encoding?: BufferEncoding): number {
+    if (this.slot < 0) return EBADF
+    if (this.#writeErrno !== 0) return this.#writeErrno
+    if (this.#queue.length > 0) return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
+    if (typeof chunk === 'string') {
+      // Three bytes bound a UTF-16 unit in UTF-8, two in UTF-16 itself, one in latin1.
+      const bound = encoding === 'latin1' ? chunk.length : chunk.length * 3
+      if (bound > DIRECT_SIZE) return this.#writeNow(Buffer.from(chunk, encoding))
+      const at = this.#room(bound)
+      this.#pend(at, out.write(chunk, at, encoding))
+      return 0
+    }
+    const length = chunk.byteLength
+    if (length >= DIRECT_SIZE) return this.#writeNow(chunk)
+    const at = this.#room(length)
+    out.set(chunk, at)
+    this.#pend(at, length)
+    return 0
+  }
+
+  /** Several chunks in order; returns like `write`. */
+  writev(chunks: Uint8Array[]): number {
+    if (this.slot < 0) return EBADF
+    if (this.#writeErrno !== 0) return this.#writeErrno
+    let length = 0
+    for (const chunk of chunks) length += chunk.byteLength
+    if (this.#queue.length === 0 && length < DIRECT_SIZE) {
+      let at = this.#room(length)
+      for (const chunk of chunks) {
+        out.set(chunk, at)
+        this.#pend(at, chunk.byteLength)
+        at += chunk.byteLength
+      }
+      return 0
+    }
+    if (logCount !== 0) flush()
+    if (this.#writeErrno !== 0) return this.#writeErrno
+    const idle = this.#queue.length === 0
+    for (const chunk of chunks) if (chunk.byteLength > 0) this.#queue.push(chunk)
+    this.bytesWritten += length
+    this.writeQueueSize += length
+    return idle ? this.#sendQueue() : this.#await()
+  }
+
+  #room(bytes: number): number {
+    if (outTop + bytes > OUT_SIZE || logCount >= MAX_LOG / 2 - 1) flush()
+    return outTop
+  }
+
+  #pend(at: number, length: number): void {
+    if (length === 0) return
+    this.bytesWritten += length
+    outTop = at + length
+    const last = (logCount - 1) * LOG_WORDS
+    if (logCount > 0 && log[last] === this.slot) {
+      log[last + 2]! += length
+    } else {
+      const next = logCount++ * LOG_WORDS
+      log[next] = this.slot
+      log[next + 1] = at
+      log[next + 2] = length
+    }
+    if (!inHandler && !flushScheduled) {
+      flushScheduled = true
+      process.nextTick(flushTick)
+    }
+  }
+
+  #writeNow(chunk: Uint8Array): number {
+    if (logCount !== 0) flush()
+    if (this.#writeErrno !== 0) return this.#writeErrno
+    if (this.#queue.length > 0) return this.#enqueue(chunk)
+    const sent = engine.write(this.slot, chunk, 0)
+    if (sent < 0) return sent
+    this.bytesWritten += chunk.byteLength
+    if (sent === chunk.byteLength) return 0
+    this.writeQueueSize += chunk.byteLength - sent
+    this.#queue.push(chunk)
+    this.#queueOffset = sent
+    return this.#await()
+  }
+
+  #enqueue(chunk: Uint8Array): number {
+    if (chunk.byteLength > 0) this.#queue.push(chunk)
+    this.bytesWritten += chunk.byteLength
+    this.writeQueueSize += chunk.byteLength
+    return this.#await()
+  }
+
+  #await(): number {
+    if (!this.#writing) {
+      this.#writing = true
+      hold()
+    }
+    return 1
+  }
+
+  /** Gives the kernel what is queued; 0 when it took all, 1 when a WRITABLE event will follow, or an error. */
+  #sendQueue(): number {
+    const queue = this.#queue
+    while (queue.length > 0) {
+      const sent =
+        queue.length === 1
+          ? engine.write(this.slot, queue[0]!, this.#queueOffset)
+          : engine.writev(this.slot, queue, this.#queueOffset)
+      if (sent < 0) {
+        queue.length = 0
+        this.#queueOffset = 0
+        this.writeQueueSize = 0
+        return sent
+      }
+      this.writeQueueSize -= sent
+      let done = this.#queueOffset + sent
+      let full = 0
+      while (full < queue.length && done >= queue[full]!.byteLength) done -= queue[full++]!.byteLength
+      queue.splice(0, full)
+      this.#queueOffset = done
+      // The addon has armed the writable event whenever the kernel took less than it was offered.
+      if (engine.blocked()) return this.#await()
+    }
+    return 0
+  }
+
+  /** @internal The outcome of a flush that did not send everything of this handle. */
+  settleFlush(result: number, rest: Buffer[]): void {
+    if (result < 0) {
+      this.#writeErrno = result
+      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(result)))
+      return
+    }
+    for (const chunk of rest) {
+      this.#queue.push(chunk)
+      this.writeQueueSize += chunk.byteLength
+    }
+    if (!this.#writing) {
+      this.#writing = true
+      hold()
+    }
+  }
+
+  #onWritable(): void {
+    if (this.#queue.length === 0) return
+    const status = this.#sendQueue()
+    if (status === 1) return
+    this.#writing = false
+    release()
+    if (status < 0) this.#writeErrno = status
+    this.owner?.[kOnWritten]?.(status)
+    if (this.#ending && this.slot >= 0) this.#finish()
+  }
+
+  /** The error that ended sending, or 0. */
+  get writeErrno(): number {
+    return this.#writeErrno
+  }
+
+  // --- close --------------------------------------------------------------------------------------------------
+
+  /** Sends FIN after all that was written; `owner[kOnShutdown](status)` tells, from a later phase of the loop. */
+  shutdown(): number {
+    if (this.slot < 0) return ENOTCONN
+    if (logCount !== 0) flush()
+    hold()
+    this.#ending = true
+    if (this.#queue.length === 0) this.#finish()
+    return 0
+  }
+
+  #finish(): void {
+    this.#ending = false
+    post(() => {
+      const status = this.slot < 0 ? ECANCELED : this.#writeErrno !== 0 ? this.#writeErrno : engine.shutdown(this.slot)
+      release()
+      this.runInAsyncScope(() => this.owner?.[kOnShutdown]?.(status))
+    })
+  }
+
+  /** Closes the descriptor now, dropping what is queued; `callback` runs in the loop's closing phase. */
+  close(callback?: () => void): void {
+    this.#close(callback, false)
+  }
+
+  /** Closes with RST; TCP only. */
+  reset(callback?: () => void): number {
+    if (this.kind !== 'tcp') return EINVAL
+    this.#close(callback, true)
+    return 0
+  }
+
+  #close(callback: (() => void) | undefined, reset: boolean): void {
+    if (this.closed) return
+    this.closed = true
+    if (logCount !== 0) flush()
+    this.reading = false
+    this.listening = false
+    this.#recount()
+    if (this.#writing) {
+      this.#writing = false
+      release()
+    }
+    if (this.#ending) {
+      this.#ending = false
+      release()
+    }
+    this.#queue.length = 0
+    this.#held = null
+    if (this.slot >= 0) {
+      table[this.slot] = undefined
+      if (engine.close(this.slot, reset)) release() // it was connecting
+      this.slot = -1
+    }
+    hold()
+    closing.push({ handle: this, callback })
+    if (closing.length === 1) engine.closeSoon()
+  }
+
+  // --- options and facts --------------------------------------------------------------------------------------
+
+  setNoDelay(enable: boolean): number {
+    return this.slot < 0 ? EBADF : engine.setNoDelay(this.slot, enable)
+  }
+
+  /** Seconds; an interval or count of 0 leaves the system's. */
+  setKeepAlive(enable: boolean, delay: number, interval: number, count: number): number {
+    return this.slot < 0 ? EBADF : engine.setKeepAlive(this.slot, enable, delay, interval, count)
+  }
+
+  /** Fills `target` with the local end: `{}` stays empty for a pipe, whose path comes as a string. */
+  sockname(): Endpoint | string | number {
+    return this.slot < 0 ? EBADF : endpoint(engine.sockname(this.slot))
+  }
+
+  peername(): Endpoint | string | number {
+    return this.slot < 0 ? EBADF : endpoint(engine.peername(this.slot))
+  }
+
+  /** The descriptor, -1 when there is none; it stays ferronet's: do not close it. */
+  get fd(): number {
+    return this.slot < 0 ? -1 : engine.fd(this.slot)
+  }
+
+  ref(): void {
+    this.#referenced = true
+    this.#recount()
+  }
+
+  unref(): void {
+    this.#referenced = false
+    this.#recount()
+  }
+
+  hasRef(): boolean {
+    return this.#referenced && !this.closed
+  }
+
+  getAsyncId(): number {
+    return this.asyncId()
+  }
+
+  #recount(): void {
+    const counts = this.#referenced && (this.reading || this.listening)
+    if (counts === this.#counted) return
+    this.#counted = counts
+    if (counts) hold()
+    else release()
+  }
+
+  // --- events -------------------------------------------------------------------------------------------------
+
+  /** @internal One event of the batch. */
+  deliver(kind: number, a: number, b: number): void {
+    switch (kind) {
+      case DATA_SLAB:
+        this.bytesRead += b
+        if (this.#held !== null) this.#held.push({ chunk: slab.subarray(a, a + b), status: 0 })
+        else this.runInAsyncScope(this.#emitRead, this, slab.subarray(a, a + b))
+        break
+      case DATA_SCRATCH:
+        this.bytesRead += b
+        if (this.#held !== null) this.#held.push({ chunk: Buffer.from(scratch.subarray(a, a + b)), status: 0 })
+        else this.#deliverBulk(a, a + b)
+        break
+      case WRITABLE:
+        this.runInAsyncScope(this.#onWritable, this)
+        break
+      case END:
+      case READ_ERROR:
+        if (this.#held !== null) this.#held.push({ chunk: undefined, status: a })
+        else this.#deliverEnd(a)
+        break
+      case CONNECT:
+        release()
+        this.runInAsyncScope(() => this.owner?.[kOnConnect]?.(a))
+        break
+      case READABLE:
+        if (this.reading) this.#readInto()
+        break
+      case ACCEPT: {
+        // Made outside the listener's async scope, as node:net makes it.
+        const client = Handle.accepted(this.kind, a)
+        this.runInAsyncScope(() => this.owner?.[kOnConnection]?.(0, client))
+        break
+      }
+      case ACCEPT_ERROR:
+        this.runInAsyncScope(() => this.owner?.[kOnConnection]?.(a))
+        break
+    }
+  }
+
+  #emitRead(chunk: Buffer): void {
+    this.owner?.[kOnRead]?.(chunk)
+  }
+
+  // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
+  // the rest waiting here, not in its own buffer beyond the high-water mark.
+  #deliverBulk(from: number, to: number): void {
+    try {
+      while (from < to && this.reading) {
+        const end = Math.min(from + MAX_CHUNK, to)
+        const chunk = Buffer.allocUnsafeSlow(end - from)
+        scratch.copy(chunk, 0, from, end)
+        from = end
+        this.runInAsyncScope(this.#emitRead, this, chunk)
+        if (from < to) between()
+      }
+    } finally {
+      if (from < to && !this.closed) {
+        this.#held = [{ status: 0, chunk: Buffer.from(scratch.subarray(from, to)) }]
+        if (this.reading) this.#postHeld()
+      }
+    }
+  }
+
+  #postHeld(): void {
+    post(() => this.runInAsyncScope(this.#deliverHeld, this))
+  }
+
+  #deliverHeld(): void {
+    const held = this.#held
+    if (held === null || !this.reading) return
+    try {
+      while (held.length > 0 && this.reading) {
+        const { chunk, status } = held[0]!
+        if (chunk === undefined) {
+          this.#held = null
+          this.#deliverEnd(status)
+          return
+        }
+        const part = chunk.subarray(0, MAX_CHUNK)
+        if (part.byteLength === chunk.byteLength) held.shift()
+        else held[0]!.chunk = chunk.subarray(MAX_CHUNK)
+        this.owner?.[kOnRead]?.(part)
+        if (held.length > 0 && this.reading) between()
+      }
+    } finally {
+      if (this.#held !== null && !this.closed) {
+        if (held.length === 0) {
+          this.#held = null
+          if (this.reading) engine.readStart(this.slot, false)
+        } else if (this.reading) {
+          this.#postHeld()
+        }
+      }
+    }
+  }
+
+  #deliverEnd(status: number): void {
+    this.reading = false
+    this.#recount()
+    this.runInAsyncScope(() => this.owner?.[kOnReadEnd]?.(status))
+  }
+
+  #readInto(): void {
+    const nread = engine.readInto(this.slot, this.#into!)
+    if (nread > 0) {
+      this.bytesRead += nread
+      this.runInAsyncScope(() => this.owner?.[kOnReadInto]?.(nread))
+    } else if (nread !== EAGAIN) {
+      this.#deliverEnd(nread === EOF ? 0 : nread)
+    }
+  }
+}
+
+function endpoint(found: string | number): Endpoint | string | number {
+  // The addon spells an IP endpoint "4 127.0.0.1 80"; a path starts with "p ".
+  if (typeof found === 'number') return found
+  if (found.startsWith('p ')) return found.slice(2)
+  const [family, address, port] = found.split(' ')
+  return { address: address!, family: family === '4' ? 'IPv4' : 'IPv6', port: Number(port) }
+}
+
+const { EBADF, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF } = engine.errnos()

@@ -1,0 +1,1000 @@
+// Socket: one connection as a stream, in the order of its life. Above it are programs and Node's own stream
+// machinery, which it inherits as it is in the running Node; below it a Handle, which it asks with verbs and
+// which tells it of events by the symbols of symbols.ts. I/O never throws here: it destroys the socket.
+
+import { channel } from 'node:diagnostics_channel'
+import { addAbortListener } from 'node:events'
+import type { BlockList } from 'node:net'
+import { Duplex } from 'node:stream'
+import { type AddressInfo, localEnd, remoteEnd } from './address.js'
+import {
+  type AnyOptions,
+  type Attempt,
+  attemptEnded,
+  connectPath,
+  isNormalized,
+  lookupAndConnect,
+  normalizeArgs,
+  whenConnected,
+} from './connect.js'
+import {
+  endedByPeer,
+  errnoException,
+  errnoOf,
+  invalidFdType,
+  invalidHandleType,
+  socketClosed,
+} from './errors.js'
+import {
+  kAttempt,
+  kBuffer,
+  kBufferCb,
+  kBufferGen,
+  kBytesRead,
+  kBytesWritten,
+  kHandle,
+  kHeld,
+  kKeepAlive,
+  kKeepAliveCount,
+  kKeepAliveDelay,
+  kKeepAliveInterval,
+  kLastWriteQueueSize,
+  kNoDelay,
+  kOpened,
+  kReplaceHandle,
+  kShutdownCallback,
+  kTimeout,
+  kWriteCallback,
+} from './fields.js'
+import { Handle } from './handle.js'
+import type { Server } from './server.js'
+import {
+  kOnConnect,
+  kOnRead,
+  kOnReadEnd,
+  kOnReadInto,
+  kOnShutdown,
+  kOnWriteFailed,
+  kOnWritten,
+} from './symbols.js'
+import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimer } from './timeout.js'
+import {
+  invalidArgValue,
+  missingArgs,
+  validateAbortSignal,
+  validateBlockList,
+  validateInt32,
+  validateKeepAliveDelay,
+} from './validate.js'
+
+type Done = (error?: Error | null) => void
+
+/** A user's callback of a write, waiting until the kernel has taken that write's last byte. */
+interface Held {
+  handle: Handle
+  /** How many bytes the handle must have sent. */
+  mark: number
+  callback: Done
+}
+
+interface Chunk {
+  chunk: Buffer | string
+  encoding: BufferEncoding
+}
+
+/** The parts of Node's stream states that the two fast paths read, the same on Node 20 to 26. */
+interface ReadableState {
+  flowing: boolean | null
+  length: number
+  sync: boolean
+  ended: boolean
+  decoder: unknown
+  awaitDrainWriters: unknown
+  dataEmitted: boolean
+  endEmitted: boolean
+  destroyed: boolean
+}
+interface WritableState {
+  length: number
+  corked: number
+  ending: boolean
+  destroyed: boolean
+  defaultEncoding: string
+  highWaterMark: number
+  getBuffer(): Chunk[]
+}
+
+export interface SocketOptions extends AnyOptions {
+  allowHalfOpen?: boolean
+  blockList?: BlockList
+  handle?: unknown
+  keepAlive?: boolean
+  keepAliveInitialDelay?: number
+  noDelay?: boolean
+  objectMode?: boolean
+  onread?: { buffer?: unknown; callback?: unknown } | null
+  pauseOnCreate?: boolean
+  readable?: boolean
+  readableObjectMode?: boolean
+  signal?: AbortSignal
+  writableObjectMode?: boolean
+}
+
+const clientChannel = channel('net.client.socket')
+
+const pushOriginal = Duplex.prototype.push
+
+// Up to here the Handle copies a write into its shared buffer and so always takes it.
+const COALESCED = 4096
+
+/**
+ * The methods of Socket. Never constructed: `Socket` below is a plain function with this prototype, because
+ * programs call it without `new` and inherit from it in the way of ES5.
+ */
+export class SocketMethods extends Duplex {
+  /** Whether `connect()` has been called and its outcome is not known yet. */
+  declare connecting: boolean
+  /** The Server that accepted this connection, or null. */
+  declare server: Server | null
+  /** The last value given to `setTimeout()`, in milliseconds. */
+  declare timeout: number | undefined
+  /** `address:port` of each address tried so far, when the host had several. */
+  declare autoSelectFamilyAttemptedAddresses: string[] | undefined
+  declare blockList: BlockList | undefined
+  declare resetAndClosing: boolean | undefined
+  declare _hadError: boolean
+  declare _parent: Socket | null
+  declare _host: string | null
+  declare _closeAfterHandlingError: boolean
+  declare _aborted: boolean | undefined
+  declare _sockname: AddressInfo | null
+  declare _peername: AddressInfo | null | undefined
+  declare _pendingData: Buffer | string | Chunk[] | null
+  declare _pendingEncoding: BufferEncoding | ''
+  declare _server: Server | null
+  declare _readableState: ReadableState
+  declare _writableState: WritableState
+  declare _events: Record<string, unknown>
+  declare _undestroy: () => void
+
+  declare [kHandle]: Handle | null
+  declare [kAttempt]: Attempt | null
+  declare [kTimeout]: NodeJS.Timeout | null
+  declare [kLastWriteQueueSize]: number
+  declare [kBuffer]: Uint8Array | true | null
+  declare [kBufferGen]: (() => unknown) | null
+  declare [kBufferCb]: ((nread: number, buffer: Uint8Array) => unknown) | null
+  declare [kNoDelay]: boolean
+  declare [kKeepAlive]: boolean
+  declare [kKeepAliveDelay]: number
+  declare [kKeepAliveInterval]: number | undefined
+  declare [kKeepAliveCount]: number | undefined
+  declare [kWriteCallback]: Done | null
+  declare [kHeld]: Held[] | null
+  declare [kShutdownCallback]: Done | null
+  declare [kBytesRead]: number
+  declare [kBytesWritten]: number
+
+  // --- connect --------------------------------------------------------------------------------------------------
+
+  /**
+   * `connect(options[, listener])`, `connect(port[, host][, listener])`, `connect(path[, listener])`: opens the
+   * connection, again too after `'close'`. Wrong arguments throw; everything else comes as `'connect'` or
+   * `'error'`. Since Node 0.1.90.
+   */
+  connect(...args: unknown[]): this {
+    const [options, listener] = isNormalized(args[0]) ? args[0] : normalizeArgs(args)
+    if (clientChannel.hasSubscribers) clientChannel.publish({ socket: this })
+    if (listener !== null) this.once('connect', listener)
+    if (this._parent?.connecting) return this
+    if (options.port === undefined && options.path == null) throw missingArgs('options', 'port', 'path')
+    if (this.write !== Socket.prototype.write) this.write = Socket.prototype.write
+    if (this.destroyed) {
+      this[kHandle] = null
+      this._peername = null
+      this._sockname = null
+    }
+    const pipe = Boolean(options.path)
+    if (this[kHandle] === null) attach(this, pipe ? new Handle('pipe', 'PIPEWRAP') : new Handle('tcp', 'TCPWRAP'))
+    this._unrefTimer()
+    this.connecting = true
+    if (pipe) connectPath(this, options.path)
+    else lookupAndConnect(this, options)
+    return this
+  }
+
+  [kReplaceHandle](handle: Handle): void {
+    const old = this[kHandle]
+    if (old !== null) {
+      old.owner = null
+      old.close()
+    }
+    attach(this, handle)
+  }
+
+  [kOnConnect](status: number): void {
+    attemptEnded(this, status)
+  }
+
+  [kOpened](): void {
+    const handle = this[kHandle]!
+    this.connecting = false
+    this._sockname = null
+    this._unrefTimer()
+    if (this[kNoDelay]) handle.setNoDelay(true)
+    if (this[kKeepAlive]) applyKeepAlive(this, handle)
+    this.emit('connect')
+    this.emit('ready')
+    // Reading starts by itself, for the peer's FIN to be noticed.
+    if (!this.isPaused()) this.read(0)
+  }
+
+  // --- options --------------------------------------------------------------------------------------------------
+
+  /** Lets a referenced socket keep the process alive (the default). */
+  ref(): this {
+    if (this[kHandle] === null) this.once('connect', this.ref)
+    else this[kHandle].ref()
+    return this
+  }
+
+  /** Lets the process end although this socket is open. */
+  unref(): this {
+    if (this[kHandle] === null) this.once('connect', this.unref)
+    else this[kHandle].unref()
+    return this
+  }
+
+  /**
+   * After `msecs` milliseconds without traffic `'timeout'` is emitted; nothing is closed. 0, the default,
+   * disables. Throws ERR_INVALID_ARG_TYPE and ERR_OUT_OF_RANGE. Since Node 0.1.90.
+   */
+  setTimeout(msecs: number, callback?: () => void): this {
+    setIdleTimeout(this, msecs, callback)
+    return this
+  }
+
+  _onTimeout(): void {
+    if (stillSending(this)) this._unrefTimer()
+    else this.emit('timeout')
+  }
+
+  _unrefTimer(): void {
+    refreshIdleTimers(this)
+  }
+
+  /** Sends small segments at once (TCP_NODELAY); before a connection it is remembered. Default true. */
+  setNoDelay(enable?: boolean): this {
+    const on = enable === undefined ? true : Boolean(enable)
+    const handle = this[kHandle]
+    if (handle === null) this[kNoDelay] = on
+    else if (handle.kind === 'tcp' && on !== this[kNoDelay]) {
+      this[kNoDelay] = on
+      handle.setNoDelay(on)
+    }
+    return this
+  }
+
+  /**
+   * TCP keep-alive: `initialDelay` milliseconds of silence before the first probe (0, the default, leaves the
+   * system's), `interval` between probes (1000) and `count` of them (10) before the connection is given up.
+   * Takes the four as arguments or as one object, as Node 26.4 and later do.
+   */
+  setKeepAlive(
+    enable?: boolean | { enable?: boolean; initialDelay?: number; interval?: number; count?: number },
+    initialDelay?: number,
+    interval?: number,
+    count?: number,
+  ): this {
+    if (enable !== null && typeof enable === 'object') ({ enable, initialDelay, interval, count } = enable)
+    const on = Boolean(enable)
+    const delay = seconds(initialDelay)
+    const every = interval === undefined ? undefined : seconds(interval)
+    const handle = this[kHandle]
+    if (handle !== null) {
+      if (handle.kind !== 'tcp') return this
+      const same =
+        this[kKeepAliveDelay] === delay && this[kKeepAliveInterval] === every && this[kKeepAliveCount] === count
+      if (on === this[kKeepAlive] && (!on || same)) return this
+    }
+    this[kKeepAlive] = on
+    this[kKeepAliveDelay] = delay
+    this[kKeepAliveInterval] = every
+    this[kKeepAliveCount] = count
+    if (handle !== null) applyKeepAlive(this, handle)
+    return this
+  }
+
+  // --- read -----------------------------------------------------------------------------------------------------
+
+  override _read(size: number): void {
+    const handle = this[kHandle]
+    if (this.connecting || handle === null) this.once('connect', () => this._read(size))
+    else if (!handle.reading) startReading(this, handle)
+  }
+
+  /** Bytes arrived. Hot: an echo server comes by here for each request. */
+  [kOnRead](chunk: Buffer): void {
+    if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    const state = this._readableState
+    // Where `push` would hand the chunk straight to the 'data' listeners, they get it here, without the tick in
+    // which the stream would ask for more: `state.reading` stays true, as the handle's does.
+    if (
+      state.flowing &&
+      state.length === 0 &&
+      !state.sync &&
+      this._events.data !== undefined &&
+      !state.decoder &&
+      state.awaitDrainWriters === null &&
+      !state.ended &&
+      !state.destroyed &&
+      this.push === pushOriginal
+    ) {
+      if (!state.dataEmitted) state.dataEmitted = true
+      this.emit('data', chunk)
+      return
+    }
+    if (state.destroyed) return
+    if (!this.push(chunk)) stopReading(this)
+  }
+
+  /** Bytes arrived in the buffer of the `onread` option. */
+  [kOnReadInto](nread: number): void {
+    if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    if (this.destroyed) return
+    const handle = this[kHandle]
+    const more = this[kBufferCb]!(nread, this[kBuffer] as Uint8Array) !== false
+    const next = this[kBufferGen]?.()
+    if (next instanceof Uint8Array) {
+      this[kBuffer] = next
+      handle?.readInto(next)
+    }
+    if (!more) stopReading(this)
+  }
+
+  [kOnReadEnd](status: number): void {
+    this._unrefTimer()
+    if (status !== 0) {
+      this.destroy(errnoException(status, 'read'))
+      return
+    }
+    if (this._readableState.endEmitted) return
+    this.push(null)
+    this.read(0)
+  }
+
+  /** Stops `'data'`; the socket still reads ahead up to the high-water mark, except with `onread`. */
+  override pause(): this {
+    if (this[kBuffer] !== null && !this.connecting) stopReading(this)
+    return super.pause()
+  }
+
+  override resume(): this {
+    readOn(this)
+    return super.resume()
+  }
+
+  override read(size?: number): unknown {
+    readOn(this)
+    return super.read(size)
+  }
+
+  // --- write ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Sends `chunk`: a string (`encoding`, default utf8) or bytes. False when the stream's buffer has reached the
+   * high-water mark: wait for `'drain'` before writing more. `callback` is called when the kernel has taken
+   * this chunk, or with the error. Since Node 0.1.90.
+   */
+  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+    if (encoding === undefined && callback === undefined) {
+      // Nothing is queued anywhere and the handle will take it whole: the stream has nothing to keep.
+      const handle = this[kHandle]
+      const state = this._writableState
+      if (
+        handle !== null &&
+        !this.connecting &&
+        state.length === 0 &&
+        handle.writeQueueSize === 0 &&
+        state.corked === 0 &&
+        !state.ending &&
+        !state.destroyed &&
+        handle.writeErrno === 0 &&
+        this._write === writeOriginal &&
+        this._writeGeneric === writeGenericOriginal &&
+        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : chunk instanceof Uint8Array) &&
+        (chunk as Buffer | string).length <= COALESCED &&
+        (chunk as Buffer | string).length < state.highWaterMark
+      ) {
+        if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+        if (handle.write(chunk as Buffer | string, 'utf8') >= 0) return true
+        return super.write(chunk)
+      }
+      return super.write(chunk)
+    }
+    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding)
+    if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
+    return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
+  }
+
+  override _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
+    this._writeGeneric(false, data, encoding, done)
+  }
+
+  override _writev(chunks: Chunk[], done: Done): void {
+    this._writeGeneric(true, chunks, '', done)
+  }
+
+  _writeGeneric(
+    writev: boolean,
+    data: Buffer | string | Chunk[],
+    encoding: BufferEncoding | '',
+    done: Done,
+  ): false | undefined {
+    if (this.connecting) {
+      this._pendingData = data
+      this._pendingEncoding = encoding
+      whenConnected(this, () => this._writeGeneric(writev, data, encoding, done), done)
+      return
+    }
+    this._pendingData = null
+    this._pendingEncoding = ''
+    const handle = this[kHandle]
+    if (handle === null) {
+      done(socketClosed())
+      return false
+    }
+    if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    const before = handle.bytesWritten
+    const result = writev
+      ? writeChunks(handle, data as Chunk[] & { allBuffers?: boolean })
+      : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
+    if (result === 0) done()
+    else if (result < 0) done(errnoException(result, 'write'))
+    else {
+      this[kWriteCallback] = done
+      this[kLastWriteQueueSize] = handle.bytesWritten - before
+    }
+    return
+  }
+
+  /** The kernel has taken all that was queued, or will take no more. */
+  [kOnWritten](status: number): void {
+    const done = this[kWriteCallback]
+    this[kWriteCallback] = null
+    if (status < 0) {
+      const error = errnoException(status, 'write')
+      releaseHeld(this, error)
+      if (done !== null) done(error)
+      else this.destroy(error)
+      return
+    }
+    this._unrefTimer()
+    this[kLastWriteQueueSize] = 0
+    releaseHeld(this, null)
+    done?.(null)
+  }
+
+  /** Bytes that the stream has forgotten about could not be sent. */
+  [kOnWriteFailed](status: number): void {
+    const error = errnoException(status, 'write')
+    releaseHeld(this, error)
+    this.destroy(error)
+  }
+
+  // --- half-close -----------------------------------------------------------------------------------------------
+
+  /** Sends what is queued, then FIN; the other direction stays open. `'finish'` when that is done. */
+  override end(chunk?: unknown, encoding?: unknown, callback?: unknown): this {
+    super.end(chunk, encoding as BufferEncoding, callback as () => void)
+    return this
+  }
+
+  override _final(done: Done): void {
+    if (this.connecting) {
+      this.once('connect', () => this._final(done))
+      return
+    }
+    const handle = this[kHandle]
+    if (handle === null) {
+      done()
+      return
+    }
+    const status = handle.shutdown()
+    if (status === 0) this[kShutdownCallback] = done
+    else if (status === errnoOf('ENOTCONN')) done()
+    else done(errnoException(status, 'shutdown'))
+  }
+
+  // The status is not asked for: that the peer is gone already is for the reading side to find out.
+  [kOnShutdown](_status: number): void {
+    const done = this[kShutdownCallback]
+    this[kShutdownCallback] = null
+    done?.()
+  }
+
+  // --- close ----------------------------------------------------------------------------------------------------
+
+  /** Closes after everything written has been sent. Since Node 0.3.4. */
+  destroySoon(): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', this.destroy)
+  }
+
+  /**
+   * Closes with RST instead of FIN; while connecting, as soon as connected. Throws ERR_INVALID_HANDLE_TYPE when
+   * this is not TCP. Since Node 18.3.
+   */
+  resetAndDestroy(): this {
+    const handle = this[kHandle]
+    if (handle === null) this.destroy(socketClosed())
+    else if (handle.kind !== 'tcp') throw invalidHandleType()
+    else if (this.connecting) this.once('connect', () => this._reset())
+    else this._reset()
+    return this
+  }
+
+  _reset(): this {
+    this.resetAndClosing = true
+    return this.destroy()
+  }
+
+  override _destroy(error: Error | null, done: Done): void {
+    this.connecting = false
+    for (let s: Socket | null | undefined = this; s != null; s = s._parent) stopIdleTimer(s)
+    stopSeries(this)
+    const handle = this[kHandle]
+    if (handle !== null) {
+      const hadError = Boolean(error)
+      this[kBytesRead] = handle.bytesRead
+      this[kBytesWritten] = handle.bytesWritten
+      if (this.resetAndClosing) {
+        this.resetAndClosing = false
+        const status = handle.reset(closer(this, hadError))
+        if (status !== 0) this.emit('error', errnoException(status, 'reset'))
+      } else if (this._closeAfterHandlingError) {
+        // The 'error' listeners, which run in the next tick, still find the socket as it was.
+        queueMicrotask(() =>
+          handle.close(
+            closer(this, hadError, () => {
+              this[kHandle] = null
+              this._sockname = null
+            }),
+          ),
+        )
+      } else {
+        handle.close(closer(this, hadError))
+      }
+      if (!this._closeAfterHandlingError) {
+        this[kHandle] = null
+        this._sockname = null
+      }
+      done(error)
+    } else {
+      done(error)
+      process.nextTick(emitClose, this)
+    }
+    const server = this._server
+    if (server) {
+      server._connections--
+      server._emitCloseIfDrained?.()
+    }
+  }
+
+  // --- facts ----------------------------------------------------------------------------------------------------
+
+  /** The local end: `{ address, family, port }`, empty while there is none and for pipes. */
+  address(): AddressInfo {
+    return this._getsockname()
+  }
+
+  _getsockname(): AddressInfo {
+    const handle = this[kHandle]
+    if (handle === null || handle.kind === 'pipe') return {}
+    this._sockname ??= localEnd(handle)
+    return this._sockname
+  }
+
+  // Kept once found, so that it can still be asked for after the socket is destroyed.
+  _getpeername(): AddressInfo {
+    const handle = this[kHandle]
+    if (handle !== null && !this.connecting && handle.kind === 'tcp' && !this._peername) {
+      this._peername = remoteEnd(handle)
+    }
+    return this._peername ?? {}
+  }
+
+  get localAddress(): string | undefined {
+    return this._getsockname().address
+  }
+  get localPort(): number | undefined {
+    return this._getsockname().port
+  }
+  get localFamily(): string | undefined {
+    return this._getsockname().family
+  }
+  get remoteAddress(): string | undefined {
+    return this._getpeername().address
+  }
+  get remotePort(): number | undefined {
+    return this._getpeername().port
+  }
+  get remoteFamily(): string | undefined {
+    return this._getpeername().family
+  }
+
+  /** Bytes received; kept after `destroy()`. */
+  get bytesRead(): number {
+    return this[kHandle]?.bytesRead ?? this[kBytesRead]
+  }
+
+  get _bytesDispatched(): number {
+    return this[kHandle]?.bytesWritten ?? this[kBytesWritten]
+  }
+
+  /** Bytes written, those included that still wait in the stream. */
+  get bytesWritten(): number {
+    let bytes = this._bytesDispatched
+    for (const { chunk, encoding } of this._writableState.getBuffer()) bytes += sizeOf(chunk, encoding)
+    const pending = this._pendingData
+    if (Array.isArray(pending)) {
+      for (const item of pending) bytes += item instanceof Uint8Array ? item.length : sizeOf(item.chunk, item.encoding)
+    } else if (pending) {
+      bytes += sizeOf(pending, this._pendingEncoding as BufferEncoding)
+    }
+    return bytes
+  }
+
+  /** `writableLength` under its old name, while there is a handle. */
+  get bufferSize(): number | undefined {
+    return this[kHandle] === null ? undefined : this.writableLength
+  }
+
+  /** Whether there is no connection yet. Since Node 11.2. */
+  get pending(): boolean {
+    return this[kHandle] === null || this.connecting
+  }
+
+  /** `'opening'`, `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. Since Node 0.5. */
+  get readyState(): 'opening' | 'open' | 'readOnly' | 'writeOnly' | 'closed' {
+    if (this.connecting) return 'opening'
+    if (this.readable) return this.writable ? 'open' : 'readOnly'
+    return this.writable ? 'writeOnly' : 'closed'
+  }
+
+  get _connecting(): boolean {
+    return this.connecting
+  }
+
+  get _handle(): Handle | null {
+    return this[kHandle]
+  }
+  set _handle(handle: Handle | null) {
+    this[kHandle] = handle
+  }
+}
+
+const writeOriginal = SocketMethods.prototype._write
+const writeGenericOriginal = SocketMethods.prototype._writeGeneric
+
+// --- helpers of the above, in its order -----------------------------------------------------------------------------
+
+function attach(socket: Socket, handle: Handle): void {
+  socket[kHandle] = handle
+  socket._undestroy()
+  socket._sockname = null
+  own(socket, handle)
+}
+
+function own(socket: Socket, handle: Handle): void {
+  handle.owner = socket
+  if (socket[kBuffer] === null) return
+  if (socket[kBufferGen] !== null) {
+    const buffer = socket[kBufferGen]()
+    if (!(buffer instanceof Uint8Array)) return
+    socket[kBuffer] = buffer
+  }
+  handle.readInto(socket[kBuffer] as Uint8Array)
+}
+
+function seconds(msecs: number | undefined): number {
+  return Math.trunc((msecs as number) / 1000) | 0
+}
+
+function applyKeepAlive(socket: Socket, handle: Handle): void {
+  const delay = socket[kKeepAliveDelay]
+  // Without a delay Node touches none of the three, with one it sets all.
+  const interval = socket[kKeepAliveInterval] ?? (delay === 0 ? 0 : 1)
+  const count = socket[kKeepAliveCount] ?? (delay === 0 ? 0 : 10)
+  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count)
+}
+
+function startReading(socket: Socket, handle: Handle): void {
+  const status = handle.readStart()
+  if (status !== 0) socket.destroy(errnoException(status, 'read'))
+}
+
+function stopReading(socket: Socket): void {
+  const handle = socket[kHandle]
+  if (handle === null || !handle.reading || socket.destroyed) return
+  const status = handle.readStop()
+  if (status !== 0) socket.destroy(errnoException(status, 'read'))
+}
+
+function readOn(socket: Socket): void {
+  if (socket[kBuffer] === null || socket.connecting) return
+  const handle = socket[kHandle]
+  if (handle !== null && !handle.reading) startReading(socket, handle)
+}
+
+function writeChunk(handle: Handle, data: Buffer | string, encoding: BufferEncoding): number {
+  if (typeof data !== 'string') return handle.write(data)
+  switch (encoding) {
+    case 'utf8':
+    case 'utf-8':
+      return handle.write(data, 'utf8')
+    case 'latin1':
+    case 'binary':
+    case 'ascii':
+      return handle.write(data, 'latin1')
+    case 'ucs2':
+    case 'ucs-2':
+    case 'utf16le':
+    case 'utf-16le':
+      return handle.write(data, 'utf16le')
+    default:
+      return handle.write(Buffer.from(data, encoding))
+  }
+}
+
+function writeChunks(handle: Handle, chunks: Chunk[] & { allBuffers?: boolean }): number {
+  if (chunks.allBuffers) return handle.writev(chunks as unknown as Buffer[])
+  let length = 0
+  for (const { chunk } of chunks) length += chunk.length
+  if (length > COALESCED) {
+    return handle.writev(
+      chunks.map(({ chunk, encoding }) => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)),
+    )
+  }
+  // Small strings are encoded right where they wait for the flush.
+  let result = 0
+  for (const { chunk, encoding } of chunks) {
+    result = writeChunk(handle, chunk, encoding)
+    if (result < 0) return result
+  }
+  return result
+}
+
+// The stream calls back when the handle has taken a write. The handle may have coalesced it, and the kernel refused
+// it since: a program that asks is told only when the kernel has the bytes.
+function writeHeard(socket: Socket, chunk: unknown, encoding: BufferEncoding, callback: Done): boolean {
+  let accepted: Handle | null = null
+  let mark = 0
+  const result = Duplex.prototype.write.call(socket, chunk, encoding, (error?: Error | null) => {
+    const handle = accepted ?? socket[kHandle]
+    if (error || handle === null) callback(error)
+    else if (handle.writeErrno !== 0) callback(errnoException(handle.writeErrno, 'write'))
+    else if (handle.writeQueueSize === 0) callback(error)
+    else {
+      if (accepted === null) mark = handle.bytesWritten
+      if (handle.bytesWritten - handle.writeQueueSize >= mark) callback(error)
+      else if (handle.closed && socket[kHandle] !== handle) callback(canceled())
+      else (socket[kHeld] ??= []).push({ handle, mark, callback })
+    }
+  })
+  if (socket._writableState.length === 0 && socket[kHandle] !== null) {
+    accepted = socket[kHandle]
+    mark = accepted.bytesWritten
+  }
+  return result
+}
+
+/** Calls back those whose bytes are sent, or all of them with `error`. */
+function releaseHeld(socket: Socket, error: Error | null): void {
+  const held = socket[kHeld]
+  if (held === null) return
+  const waiting = error === null ? held.filter(({ handle, mark }) => sent(handle) < mark) : []
+  socket[kHeld] = waiting.length === 0 ? null : waiting
+  for (const { handle, mark, callback } of held) {
+    if (error !== null) callback(error)
+    else if (sent(handle) >= mark) callback(null)
+  }
+}
+
+function sent(handle: Handle): number {
+  return handle.bytesWritten - handle.writeQueueSize
+}
+
+function canceled(): Error {
+  return errnoException(errnoOf('ECANCELED'), 'write')
+}
+
+function sizeOf(chunk: Buffer | string, encoding: BufferEncoding): number {
+  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
+}
+
+// Takes the place of `write` when the peer's FIN has ended our side too: the stream's own "write after end" would
+// blame the program.
+function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
+  if (!this.writableEnded) return SocketMethods.prototype.write.call(this, chunk, encoding, callback)
+  const done = typeof encoding === 'function' ? encoding : callback
+  const error = endedByPeer()
+  if (typeof done === 'function') process.nextTick(done as Done, error)
+  this.destroy(error)
+  return false
+}
+
+function onReadableStreamEnd(this: Socket): void {
+  if (!this.allowHalfOpen) this.write = writeAfterFin
+}
+
+function stopSeries(socket: Socket): void {
+  const attempt = socket[kAttempt]
+  if (attempt === null) return
+  if (attempt.series !== null) clearTimeout(attempt.series.timer)
+  socket[kAttempt] = null
+}
+
+// For the handle's close callback: the writes that were still queued fail before 'close', as libuv cancels its own.
+function closer(socket: Socket, hadError: boolean, then?: () => void): () => void {
+  const done = socket[kWriteCallback]
+  const shutdownDone = socket[kShutdownCallback]
+  const handle = socket[kHandle]!
+  socket[kWriteCallback] = null
+  socket[kShutdownCallback] = null
+  return () => {
+    const held = socket[kHeld]
+    if (held !== null) {
+      const others = held.filter(waiting => waiting.handle !== handle)
+      socket[kHeld] = others.length === 0 ? null : others
+      for (const waiting of held) if (waiting.handle === handle) waiting.callback(canceled())
+    }
+    done?.(canceled())
+    shutdownDone?.()
+    socket.emit('close', hadError)
+    then?.()
+  }
+}
+
+function emitClose(socket: Socket): void {
+  socket.emit('close', false)
+}
+
+// --- the constructor ------------------------------------------------------------------------------------------------
+
+/** Socket as the other files of lib/ see it. */
+export type Socket = SocketMethods
+
+interface SocketFunction {
+  new (options?: SocketOptions | number): Socket
+  (options?: SocketOptions | number): Socket
+  prototype: Socket
+}
+
+/**
+ * `new Socket([options])`: a connection to be, or the one behind a Handle. Options: `allowHalfOpen` (false),
+ * `noDelay` (false), `keepAlive` (false), `keepAliveInitialDelay` (ms, 0), `onread`, `signal`, `blockList` and
+ * the stream's `highWaterMark`s. Since Node 0.3.4.
+ */
+export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
+  if (!(this instanceof Socket)) return new Socket(given)
+  const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
+  refuseObjectMode(options)
+  if (typeof given !== 'number') validateKeepAliveDelay(given)
+  if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
+
+  this.connecting = false
+  this._hadError = false
+  this[kHandle] = null
+  this._parent = null
+  this._host = null
+  this._closeAfterHandlingError = false
+
+  options.allowHalfOpen = Boolean(options.allowHalfOpen)
+  options.emitClose = false
+  options.autoDestroy = true
+  options.decodeStrings = false
+  ;(Duplex as unknown as (this: Socket, options: object) => void).call(this, options)
+
+  const handle = options.handle instanceof Handle ? options.handle : null
+  if (handle === null && options.fd !== undefined) {
+    validateInt32(options.fd, 'fd', 0)
+    throw invalidFdType('UNKNOWN')
+  }
+  const { onread } = options
+  if (onread !== null && typeof onread === 'object') readIntoUserBuffer(this, onread)
+  if (options.noDelay) this[kNoDelay] = true
+  if (options.keepAlive) this[kKeepAlive] = true
+  if (options.keepAliveInitialDelay !== undefined) this[kKeepAliveDelay] = seconds(options.keepAliveInitialDelay)
+
+  this.on('end', onReadableStreamEnd)
+  this._sockname = null
+  this._pendingData = null
+  this._pendingEncoding = ''
+  this.server = null
+  this._server = null
+
+  if (handle !== null) {
+    this[kHandle] = handle
+    own(this, handle)
+    if (options.readable !== false) {
+      if (options.pauseOnCreate) (this as { readableFlowing: boolean | null }).readableFlowing = false
+      else this.read(0)
+    }
+  }
+  if (options.signal) stopAttemptsOnAbort(this, options.signal)
+  if (options.blockList) {
+    validateBlockList(options.blockList, 'options.blockList')
+    this.blockList = options.blockList
+  }
+  return undefined
+} as unknown as SocketFunction
+
+function refuseObjectMode(options: SocketOptions): void {
+  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
+    if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
+  }
+}
+
+function readIntoUserBuffer(socket: Socket, { buffer, callback }: { buffer?: unknown; callback?: unknown }): void {
+  if (typeof callback !== 'function') return
+  if (typeof buffer === 'function') {
+    socket[kBuffer] = true
+    socket[kBufferGen] = buffer as () => unknown
+  } else if (buffer instanceof Uint8Array) {
+    socket[kBuffer] = buffer
+  } else {
+    return
+  }
+  socket[kBufferCb] = callback as (nread: number, buffer: Uint8Array) => unknown
+}
+
+// The stream itself destroys the socket on abort; this keeps a series of attempts from going on.
+function stopAttemptsOnAbort(socket: Socket, signal: AbortSignal): void {
+  validateAbortSignal(signal, 'options.signal')
+  process.nextTick(() => {
+    if (signal.aborted) socket._aborted = true
+    else addAbortListener(signal, () => (socket._aborted = true))
+  })
+}
+
+Socket.prototype = SocketMethods.prototype
+Object.setPrototypeOf(Socket, Duplex)
+Object.defineProperty(Socket.prototype, 'constructor', { value: Socket, writable: true, configurable: true })
+
+const defaults: Partial<Socket> = {
+  [kAttempt]: null,
+  [kTimeout]: null,
+  [kLastWriteQueueSize]: 0,
+  [kBuffer]: null,
+  [kBufferGen]: null,
+  [kBufferCb]: null,
+  [kNoDelay]: false,
+  [kKeepAlive]: false,
+  [kKeepAliveDelay]: 0,
+  [kKeepAliveInterval]: undefined,
+  [kKeepAliveCount]: undefined,
+  [kWriteCallback]: null,
+  [kHeld]: null,
+  [kShutdownCallback]: null,
+  [kBytesRead]: 0,
+  [kBytesWritten]: 0,
+}
+for (const key of Object.getOwnPropertySymbols(defaults)) {
+  const value = defaults[key as keyof Socket]
+  Object.defineProperty(Socket.prototype, key, { value, writable: true, configurable: true })
+}
+
+// Methods and facts show up in `for … in`, as Node's do: wrappers copy them in that way.
+const shown = new Set(
+  'bytesRead bytesWritten _bytesDispatched localAddress localPort localFamily remoteAddress remotePort remoteFamily'.split(
+    ' ',
+  ),
+)
+for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(SocketMethods.prototype))) {
+  if (name === 'constructor') continue
+  if (typeof property.value === 'function') property.enumerable = true
+  else if (shown.has(name)) Object.assign(property, { enumerable: true, configurable: false })
+  Object.defineProperty(SocketMethods.prototype, name, property)
+}

@@ -1,0 +1,19 @@
+// The private vocabulary between the files of lib/: what a Handle calls on its owner (a Socket or a Server).
+// Labelled symbols, so that a property dump of a socket says what each one is.
+
+/** `owner[kOnConnect](status)`: the connect attempt ended; 0, or a negative libuv error number. */
+export const kOnConnect = Symbol('ferronet.onConnect')
+/** `owner[kOnRead](chunk)`: bytes arrived, in order; the chunk belongs to the receiver. */
+export const kOnRead = Symbol('ferronet.onRead')
+/** `owner[kOnReadInto](nread)`: bytes were put in the buffer that `handle.readInto` named. */
+export const kOnReadInto = Symbol('ferronet.onReadInto')
+/** `owner[kOnReadEnd](status)`: no more bytes will come; 0 for the peer's FIN, else a negative error number. */
+export const kOnReadEnd = Symbol('ferronet.onReadEnd')
+/** `owner[kOnWritten](status)`: the write that returned 1 is complete, or failed. */
+export const kOnWritten = Symbol('ferronet.onWritten')
+/** `owner[kOnWriteFailed](status)`: bytes reported as written (coalesced) could not be sent after all. */
+export const kOnWriteFailed = Symbol('ferronet.onWriteFailed')
+/** `owner[kOnShutdown](status)`: our FIN is on its way, after everything written before it. */
+export const kOnShutdown = Symbol('ferronet.onShutdown')
+/** `owner[kOnConnection](status, client)`: a Server's accept succeeded (status 0) or failed. */
+export const kOnConnection = Symbol('ferronet.onConnection')

@@ -1,0 +1,44 @@
+// A Socket's idle timer. It tells of silence and closes nothing; what it costs is paid only by sockets that
+// have one.
+
+import { kLastWriteQueueSize, kTimeout } from './fields.js'
+import type { Socket } from './socket.js'
+import { timerDuration, validateFunction } from './validate.js'
+
+function expired(socket: Socket): void {
+  socket._onTimeout()
+}
+
+export function setIdleTimeout(socket: Socket, msecs: number, callback?: () => void): void {
+  if (socket.destroyed) return
+  socket.timeout = msecs
+  const delay = timerDuration(msecs, 'msecs')
+  stopIdleTimer(socket)
+  if (delay !== 0) {
+    socket[kTimeout] = setTimeout(expired, delay, socket).unref()
+  }
+  if (callback === undefined) return
+  validateFunction(callback, 'callback')
+  if (delay === 0) socket.removeListener('timeout', callback)
+  else socket.once('timeout', callback)
+}
+
+/** Something happened on the socket: its timer, and those of the sockets it lies under, start again. */
+export function refreshIdleTimers(socket: Socket): void {
+  for (let s: Socket | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
+}
+
+export function stopIdleTimer(socket: Socket): void {
+  const timer = socket[kTimeout]
+  if (timer == null) return
+  clearTimeout(timer)
+  socket[kTimeout] = null
+}
+
+/** Whether silence is only apparent: a big write is leaving, its queue has moved since the timer last looked. */
+export function stillSending(socket: Socket): boolean {
+  const queued = socket._handle?.writeQueueSize
+  if (queued === undefined || queued === socket[kLastWriteQueueSize]) return false
+  socket[kLastWriteQueueSize] = queued
+  return true
+}
