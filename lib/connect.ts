@@ -248,7 +248,7 @@ function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination
 }
 
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
-  return net.isIP(localAddress) === family ? handle.bind(localAddress, localPort) : errnoOf('EINVAL')
+  return net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
 }
 
 function inFlight(socket: Socket): boolean {

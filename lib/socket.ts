@@ -857,8 +857,9 @@ function closer(socket: Socket, hadError: boolean, then?: () => void): () => voi
   }
 }
 
+// Without an argument, as Node closes a socket that never had a handle.
 function emitClose(socket: Socket): void {
-  socket.emit('close', false)
+  socket.emit('close')
 }
 
 // --- the constructor ------------------------------------------------------------------------------------------------
@@ -878,7 +879,7 @@ interface SocketFunction {
  * the stream's `highWaterMark`s. Since Node 0.3.4.
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
-  if (!(this instanceof Socket)) return new Socket(given)
+  if (!(this instanceof Socket)) return new (Socket as SocketFunction)(given)
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
   refuseObjectMode(options)
   if (typeof given !== 'number') validateKeepAliveDelay(given)
@@ -923,7 +924,12 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
       else this.read(0)
     }
   }
-  if (options.signal) stopAttemptsOnAbort(this, options.signal)
+  if (options.signal) {
+    // A signal that has fired already destroys the stream while it is being made; it can be connected all the same,
+    // until the 'error' comes.
+    this._undestroy()
+    stopAttemptsOnAbort(this, options.signal)
+  }
   if (options.blockList) {
     validateBlockList(options.blockList, 'options.blockList')
     this.blockList = options.blockList
@@ -997,4 +1003,15 @@ for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(S
   if (typeof property.value === 'function') property.enumerable = true
   else if (shown.has(name)) Object.assign(property, { enumerable: true, configurable: false })
   Object.defineProperty(SocketMethods.prototype, name, property)
+}
+
+/**
+ * A new Socket with the options of both `Socket` and `connect()`, connecting. `timeout` (ms) is the idle timeout.
+ */
+export function connect(...args: unknown[]): Socket {
+  const normalized = normalizeArgs(args)
+  const options = normalized[0] as SocketOptions
+  const socket = new Socket(options)
+  if (options.timeout) socket.setTimeout(options.timeout as number)
+  return socket.connect(normalized)
 }

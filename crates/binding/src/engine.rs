@@ -24,6 +24,13 @@ const ROUNDS: usize = 8;
 /// Entries of `log` are (slot, offset, length).
 const LOG_WORDS: usize = 3;
 
+/// In which flush each slot was seen last.
+#[derive(Default)]
+struct Seen {
+    round: u32,
+    rounds: Vec<u32>,
+}
+
 /// One environment's engine, shared by the JavaScript object and the event loop.
 struct Inner {
     env: sys::napi_env,
@@ -36,6 +43,7 @@ struct Inner {
     out: Memory,
     slab: Cell<sys::napi_ref>,
     blocked: Cell<bool>,
+    seen: RefCell<Seen>,
     dispatch: Callback,
     posted: Callback,
     closed: Callback,
@@ -96,6 +104,7 @@ impl Engine {
             out: kept("out")?,
             slab: Cell::new(ptr::null_mut()),
             blocked: Cell::new(false),
+            seen: RefCell::default(),
             dispatch: callback("dispatch")?,
             posted: callback("posted")?,
             closed: callback("closed")?,
@@ -441,12 +450,24 @@ impl Inner {
             results[short * LOG_WORDS + 1] = result;
             short += 1;
         };
-        if let [slot, _, _] = *entries {
-            // Nearly always: one socket answers, from one place.
-            send(slot, &[slice(entries)]);
+        // Nearly always each socket is there once: no list of slices has to be made.
+        let mut seen = self.seen.borrow_mut();
+        let mut once = true;
+        seen.round = seen.round.wrapping_add(1);
+        for entry in entries.chunks_exact(LOG_WORDS) {
+            let (slot, round) = (entry[0] as usize, seen.round);
+            if slot >= seen.rounds.len() {
+                seen.rounds.resize(slot + 1, round.wrapping_sub(1));
+            }
+            once &= std::mem::replace(&mut seen.rounds[slot], round) != round;
+        }
+        if once {
+            for entry in entries.chunks_exact(LOG_WORDS) {
+                send(entry[0], &[slice(entry)]);
+            }
             return short as u32;
         }
-        // Several sockets, or one with others in between: each one's bytes together, in order of first writing.
+        // Sockets that were written in turns: each one's bytes together, in order of first writing.
         let mut places: HashMap<i32, usize> = HashMap::new();
         let mut writes: Vec<(i32, Vec<IoSlice<'_>>)> = Vec::new();
         for entry in entries.chunks_exact(LOG_WORDS) {

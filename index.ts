@@ -1,0 +1,62 @@
+// The public entry: the surface of node:net, and exports only. Plain, writable exports, for tools patch them.
+
+import * as net from 'node:net'
+import ferronet = require('./lib/self.js')
+import { normalizeArgs } from './lib/connect.js'
+import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
+import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
+import type { Connect, CreateServer, ServerConstructor, SocketConstructor } from './lib/types.js'
+import type * as types from './lib/types.js'
+
+export type {
+  AddressInfo,
+  DropArgument,
+  IpcNetConnectOpts,
+  IpcSocketConnectOpts,
+  IPVersion,
+  ListenOptions,
+  LookupFunction,
+  NetConnectOpts,
+  OnReadOpts,
+  ServerEventMap,
+  ServerOpts,
+  SetKeepAliveOptions,
+  SocketAddressInitOptions,
+  SocketConnectOpts,
+  SocketConstructorOpts,
+  SocketEventMap,
+  SocketReadyState,
+  TcpNetConnectOpts,
+  TcpSocketConnectOpts,
+} from 'node:net'
+
+export interface Socket extends types.Socket {}
+export const Socket = SocketFunction as unknown as SocketConstructor
+export interface Stream extends types.Socket {}
+export const Stream = Socket
+
+export interface Server extends types.Server {}
+export const Server = ServerFunction as unknown as ServerConstructor
+
+export const createServer = createServerFunction as unknown as CreateServer
+export const connect = connectFunction as unknown as Connect
+export const createConnection = connect
+
+// Node's own: BlockList and SocketAddress are told by a private brand, and the defaults are the process's.
+export const BlockList = net.BlockList
+export type BlockList = net.BlockList
+export const SocketAddress = net.SocketAddress
+export type SocketAddress = net.SocketAddress
+export const isIP = net.isIP
+export const isIPv4 = net.isIPv4
+export const isIPv6 = net.isIPv6
+export const getDefaultAutoSelectFamily = net.getDefaultAutoSelectFamily
+export const setDefaultAutoSelectFamily = net.setDefaultAutoSelectFamily
+export const getDefaultAutoSelectFamilyAttemptTimeout = net.getDefaultAutoSelectFamilyAttemptTimeout
+export const setDefaultAutoSelectFamilyAttemptTimeout = net.setDefaultAutoSelectFamilyAttemptTimeout
+
+/** @internal For libraries that take `connect`'s arguments apart. */
+export const _normalizeArgs = normalizeArgs
+
+/** The whole module, for `import net from 'ferronet'` where the compiler translates it. */
+export { ferronet as default }

@@ -1,0 +1,115 @@
+// From the arguments of `listen()` to a bound Handle: every overload becomes one plan, and a plan becomes a
+// handle or the number of an error. Errors of the arguments throw; the Server tells of the others.
+
+import { chmodSync, statSync, unlinkSync } from 'node:fs'
+import { isIPv6LinkLocal } from './address.js'
+import { type AnyOptions, isPipeName } from './connect.js'
+import { errnoOf } from './errors.js'
+import { Handle } from './handle.js'
+import { invalidArgValue, validatePort } from './validate.js'
+
+/** What to listen on, whichever way it was spelled. */
+export type Plan =
+  | { kind: 'tcp'; port: number; host: string | null; backlog: number; exclusive: boolean; flags: number }
+  | { kind: 'pipe'; path: string; backlog: number; exclusive: boolean; mode: number }
+  | { kind: 'fd'; fd: number; backlog: number }
+
+// As in libuv's header.
+const UV_TCP_IPV6ONLY = 1
+const UV_TCP_REUSEPORT = 2
+const EVERYBODY_READS = 0o444
+const EVERYBODY_WRITES = 0o222
+
+/** `args` are the arguments of `listen`, `options` what `normalizeArgs` made of them. */
+export function planListen(args: unknown[], options: AnyOptions): Plan {
+  const backlog = count(options.backlog) || count(args[1]) || count(args[2])
+  if (typeof options.fd === 'number' && options.fd >= 0) return { kind: 'fd', fd: options.fd, backlog }
+
+  const anyPort = options.port === null || (options.port === undefined && 'port' in options)
+  const port = args.length === 0 || typeof args[0] === 'function' || anyPort ? 0 : options.port
+  const exclusive = Boolean(options.exclusive) || options.reusePort === true
+  if (typeof port === 'number' || typeof port === 'string') {
+    validatePort(port, 'options.port')
+    let flags = 0
+    if (options.ipv6Only === true) flags |= UV_TCP_IPV6ONLY
+    if (options.reusePort === true) flags |= UV_TCP_REUSEPORT
+    const host = (options.host as string | undefined) || null
+    return { kind: 'tcp', port: Number(port), host, backlog, exclusive, flags }
+  }
+
+  const { path } = options
+  if (isPipeName(path) && path !== '') {
+    if (path.startsWith('\0') && (options.readableAll || options.writableAll)) {
+      const reason = 'can not set readableAll or writableAllt to true when path is abstract unix socket'
+      throw invalidArgValue('options', options, reason)
+    }
+    let mode = 0
+    if (options.readableAll === true) mode |= EVERYBODY_READS
+    if (options.writableAll === true) mode |= EVERYBODY_WRITES
+    return { kind: 'pipe', path, backlog, exclusive, mode }
+  }
+
+  if ('port' in options || 'path' in options) throw invalidArgValue('options', options)
+  throw invalidArgValue('options', options, 'must have the property "port" or "path"')
+}
+
+function count(value: unknown): number {
+  const number = Number(value)
+  return number >= 0 ? number : 0
+}
+
+/** The address a host name is listened on: a link-local one only when there is no other. */
+export function chooseAddress<A extends { address: string }>(addresses: A[]): A | undefined {
+  return addresses.find(({ address }) => !isIPv6LinkLocal(address)) ?? addresses[0]
+}
+
+/** A handle bound to `address`, or the negative error number. */
+export function bindTcp(address: string, port: number, flags: number): Handle | number {
+  return bound(new Handle('tcp', 'TCPSERVERWRAP'), handle => handle.bindTcp(address, port, flags))
+}
+
+/** A handle bound to all addresses: of both families, or of IPv4 where there is no IPv6. */
+export function bindAnyAddress(
+  port: number,
+  flags: number,
+): { handle: Handle | number; address: string; family: 4 | 6 } {
+  const handle = bindTcp('::', port, flags)
+  // libuv reports a port in use only from listen(), so this is no reason for Node to try the other family.
+  if (typeof handle !== 'number' || handle === errnoOf('EADDRINUSE')) return { handle, address: '::', family: 6 }
+  return { handle: bindTcp('0.0.0.0', port, flags), address: '0.0.0.0', family: 4 }
+}
+
+export function bindPath(path: string): Handle | number {
+  return bound(new Handle('pipe', 'PIPESERVERWRAP'), handle => handle.bindPath(path))
+}
+
+function bound(handle: Handle, bind: (handle: Handle) => number): Handle | number {
+  const status = bind(handle)
+  if (status === 0) return handle
+  handle.close()
+  return status
+}
+
+/** Adds to the permissions of a pipe's name; returns 0 or a negative error number. */
+export function openToAll(path: string, mode: number): number {
+  // Windows keeps a pipe's permissions elsewhere.
+  if (process.platform === 'win32') return 0
+  try {
+    chmodSync(path, statSync(path).mode | mode)
+    return 0
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno ?? errnoOf('UNKNOWN')
+  }
+}
+
+/** Closes a listener; the name in the file system goes first, as in libuv, so that nobody connects to a corpse. */
+export function closeListener(handle: Handle, path: string | undefined): void {
+  if (handle.kind === 'pipe' && path !== undefined && !path.startsWith('\0') && process.platform !== 'win32') {
+    try {
+      unlinkSync(path)
+    } catch {
+      // Somebody has removed it already.
+    }
+  }
+  handle.close()
+}

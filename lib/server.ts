@@ -1,0 +1,431 @@
+// Server: a listener, in the order of its life. Accepted connections come up from its Handle and leave as
+// Sockets; what they do afterwards concerns the Server only in that it counts them.
+
+import { channel } from 'node:diagnostics_channel'
+import * as dns from 'node:dns'
+import { addAbortListener, EventEmitter } from 'node:events'
+import { type BlockList, isIP } from 'node:net'
+import { getDefaultHighWaterMark } from 'node:stream'
+import { localEnd, remoteEnd } from './address.js'
+import { type AnyOptions, normalizeArgs } from './connect.js'
+import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
+import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
+import type { Endpoint, Handle } from './handle.js'
+import { bindAnyAddress, bindPath, bindTcp, chooseAddress, closeListener, openToAll, planListen } from './listen.js'
+import { Socket } from './socket.js'
+import { kOnConnection } from './symbols.js'
+import {
+  invalidArgType,
+  validateAbortSignal,
+  validateBlockList,
+  validateKeepAliveDelay,
+  validateNumber,
+} from './validate.js'
+
+export interface ServerOptions {
+  allowHalfOpen?: boolean | undefined
+  pauseOnConnect?: boolean | undefined
+  noDelay?: boolean | undefined
+  keepAlive?: boolean | undefined
+  keepAliveInitialDelay?: number | undefined
+  highWaterMark?: number | undefined
+  blockList?: BlockList | undefined
+}
+
+type ConnectionListener = (socket: Socket) => void
+
+/** What Node's cluster and child processes register with a Server whose connections they share. */
+interface SocketList extends EventEmitter {
+  getConnections(callback: (error: Error | null, count: number) => void): void
+  close(callback: () => void): void
+}
+
+const socketChannel = channel('net.server.socket')
+// The tracing channel `net.server.listen`, of which Node publishes these three.
+const listenStart = channel('tracing:net.server.listen:asyncStart')
+const listenEnd = channel('tracing:net.server.listen:asyncEnd')
+const listenError = channel('tracing:net.server.listen:error')
+
+const asyncDispose: typeof Symbol.asyncDispose =
+  Symbol.asyncDispose ?? (Symbol.for('nodejs.asyncDispose') as typeof Symbol.asyncDispose)
+
+/** The methods of Server; never constructed, like those of Socket. */
+export class ServerMethods extends EventEmitter {
+  declare allowHalfOpen: boolean
+  declare pauseOnConnect: boolean
+  declare noDelay: boolean
+  declare keepAlive: boolean
+  /** Seconds, although the option of the same name is in milliseconds. */
+  declare keepAliveInitialDelay: number
+  declare highWaterMark: number
+  declare blockList: BlockList | undefined
+  /** From this number of connections on new ones are closed at once, with `'drop'`. Undefined: no limit. */
+  declare maxConnections: number | undefined
+  declare _connections: number
+  declare _handle: Handle | null
+  declare _usingWorkers: boolean
+  declare _workers: SocketList[]
+  declare _unref: boolean
+  declare _listeningId: number
+  declare _connectionKey: string | undefined
+  declare _pipeName: string | undefined
+
+  // --- listen ---------------------------------------------------------------------------------------------------
+
+  /**
+   * `listen([port[, host[, backlog]]][, listener])`, `listen(path[, backlog][, listener])`,
+   * `listen(options[, listener])`: without a host, all addresses; without a port, or with 0, any free one.
+   * `backlog` is 511 by default. Wrong arguments throw, as does ERR_SERVER_ALREADY_LISTEN; everything else
+   * comes as `'listening'` or `'error'`.
+   */
+  listen(...args: unknown[]): this {
+    const [given, listener] = normalizeArgs(args)
+    if (this._handle) throw alreadyListening()
+    if (listenStart.hasSubscribers) listenStart.publish({ server: this, options: given })
+    if (listener !== null) this.once('listening', listener)
+    const options = (given._handle || given.handle || given) as AnyOptions
+    // What an earlier call is still looking up no longer counts.
+    this._listeningId++
+    closeOnAbort(this, options.signal)
+
+    const plan = planListen(args, options)
+    switch (plan.kind) {
+      case 'fd':
+        this._listen2(null, null, null, plan.backlog, plan.fd)
+        break
+      case 'tcp':
+        if (plan.host === null) this._listen2(null, plan.port, 4, plan.backlog, undefined, plan.flags)
+        else lookupAndListen(this, plan.host, plan.port, plan.backlog, plan.flags)
+        break
+      case 'pipe':
+        this._pipeName = plan.path
+        this._listen2(plan.path, -1, -1, plan.backlog)
+        if (this._handle && plan.mode !== 0) {
+          const status = openToAll(plan.path, plan.mode)
+          if (status === 0) break
+          closeListener(this._handle, plan.path)
+          this._handle = null
+          throw errnoException(status, 'uv_pipe_chmod')
+        }
+    }
+    return this
+  }
+
+  /** Binds and listens, under the name that tools wrap. The outcome is emitted in the next tick. */
+  _listen2(
+    address: string | null,
+    port: number | null,
+    addressType: number | null,
+    backlog: number,
+    fd?: number,
+    flags = 0,
+  ): void {
+    let handle: Handle | number
+    if (this._handle) handle = this._handle
+    else if (typeof fd === 'number') handle = errnoOf('EINVAL')
+    else if (port === -1 && addressType === -1) handle = bindPath(address!)
+    else if (address) handle = bindTcp(address, port!, flags)
+    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags))
+    let status = 0
+    if (typeof handle === 'number') {
+      status = handle
+    } else {
+      handle.owner = this
+      status = handle.listen(backlog || 511)
+      if (status !== 0) closeListener(handle, this._pipeName)
+    }
+    if (status !== 0) {
+      this._handle = null
+      const error = listenException(status, address, port!)
+      if (listenError.hasSubscribers) listenError.publish({ server: this, error })
+      process.nextTick(emitError, this, error)
+      return
+    }
+    this._handle = handle as Handle
+    if (listenEnd.hasSubscribers) listenEnd.publish({ server: this })
+    this._connectionKey = `${addressType}:${address}:${port}`
+    if (this._unref) this.unref()
+    process.nextTick(emitListening, this)
+  }
+
+  /** Whether the server accepts connections. */
+  get listening(): boolean {
+    return Boolean(this._handle)
+  }
+
+  /** `{ address, family, port }`, the path, or null when not listening. Throws when the system cannot tell. */
+  address(): Endpoint | string | null {
+    if (this._handle?.kind === 'tcp') {
+      const found = this._handle.sockname()
+      if (typeof found === 'number') throw errnoException(found, 'address')
+      return found
+    }
+    return this._pipeName || null
+  }
+
+  // --- accept ---------------------------------------------------------------------------------------------------
+
+  [kOnConnection](status: number, client?: Handle): void {
+    if (client === undefined) {
+      this.emit('error', errnoException(status, 'accept'))
+      return
+    }
+    if (this.maxConnections != null && this._connections >= this.maxConnections) {
+      if (client.kind === 'tcp') this.emit('drop', endsOf(client))
+      else this.emit('drop')
+      client.close()
+      return
+    }
+    if (this.blockList && blocks(this.blockList, client)) {
+      client.close()
+      return
+    }
+    const socket = new Socket({
+      handle: client,
+      allowHalfOpen: this.allowHalfOpen,
+      pauseOnCreate: this.pauseOnConnect,
+      readableHighWaterMark: this.highWaterMark,
+      writableHighWaterMark: this.highWaterMark,
+    })
+    if (client.kind === 'tcp') {
+      if (this.noDelay) {
+        socket[kNoDelay] = true
+        client.setNoDelay(true)
+      }
+      if (this.keepAlive) {
+        const delay = this.keepAliveInitialDelay
+        socket[kKeepAlive] = true
+        socket[kKeepAliveDelay] = delay
+        client.setKeepAlive(true, delay, delay === 0 ? 0 : 1, delay === 0 ? 0 : 10)
+      }
+    }
+    this._connections++
+    socket.server = this
+    socket._server = this
+    this.emit('connection', socket)
+    if (socketChannel.hasSubscribers) socketChannel.publish({ socket })
+  }
+
+  /** Calls back, in the next tick, with the number of open connections. */
+  getConnections(callback: (error: Error | null, count: number) => void): this {
+    if (!this._usingWorkers) {
+      process.nextTick(callback, null, this._connections)
+      return this
+    }
+    let left = this._workers.length
+    let total = this._connections
+    for (const worker of this._workers) {
+      worker.getConnections((error, connections) => {
+        if (error) {
+          left = -1
+          process.nextTick(callback, error, 0)
+          return
+        }
+        total += connections
+        if (--left === 0) process.nextTick(callback, null, total)
+      })
+    }
+    return this
+  }
+
+  // --- close ----------------------------------------------------------------------------------------------------
+
+  /**
+   * Accepts no more; connections that exist stay open, and `'close'` is emitted after the last of them.
+   * `callback` then gets ERR_SERVER_NOT_RUNNING if the server was not listening.
+   */
+  close(callback?: (error?: Error) => void): this {
+    this._listeningId++
+    if (typeof callback === 'function') {
+      if (this._handle) this.once('close', callback)
+      else this.once('close', () => callback(notRunning()))
+    }
+    if (this._handle) {
+      closeListener(this._handle, this._pipeName)
+      this._handle = null
+    }
+    if (!this._usingWorkers) {
+      this._emitCloseIfDrained()
+      return this
+    }
+    let left = this._workers.length
+    // One more than there are, so that 'close' waits for the answers.
+    this._connections++
+    for (const worker of this._workers) {
+      worker.close(() => {
+        if (--left !== 0) return
+        this._connections = 0
+        this._emitCloseIfDrained()
+      })
+    }
+    return this
+  }
+
+  /** `close()` as a promise; nothing when not listening. Since Node 20.5. */
+  async [asyncDispose](): Promise<void> {
+    if (!this._handle) return
+    await new Promise<void>((resolve, reject) => {
+      this.close(error => (error ? reject(error) : resolve()))
+    })
+  }
+
+  _emitCloseIfDrained(): void {
+    if (this._handle || this._connections) return
+    process.nextTick(emitClose, this)
+  }
+
+  override [EventEmitter.captureRejectionSymbol](error: Error, event: string, ...args: unknown[]): void {
+    if (event === 'connection') (args[0] as Socket).destroy(error)
+    else this.emit('error', error)
+  }
+
+  // --- keeping the process alive, and sharing -----------------------------------------------------------------------
+
+  /** Lets the listening server keep the process alive (the default). */
+  ref(): this {
+    this._unref = false
+    this._handle?.ref()
+    return this
+  }
+
+  /** Lets the process end although this server listens; remembered for a later `listen()`. */
+  unref(): this {
+    this._unref = true
+    this._handle?.unref()
+    return this
+  }
+
+  _setupWorker(socketList: SocketList): void {
+    this._usingWorkers = true
+    this._workers.push(socketList)
+    socketList.once('exit', () => {
+      this._workers.splice(this._workers.indexOf(socketList), 1)
+    })
+  }
+}
+
+function closeOnAbort(server: Server, signal: unknown): void {
+  if (signal === undefined) return
+  validateAbortSignal(signal, 'options.signal')
+  if (signal.aborted) {
+    process.nextTick(() => server.close())
+    return
+  }
+  const listener = addAbortListener(signal, () => server.close())
+  server.once('close', () => listener[Symbol.dispose]())
+}
+
+function lookupAndListen(server: Server, host: string, port: number, backlog: number, flags: number): void {
+  const id = server._listeningId
+  dns.lookup(host, { all: true }, (error, addresses) => {
+    if (id !== server._listeningId) return
+    if (error) {
+      server.emit('error', error)
+      return
+    }
+    const { address, family } = chooseAddress(addresses)!
+    server._listen2(address, port, family || 4, backlog, undefined, flags)
+  })
+}
+
+function endsOf(client: Handle): object {
+  const local = localEnd(client)
+  const remote = remoteEnd(client)
+  return Object.assign(Object.create(null), {
+    localAddress: local.address,
+    localPort: local.port,
+    localFamily: local.family,
+    remoteAddress: remote?.address,
+    remotePort: remote?.port,
+    remoteFamily: remote?.family,
+  })
+}
+
+function blocks(list: BlockList, client: Handle): boolean {
+  const address = remoteEnd(client)?.address
+  if (address === undefined) return false
+  const family = isIP(address)
+  return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
+}
+
+function emitError(server: Server, error: Error): void {
+  server.emit('error', error)
+}
+
+function emitListening(server: Server): void {
+  if (server._handle) server.emit('listening')
+}
+
+function emitClose(server: Server): void {
+  server.emit('close')
+}
+
+// --- the constructor ------------------------------------------------------------------------------------------------
+
+/** Server as the other files of lib/ see it. */
+export type Server = ServerMethods
+
+interface ServerFunction {
+  new (options?: ServerOptions | ConnectionListener | null, listener?: ConnectionListener): Server
+  (options?: ServerOptions | ConnectionListener | null, listener?: ConnectionListener): Server
+  prototype: Server
+}
+
+/**
+ * `new Server([options][, connectionListener])`. Options for accepted sockets: `allowHalfOpen`,
+ * `pauseOnConnect`, `noDelay`, `keepAlive` (all false), `keepAliveInitialDelay` (ms, 0), `highWaterMark` (bytes,
+ * the stream's default); and `blockList`, whose addresses are closed as soon as accepted.
+ */
+export const Server = function Server(
+  this: Server,
+  given?: ServerOptions | ConnectionListener | null,
+  listener?: ConnectionListener,
+): Server | undefined {
+  if (!(this instanceof Server)) return new (Server as ServerFunction)(given, listener)
+  ;(EventEmitter as unknown as (this: Server) => void).call(this)
+  if (given != null && typeof given !== 'object' && typeof given !== 'function') {
+    throw invalidArgType('options', 'of type object', given)
+  }
+  const options: ServerOptions = typeof given === 'function' ? {} : { ...given }
+  const onConnection = typeof given === 'function' ? given : listener
+  if (typeof onConnection === 'function') this.on('connection', onConnection)
+  validateKeepAliveDelay(options)
+  if (options.highWaterMark !== undefined) {
+    validateNumber(options.highWaterMark, 'options.highWaterMark')
+    if (options.highWaterMark < 0) options.highWaterMark = getDefaultHighWaterMark(false)
+  }
+
+  this._connections = 0
+  this._handle = null
+  this._usingWorkers = false
+  this._workers = []
+  this._unref = false
+  this._listeningId = 1
+  this.allowHalfOpen = options.allowHalfOpen || false
+  this.pauseOnConnect = Boolean(options.pauseOnConnect)
+  this.noDelay = Boolean(options.noDelay)
+  this.keepAlive = Boolean(options.keepAlive)
+  this.keepAliveInitialDelay = Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000) | 0
+  this.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
+  if (options.blockList) {
+    validateBlockList(options.blockList, 'options.blockList')
+    this.blockList = options.blockList
+  }
+  return undefined
+} as unknown as ServerFunction
+
+Server.prototype = ServerMethods.prototype
+Object.setPrototypeOf(Server, EventEmitter)
+Object.defineProperty(Server.prototype, 'constructor', { value: Server, writable: true, configurable: true })
+
+for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(ServerMethods.prototype))) {
+  if (name !== 'constructor') Object.defineProperty(ServerMethods.prototype, name, { ...property, enumerable: true })
+}
+
+/** `new Server(…)` */
+export function createServer(
+  options?: ServerOptions | ConnectionListener | null,
+  listener?: ConnectionListener,
+): Server {
+  return new Server(options, listener)
+}

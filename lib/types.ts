@@ -1,0 +1,36 @@
+// The public types: those of `node:net`, so that what is typed for one works with the other.
+
+import type * as net from 'node:net'
+
+/** A connection. Everything that `net.Socket` of the newest Node has; `instanceof` tells the two apart. */
+export interface Socket extends net.Socket {}
+
+/** A listener. Everything that `net.Server` of the newest Node has. */
+export interface Server extends net.Server {}
+
+/** `Socket` can be called without `new`. */
+export interface SocketConstructor {
+  new (options?: net.SocketConstructorOpts): Socket
+  (options?: net.SocketConstructorOpts): Socket
+  readonly prototype: Socket
+}
+
+/** `Server` can be called without `new`. */
+export interface ServerConstructor {
+  new (connectionListener?: (socket: Socket) => void): Server
+  new (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+  (connectionListener?: (socket: Socket) => void): Server
+  (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+  readonly prototype: Server
+}
+
+export interface Connect {
+  (options: net.NetConnectOpts, connectionListener?: () => void): Socket
+  (port: number, host?: string, connectionListener?: () => void): Socket
+  (path: string, connectionListener?: () => void): Socket
+}
+
+export interface CreateServer {
+  (connectionListener?: (socket: Socket) => void): Server
+  (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+}
