@@ -248,7 +248,10 @@ function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination
 }
 
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
-  return net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
+  const status = net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
+  // As libuv does, a handle tells of a port in use only later, when it would connect or listen.
+  if (status === 0 && localPort > 0 && localEnd(handle).port !== localPort) return errnoOf('EADDRINUSE')
+  return status
 }
 
 function inFlight(socket: Socket): boolean {

@@ -268,7 +268,10 @@ function settleShort(short: number, count: number): void {
   }
 }
 
+let exiting = false
 process.on('exit', () => {
+  // No tick comes any more for what later listeners write.
+  exiting = true
   if (logCount !== 0) flush()
 })
 
@@ -402,12 +405,14 @@ export class Handle extends AsyncResource {
       const bound = encoding === 'latin1' ? chunk.length : chunk.length * 3
       if (bound > DIRECT_SIZE) return this.#writeNow(Buffer.from(chunk, encoding))
       const at = this.#room(bound)
+      if (this.#blocked()) return this.write(chunk, encoding)
       this.#pend(at, out.write(chunk, at, encoding))
       return 0
     }
     const length = chunk.byteLength
     if (length >= DIRECT_SIZE) return this.#writeNow(chunk)
     const at = this.#room(length)
+    if (this.#blocked()) return this.write(chunk)
     out.set(chunk, at)
     this.#pend(at, length)
     return 0
@@ -427,6 +432,7 @@ export class Handle extends AsyncResource {
     for (const chunk of chunks) length += chunk.byteLength
     if (this.#queue.length === 0 && length < DIRECT_SIZE) {
       let at = this.#room(length)
+      if (this.#blocked()) return this.writev(chunks)
       for (const chunk of chunks) {
         out.set(chunk, at)
         this.#pend(at, chunk.byteLength)
@@ -441,6 +447,11 @@ export class Handle extends AsyncResource {
     this.bytesWritten += length
     this.writeQueueSize += length
     return idle ? this.#sendQueue() : this.#await()
+  }
+
+  /** Whether making room showed that this handle's own bytes do not all get out. */
+  #blocked(): boolean {
+    return this.#queue.length > 0 || this.#writeErrno !== 0
   }
 
   #room(bytes: number): number {

@@ -1,7 +1,7 @@
 // From the arguments of `listen()` to a bound Handle: every overload becomes one plan, and a plan becomes a
 // handle or the number of an error. Errors of the arguments throw; the Server tells of the others.
 
-import { chmodSync, statSync, unlinkSync } from 'node:fs'
+import { chmodSync, unlinkSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
@@ -90,12 +90,12 @@ function bound(handle: Handle, bind: (handle: Handle) => number): Handle | numbe
   return status
 }
 
-/** Adds to the permissions of a pipe's name; returns 0 or a negative error number. */
+/** Sets the permissions of a pipe's name, to nothing but `mode` as libuv does since 1.49; returns 0 or a negative error number. */
 export function openToAll(path: string, mode: number): number {
   // Windows keeps a pipe's permissions elsewhere.
   if (process.platform === 'win32') return 0
   try {
-    chmodSync(path, statSync(path).mode | mode)
+    chmodSync(path, mode)
     return 0
   } catch (error) {
     return (error as NodeJS.ErrnoException).errno ?? errnoOf('UNKNOWN')

@@ -2,6 +2,7 @@
 // machinery, which it inherits as it is in the running Node; below it a Handle, which it asks with verbs and
 // which tells it of events by the symbols of symbols.ts. I/O never throws here: it destroys the socket.
 
+import { AsyncResource } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
@@ -447,12 +448,12 @@ export class SocketMethods extends Duplex {
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
     const before = handle.bytesWritten
     const result = writev
-      ? writeChunks(handle, data as Chunk[] & { allBuffers?: boolean })
+      ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
     if (result === 0) done()
     else if (result < 0) done(errnoException(result, 'write'))
     else {
-      this[kWriteCallback] = done
+      this[kWriteCallback] = AsyncResource.bind(done, 'WRITEWRAP')
       this[kLastWriteQueueSize] = handle.bytesWritten - before
     }
     return
@@ -501,7 +502,7 @@ export class SocketMethods extends Duplex {
       return
     }
     const status = handle.shutdown()
-    if (status === 0) this[kShutdownCallback] = done
+    if (status === 0) this[kShutdownCallback] = AsyncResource.bind(done, 'SHUTDOWNWRAP')
     else if (status === errnoOf('ENOTCONN')) done()
     else done(errnoException(status, 'shutdown'))
   }
@@ -639,7 +640,7 @@ export class SocketMethods extends Duplex {
     for (const { chunk, encoding } of this._writableState.getBuffer()) bytes += sizeOf(chunk, encoding)
     const pending = this._pendingData
     if (Array.isArray(pending)) {
-      for (const item of pending) bytes += item instanceof Uint8Array ? item.length : sizeOf(item.chunk, item.encoding)
+      for (const { chunk, encoding } of pending) bytes += sizeOf(chunk, encoding)
     } else if (pending) {
       bytes += sizeOf(pending, this._pendingEncoding as BufferEncoding)
     }
@@ -748,8 +749,7 @@ function writeChunk(handle: Handle, data: Buffer | string, encoding: BufferEncod
   }
 }
 
-function writeChunks(handle: Handle, chunks: Chunk[] & { allBuffers?: boolean }): number {
-  if (chunks.allBuffers) return handle.writev(chunks as unknown as Buffer[])
+function writeChunks(handle: Handle, chunks: Chunk[]): number {
   let length = 0
   for (const { chunk } of chunks) length += chunk.length
   if (length > COALESCED) {
@@ -757,7 +757,7 @@ function writeChunks(handle: Handle, chunks: Chunk[] & { allBuffers?: boolean })
       chunks.map(({ chunk, encoding }) => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)),
     )
   }
-  // Small strings are encoded right where they wait for the flush.
+  // Small ones are copied, and strings encoded, right where they wait for the flush.
   let result = 0
   for (const { chunk, encoding } of chunks) {
     result = writeChunk(handle, chunk, encoding)
@@ -771,6 +771,7 @@ function writeChunks(handle: Handle, chunks: Chunk[] & { allBuffers?: boolean })
 function writeHeard(socket: Socket, chunk: unknown, encoding: BufferEncoding, callback: Done): boolean {
   let accepted: Handle | null = null
   let mark = 0
+  socket[kHandle]?.flushSoon()
   const result = Duplex.prototype.write.call(socket, chunk, encoding, (error?: Error | null) => {
     const handle = accepted ?? socket[kHandle]
     if (error || handle === null) callback(error)
@@ -998,10 +999,12 @@ const shown = new Set(
     ' ',
   ),
 )
+const fixed = new Set(['_connecting', 'readyState', 'bufferSize'])
 for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(SocketMethods.prototype))) {
   if (name === 'constructor') continue
   if (typeof property.value === 'function') property.enumerable = true
   else if (shown.has(name)) Object.assign(property, { enumerable: true, configurable: false })
+  else if (fixed.has(name)) property.configurable = false
   Object.defineProperty(SocketMethods.prototype, name, property)
 }
 

@@ -1,0 +1,93 @@
+// The process a scenario runs in. `host.mjs <test file> <module>` serves scenarios one after another over
+// IPC; with a third argument, a title, it runs that one alone and then leaves the process to itself, so
+// that the way it ends is part of what is seen. Entries also go to file descriptor 3 as they happen.
+
+import { writeSync } from 'node:fs'
+import { Scenario } from './scenario.mjs'
+import { Trace } from './trace.mjs'
+
+const [file, moduleName, title] = process.argv.slice(2)
+const scenarios = new Map()
+globalThis[Symbol.for('ferronet.test.scenarios')] = scenarios
+
+let net
+try {
+  net = (await import(moduleName)).default
+  await import(file)
+} catch (error) {
+  const hint = moduleName === 'ferronet' ? ' (build ferronet, or set FERRONET_TEST_ONLY=node)' : ''
+  const loadError = `can't be loaded${hint}: ${error?.stack ?? error}`
+  if (title === undefined) process.send({ loadError }, () => process.exit(1))
+  else {
+    writeSync(3, JSON.stringify({ loadError }))
+    process.exit(1)
+  }
+}
+
+if (title === undefined) serve()
+else alone(scenarios.get(title))
+
+function serve() {
+  let current
+  const stray = (error, origin) => {
+    if (current?.scenario.catchesUncaught) current.scenario.catchesUncaught(error, origin)
+    else if (current) current.fail(error, origin)
+    else process.send({ stray: String(error?.stack ?? error) })
+  }
+  process.on('uncaughtException', stray)
+  process.on('unhandledRejection', error => stray(error, 'unhandledRejection'))
+  process.on('disconnect', () => process.exit())
+
+  process.on('message', async ({ run, timeout }) => {
+    writeSync(3, `${JSON.stringify({ run })}\n`)
+    const trace = new Trace(3)
+    const scenario = new Scenario(net, moduleName, trace)
+    let timer
+    const failed = new Promise((_, reject) => {
+      current = {
+        scenario,
+        fail: (error, origin) => reject(Object.assign(new Error(origin), { cause: error })),
+      }
+      timer = setTimeout(() => reject(new Error(`not finished after ${timeout} ms`)), timeout)
+    })
+    let failure
+    try {
+      await Promise.race([scenarios.get(run)(scenario), failed])
+    } catch (error) {
+      failure = describe(error)
+    }
+    const seen = trace.toJSON()
+    try {
+      timer.refresh()
+      await Promise.race([scenario.finish(), failed])
+    } catch (error) {
+      failure ??= `while cleaning up: ${describe(error)}`
+    }
+    clearTimeout(timer)
+    current = undefined
+    process.send({ done: run, trace: seen, failure })
+  })
+  process.send({ ready: true })
+}
+
+function alone(scenario) {
+  const trace = new Trace()
+  // Synchronous, and after everything else that wants to say something at 'exit'.
+  process.on('exit', code => {
+    trace.record('main', 'process exit', [code])
+    writeSync(3, `${JSON.stringify(trace)}\n`)
+  })
+  const context = new Scenario(net, moduleName, trace)
+  const result = scenario(context)
+  if (result)
+    result.catch(error =>
+      process.nextTick(() => {
+        throw error
+      }),
+    )
+}
+
+function describe(error) {
+  const text = String(error?.stack ?? error)
+  return error?.cause === undefined ? text : `${text}\ncaused by ${describe(error.cause)}`
+}

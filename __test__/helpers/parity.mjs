@@ -1,0 +1,274 @@
+// One way to write a behaviour test once and run it against node:net and against ferronet on each of its
+// drivers. A scenario records what it sees; ferronet is right when it sees what node:net sees.
+//
+//   parity('a peer that ends …', async ({ listen, connect, watch, closed }) => { … })
+//
+// ava loads a test file and, for each module and driver, starts one process that loads the same file again
+// as its scenarios (host.mjs) and runs them when asked. So a test file holds only `parity` calls, and
+// whatever a scenario does to its process (a hang, a crash) costs that scenario alone.
+//
+// FERRONET_TEST_ONLY=node    runs node:net twice instead, which is how a flaky scenario is found
+// FERRONET_TEST_TRACES=<dir> writes the traces there, one file for each test file and run
+// FERRONET_TEST_TIMEOUT=<ms> how long one scenario may take (10 000)
+
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { isDeepStrictEqual } from 'node:util'
+
+const scenarios = globalThis[Symbol.for('ferronet.test.scenarios')]
+const ava = scenarios ? undefined : (await import('ava')).default
+
+const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 10_000)
+const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
+const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
+
+const node = { name: 'node:net', moduleName: 'node:net' }
+const others = onlyNode
+  ? [{ name: 'node:net again', moduleName: 'node:net' }]
+  : (process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']).map(driver => ({
+      name: `ferronet, ${driver}`,
+      moduleName: 'ferronet',
+      driver,
+    }))
+
+// `on`: a platform ('linux', 'unix'), elsewhere the test does not exist. `since`: the first Node versions
+// whose node:net does this, one for each release line (['22.12', '23.1']); on an older Node ferronet's
+// trace is held against `expected` instead. `expected` is checked wherever it is given.
+export function parity(title, options, scenario) {
+  declare(title, options, scenario, (runner, run) => runner.host(run).perform(title))
+}
+
+// The same in a process of its own, whose exit code, signal and output are part of the trace.
+export function parityProcess(title, options, scenario) {
+  declare(title, options, scenario, (runner, run) => runner.alone(run, title))
+}
+
+function declare(title, options, scenario, perform) {
+  if (typeof options === 'function') [options, scenario] = [{}, options]
+  if (options.on !== undefined && !onPlatform(options.on)) return
+  if (scenarios) {
+    scenarios.set(title, scenario)
+    return
+  }
+  const runner = Runner.of(fileURLToPath(ava.meta.file))
+  const comparable = options.since === undefined || reached(options.since)
+  ava.serial(title, async t => {
+    const runs = [
+      ...(comparable ? [node] : []),
+      ...others.filter(run => comparable || run.moduleName !== 'node:net'),
+    ]
+    const outcomes = await Promise.all(runs.map(run => perform(runner, run)))
+    outcomes.forEach((outcome, at) => runner.keep(runs[at], title, outcome))
+    const failures = outcomes.flatMap(({ failure, trace }, at) =>
+      failure ? [`${runs[at].name}: ${failure}${trace ? `\nSeen so far: ${JSON.stringify(trace, null, 2)}` : ''}`] : [],
+    )
+    if (failures.length) {
+      t.fail(failures.join('\n\n'))
+      return
+    }
+    const expected = comparable ? outcomes[0].trace : options.expected
+    const [actual, wanted] = [{}, {}]
+    outcomes.forEach(({ trace }, at) => {
+      const name = runs[at].name
+      const against = runs[at] === node ? (options.expected ?? trace) : expected
+      if (!isDeepStrictEqual(trace, against)) [actual[name], wanted[name]] = [trace, against]
+    })
+    t.deepEqual(actual, wanted, 'Shown as received (-) and as wanted (+).')
+  })
+}
+
+function onPlatform(on) {
+  return on === 'unix' ? process.platform !== 'win32' : process.platform === on
+}
+
+function reached(since) {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  const lines = [since].flat().map(version => String(version).split('.').map(Number))
+  const line = lines.find(([first]) => first === major)
+  if (line) return minor >= (line[1] ?? 0)
+  return major > Math.max(...lines.map(([first]) => first))
+}
+
+// All the processes of one test file.
+class Runner {
+  static #runners = new Map()
+  static of(file) {
+    if (!Runner.#runners.has(file)) Runner.#runners.set(file, new Runner(file))
+    return Runner.#runners.get(file)
+  }
+
+  #hosts = new Map()
+  #traces = {}
+
+  constructor(file) {
+    this.file = file
+    this.directory = mkdtempSync(join(tmpdir(), 'ferronet-traces-'))
+    ava.after.always(async () => {
+      await Promise.all([...this.#hosts.values()].map(host => host.end()))
+      rmSync(this.directory, { recursive: true, force: true })
+      this.#writeTraces()
+    })
+  }
+
+  host(run) {
+    let host = this.#hosts.get(run.name)
+    if (!host || host.dead) this.#hosts.set(run.name, (host = new Host(this, run)))
+    return host
+  }
+
+  alone(run, title) {
+    const path = this.traceFile()
+    const fd = openSync(path, 'w')
+    const child = spawn(process.execPath, [hostFile, this.file, run.moduleName, title], {
+      env: environment(run),
+      stdio: ['ignore', 'pipe', 'pipe', fd],
+    })
+    closeSync(fd)
+    const output = collect(child)
+    return new Promise((resolve, reject) => {
+      let late = false
+      const timer = setTimeout(() => {
+        late = true
+        child.kill('SIGKILL')
+      }, timeout)
+      child.on('error', reject)
+      child.on('close', (code, signal) => {
+        clearTimeout(timer)
+        const lines = readFileSync(path, 'utf8').split('\n').filter(Boolean)
+        const { stdout, stderr } = output
+        const end = { code, signal, stdout, stderr: firstWords(stderr) }
+        const trace = { ...(lines.length ? JSON.parse(lines.at(-1)) : {}), end }
+        const failure = trace.loadError ?? (late ? `the process had not ended after ${timeout} ms` : undefined)
+        resolve({ trace, failure })
+      })
+    })
+  }
+
+  #files = 0
+  traceFile() {
+    return join(this.directory, String(this.#files++))
+  }
+
+  keep(run, title, { trace, failure }) {
+    this.#traces[run.name] ??= {}
+    this.#traces[run.name][title] = failure ? { ...trace, failure } : trace
+  }
+
+  #writeTraces() {
+    const directory = process.env.FERRONET_TEST_TRACES
+    if (!directory) return
+    mkdirSync(directory, { recursive: true })
+    for (const [run, traces] of Object.entries(this.#traces)) {
+      const name = `${basename(this.file, '.test.mjs')}.${run.replace(/\W+/g, '-')}.json`
+      writeFileSync(join(directory, name), `${JSON.stringify(traces, null, 1)}\n`)
+    }
+  }
+}
+
+// One long-lived process: a test file's scenarios against one module on one driver.
+class Host {
+  dead = false
+  #waiting
+  #ready
+
+  constructor(runner, run) {
+    this.run = run
+    this.tracePath = runner.traceFile()
+    const fd = openSync(this.tracePath, 'w')
+    this.child = fork(hostFile, [runner.file, run.moduleName], {
+      env: environment(run),
+      execArgv: [],
+      stdio: ['ignore', 'pipe', 'pipe', fd, 'ipc'],
+    })
+    closeSync(fd)
+    this.output = collect(this.child)
+    this.exited = Promise.all([once(this.child, 'exit'), once(this.child.stdout, 'end'), once(this.child.stderr, 'end')])
+    this.#ready = new Promise(resolve => {
+      this.child.on('message', message => {
+        if (message.ready) resolve()
+        if (message.loadError) {
+          this.loadError = message.loadError
+          resolve()
+        }
+        if (message.done) this.#settle({ trace: message.trace, failure: message.failure })
+        if (message.stray) this.stray = message.stray
+      })
+      this.exited.then(([[code, signal]]) => {
+        this.dead = true
+        resolve()
+        this.#settle(this.#lost(`the process ended by itself, code ${code}, signal ${signal}`))
+      })
+    })
+  }
+
+  async perform(title) {
+    await this.#ready
+    if (this.loadError) return { failure: this.loadError }
+    if (this.dead) return this.#lost('the process ended before the scenario began')
+    const outcome = await new Promise(resolve => {
+      this.#waiting = resolve
+      // Its own timer reports first; this one is for a process that does not answer any more.
+      this.timer = setTimeout(
+        () => {
+          this.#settle(this.#lost('the process does not answer'))
+          this.child.kill('SIGKILL')
+        },
+        2 * timeout + 5_000,
+      )
+      this.child.send({ run: title, timeout })
+    })
+    if (this.stray) outcome.failure ??= `an error before the scenario began: ${this.stray}`
+    this.stray = undefined
+    // What a failed scenario left open must not disturb the next one.
+    if (outcome.failure) {
+      this.dead = true
+      this.child.kill('SIGKILL')
+    }
+    return outcome
+  }
+
+  end() {
+    if (this.child.connected) this.child.disconnect()
+    return this.exited
+  }
+
+  #settle(outcome) {
+    clearTimeout(this.timer)
+    this.#waiting?.(outcome)
+    this.#waiting = undefined
+  }
+
+  #lost(reason) {
+    const lines = readFileSync(this.tracePath, 'utf8')
+      .split('\n')
+      .filter(Boolean)
+      .map(line => JSON.parse(line))
+    const begin = lines.findLastIndex(line => !Array.isArray(line))
+    const { stdout, stderr } = this.output
+    return { failure: [reason, stdout, stderr].filter(Boolean).join('\n'), trace: lines.slice(begin + 1) }
+  }
+}
+
+function environment({ driver }) {
+  const { NODE_OPTIONS, NODE_V8_COVERAGE, FORCE_COLOR, FERRONET_DRIVER, ...env } = process.env
+  return { ...env, NO_COLOR: '1', NODE_DISABLE_COLORS: '1', ...(driver ? { FERRONET_DRIVER: driver } : {}) }
+}
+
+function collect(child) {
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr']) {
+    child[name].setEncoding('utf8').on('data', text => (output[name] += text))
+  }
+  return output
+}
+
+// Where an error was thrown and what it says: what people read first, without stacks and Node's version.
+function firstWords(stderr) {
+  const lines = stderr.split('\n').filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
+  const thrown = lines.find(line => /^\s*(\w*Error|Uncaught|thrown)\b/.test(line))
+  return lines.length ? [lines[0].replace(/^.*\//, ''), thrown].filter(Boolean) : []
+}

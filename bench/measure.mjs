@@ -1,0 +1,172 @@
+// One measurement: one scenario, one peer, one round. Starts both ends, reads the counters, ends both.
+
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { Program } from './processes.mjs'
+
+const program = path => fileURLToPath(new URL(path, import.meta.url))
+const WARM_UP_CONNECTIONS = 100
+
+/**
+ * `run` holds what is the same for all of them: `node`, `native` (the directory of the two binaries),
+ * `cores`, `scratch` (a directory for Unix sockets), `warmup` and `seconds`.
+ */
+export function measure(run, scenario, peer) {
+  return { server: measureServer, memory: measureMemory, client: measureClient }[scenario.kind](
+    run,
+    scenario,
+    peer,
+  )
+}
+
+async function measureServer(run, scenario, peer) {
+  const { server, place, path } = await startServer(run, scenario, peer)
+  try {
+    const load = startLoad(run, [...scenario.load, ...place, '--server-pid', server.pid], run.cores.opposite)
+    const report = await load.line(run.warmup + run.seconds + 65)
+    await load.end()
+    if (scenario.server === 'sink') {
+      const { bytes } = await server.ask('stats')
+      if (bytes !== report.total_bytes) throw new Error(`${report.total_bytes} bytes sent, ${bytes} arrived`)
+    }
+    return {
+      ...figures(scenario, report, report.server_cpu_seconds),
+      disturbed: report.load_waited_seconds / report.seconds,
+      // The peer idled although the load generator was busy all the time: a lower bound.
+      bounded:
+        report.load_cpu_seconds > 0.96 * report.seconds && report.server_cpu_seconds < 0.94 * report.seconds,
+    }
+  } finally {
+    await stopServer(server, path)
+  }
+}
+
+async function measureMemory(run, scenario, peer) {
+  const { server, place, path } = await startServer(run, scenario, peer)
+  try {
+    // The first ones make the peer load and compile what it needs once, not per connection. (A thousand
+    // would also grow V8's young generation, and hide 1.6 KB of each of node:net's connections.)
+    await hold(run, server, WARM_UP_CONNECTIONS, place)
+    const before = await settle(server)
+    const after = await hold(run, server, scenario.connections, place, () => settle(server))
+    return { value: (after - before) / scenario.connections }
+  } finally {
+    await stopServer(server, path)
+  }
+}
+
+/** Keeps connections open while `task` runs, and returns once the server has seen the last one go. */
+async function hold(run, server, connections, place, task = () => {}) {
+  const load = startLoad(run, ['idle', '--connections', connections, ...place], run.cores.opposite)
+  await load.line(60)
+  await reach(server, connections)
+  const result = await task()
+  await load.end()
+  await reach(server, 0)
+  return result
+}
+
+async function reach(server, wanted) {
+  for (let attempt = 0; attempt < 400; attempt++) {
+    const { connections } = await server.ask('stats')
+    if (connections === wanted) return
+    await sleep(50)
+  }
+  throw new Error(`the server never had ${wanted} connections`)
+}
+
+async function settle(server) {
+  await sleep(300)
+  await server.ask('gc')
+  await sleep(200)
+  return server.residentBytes()
+}
+
+async function measureClient(run, scenario, peer) {
+  const server = new Program(
+    join(run.native, 'ferronet-floor'),
+    ['echo', '--tcp', '127.0.0.1:0', '--addresses', 16],
+    { core: run.cores.opposite },
+  )
+  try {
+    const { port } = (await server.line()).listening
+    const { client, connections } = scenario
+    const began = performance.now()
+    if (peer.native) {
+      const place = ['--tcp', `127.0.0.1:${port}`]
+      const load = startLoad(run, [scenario.load, '--connections', connections, ...place], run.cores.subject)
+      const report = await load.line(run.warmup + run.seconds + 65)
+      await load.end()
+      return { ...figures(scenario, report, report.load_cpu_seconds), disturbed: disturbed(server, began) }
+    }
+    const args = [program(`clients/${client}.mjs`), peer.module, port, connections, run.warmup, run.seconds]
+    const subject = new Program(run.node, args, { core: run.cores.subject, env: peer.env })
+    try {
+      const report = await subject.line(run.warmup + run.seconds + 20)
+      return { ...figures(scenario, report, report.cpu_seconds), disturbed: disturbed(server, began) }
+    } finally {
+      await subject.end()
+    }
+  } finally {
+    await server.end()
+  }
+}
+
+/** Which part of the time another process held the core of a program that has it for itself. */
+function disturbed(program, began) {
+  return program.waitedSeconds() / ((performance.now() - began) / 1000)
+}
+
+async function startServer(run, scenario, peer) {
+  const path = scenario.unix && join(run.scratch, 'bench.sock')
+  if (path) rmSync(path, { force: true })
+  const options = { core: run.cores.subject, env: peer.env }
+  const server = peer.native
+    ? new Program(
+        join(run.native, 'ferronet-floor'),
+        [scenario.server, ...(path ? ['--unix', path] : ['--tcp', '127.0.0.1:0'])],
+        options,
+      )
+    : new Program(
+        run.node,
+        [
+          ...(scenario.kind === 'memory' ? ['--expose-gc'] : []),
+          program(`servers/${scenario.server}${peer.variant ?? ''}.mjs`),
+          peer.module,
+          ...(path ? [path] : []),
+        ],
+        options,
+      )
+  try {
+    const { listening } = await server.line()
+    const place = path ? ['--unix', path] : ['--tcp', `${listening.host}:${listening.port}`]
+    return { server, place, path }
+  } catch (error) {
+    await server.kill()
+    throw error
+  }
+}
+
+async function stopServer(server, path) {
+  await server.end()
+  if (path) rmSync(path, { force: true })
+}
+
+function startLoad(run, args, core) {
+  const times = ['--warmup', run.warmup, '--seconds', run.seconds]
+  return new Program(join(run.native, 'ferronet-load'), [...args, ...times], { core })
+}
+
+/** `value` is requests/s or MB/s; `cpu` is µs per request or CPU ms per GB. */
+function figures(scenario, report, cpuSeconds) {
+  const { ops, bytes, seconds, latency_us: latency } = report
+  const amount = scenario.unit === 'bytes' ? bytes : ops
+  if (amount === 0) throw new Error('nothing was answered')
+  return {
+    value: amount / seconds / (scenario.unit === 'bytes' ? 1e6 : 1),
+    cpu: (cpuSeconds / amount) * (scenario.unit === 'bytes' ? 1e12 : 1e6),
+    ...latency,
+  }
+}

@@ -1,0 +1,290 @@
+// `npm run bench`: every scenario with every peer, round after round, then tables of ratios.
+// Starts nothing but children of its own, speaks to nothing but this machine, and always ends.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { measure } from './measure.mjs'
+import { findNode } from './node.mjs'
+import { chooseCores, endAll } from './processes.mjs'
+import { Progress } from './progress.mjs'
+import { DISTURBED, summarize, table } from './report.mjs'
+import { peers, scenarios } from './scenarios.mjs'
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url))
+const BENCH = join(ROOT, 'bench')
+
+const HELP = `Measures ferronet against node:net, and both against a server without JavaScript.
+
+  npm run bench -- [options]
+
+  --quick              two short rounds: a first impression in a few minutes
+  --scenarios a,b      only these (see --list)
+  --peers a,b          only these, besides node:net (see --list); any other name
+                       is imported as a module with net's interface
+  --node WHICH         the Node to measure under: a path, or a version such as 24
+                       that npm fetches once (default: the one that runs this)
+  --rounds N           rounds per scenario (5)
+  --seconds N          measured seconds per round and peer (3)
+  --warmup N           seconds before that (1)
+  --json FILE          writes the results
+  --svg FILE           draws them; later: node bench/plot.mjs results.json plot.svg
+  --list               lists scenarios and peers
+  --help               this text
+
+Each round gives every peer its turn, so that they share the machine's moods;
+ratios are taken within a round. The peer under test has one core, its opposite
+another. How to read the tables: docs/benchmarks.md.`
+
+const { values: options } = parseOptions()
+if (options.help) {
+  console.log(HELP)
+  process.exit()
+}
+if (options.list) {
+  const width = Math.max(...scenarios.map(({ name }) => name.length))
+  console.log('Scenarios:')
+  for (const { name, title } of scenarios) console.log(`  ${name.padEnd(width)}  ${title}`)
+  console.log('Peers:')
+  for (const name of Object.keys(peers)) console.log(`  ${name}`)
+  process.exit()
+}
+if (process.platform !== 'linux') stop('The load generator is made of epoll and needs Linux.')
+
+const rounds = number('rounds', options.quick ? 2 : 5)
+const seconds = number('seconds', options.quick ? 1 : 3)
+const warmup = number('warmup', options.quick ? 0.5 : 1)
+const node = (() => {
+  try {
+    return findNode(options.node ?? process.execPath)
+  } catch (error) {
+    return stop(error.message)
+  }
+})()
+const chosen = chooseScenarios()
+const plot = options.svg && (await preparePlot())
+const present = choosePeers()
+const native = buildNative()
+const cores = chooseCores()
+const scratch = mkdtempSync(join(os.tmpdir(), 'ferronet-bench-'))
+const machine = describeMachine()
+
+for (const signal of ['SIGINT', 'SIGTERM']) {
+  process.once(signal, async () => {
+    await endAll()
+    rmSync(scratch, { recursive: true, force: true })
+    process.exit(130)
+  })
+}
+
+const results = []
+let failed = false
+try {
+  await runAll()
+} finally {
+  await endAll()
+  rmSync(scratch, { recursive: true, force: true })
+}
+console.log(verdicts())
+await write()
+process.exitCode = failed ? 1 : 0
+
+async function runAll() {
+  console.log(`Node ${machine.node}, ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`)
+  if (cores.subject === undefined) {
+    console.log('Not pinned: that takes `taskset` and two cores. Expect noise.')
+  }
+  const run = { node, native, cores, scratch, warmup, seconds }
+  const plan = chosen.map(scenario => ({
+    scenario,
+    names: Object.keys(present).filter(name => {
+      const { only, native } = present[name]
+      return !(native && scenario.kind === 'memory') && (!only || only.includes(scenario.name))
+    }),
+  }))
+  const progress = new Progress(
+    plan.reduce((sum, { names }) => sum + names.length * rounds, 0),
+    warmup + seconds + 0.5,
+  )
+
+  for (const { scenario, names } of plan) {
+    const seen = []
+    const failures = new Map()
+    for (let round = 0; round < rounds; round++) {
+      const shown = {}
+      progress.round(`${scenario.name}, round ${round + 1}/${rounds}`)
+      // Who starts rotates: the first after a pause finds a cooler machine.
+      for (let turn = 0; turn < names.length; turn++) {
+        const name = names[(turn + round) % names.length]
+        progress.turn(name)
+        try {
+          shown[name] = await measureQuietly(run, scenario, present[name])
+        } catch (error) {
+          failures.set(name, error.message)
+          failed = true
+        }
+        progress.step()
+      }
+      seen.push(shown)
+    }
+    const result = summarize(scenario, names, seen, failures)
+    results.push(result)
+    progress.clear()
+    console.log(`\n${table(result)}`)
+  }
+}
+
+/** Once more, and again, when something else used the machine; then the least disturbed one counts. */
+async function measureQuietly(run, scenario, peer) {
+  let best
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const shown = await measure(run, scenario, peer)
+    if (best === undefined || shown.disturbed < best.disturbed) best = shown
+    if (!(best.disturbed > DISTURBED)) break
+  }
+  return best
+}
+
+function verdicts() {
+  const judged = results.filter(({ verdict }) => verdict)
+  if (judged.length === 0) return ''
+  const missed = judged.filter(({ verdict }) => verdict === 'missed').map(({ name }) => name)
+  const count = `\nTargets met: ${judged.length - missed.length} of ${judged.length}`
+  return missed.length > 0 ? `${count}; missed: ${missed.join(', ')}` : count
+}
+
+async function write() {
+  const report = {
+    date: new Date().toISOString().slice(0, 10),
+    machine,
+    rounds,
+    seconds,
+    warmup,
+    scenarios: results,
+  }
+  if (options.json) {
+    mkdirSync(dirname(options.json), { recursive: true })
+    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
+  }
+  if (options.svg) {
+    mkdirSync(dirname(options.svg), { recursive: true })
+    writeFileSync(options.svg, await plot(report))
+  }
+}
+
+function parseOptions() {
+  try {
+    return parseArgs({
+      options: {
+        node: { type: 'string' },
+        peers: { type: 'string' },
+        scenarios: { type: 'string' },
+        rounds: { type: 'string' },
+        seconds: { type: 'string' },
+        warmup: { type: 'string' },
+        json: { type: 'string' },
+        svg: { type: 'string' },
+        quick: { type: 'boolean' },
+        list: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    })
+  } catch (error) {
+    return stop(`${error.message}\n\n${HELP}`)
+  }
+}
+
+function number(name, otherwise) {
+  const value = Number(options[name] ?? otherwise)
+  const whole = name !== 'rounds' || Number.isInteger(value)
+  if (!(value > 0 && value <= 100 && whole)) stop(`--${name} takes a number between 0 and 100.`)
+  return value
+}
+
+function chooseScenarios() {
+  if (!options.scenarios) return scenarios
+  return options.scenarios.split(',').map(wanted => {
+    const found = scenarios.find(({ name }) => name === wanted)
+    return (
+      found ??
+      stop(`No scenario is called ${wanted}. There are: ${scenarios.map(({ name }) => name).join(', ')}`)
+    )
+  })
+}
+
+/** Before the run, not after it: a missing library must not cost twenty minutes. */
+async function preparePlot() {
+  try {
+    const { plot, libraries } = await import('./plot.mjs')
+    await libraries()
+    return plot
+  } catch (error) {
+    return stop(error.message)
+  }
+}
+
+/** Everything is compared with node:net, so that one is always there. */
+function choosePeers() {
+  const wanted = options.peers?.split(',') ?? Object.keys(peers)
+  const names = ['node:net', ...wanted.filter(name => name !== 'node:net')]
+  const chosen = {}
+  for (const name of names) {
+    const peer = peers[name] ?? { module: name }
+    if (!peer.native) {
+      const trial = `await import(${JSON.stringify(peer.module)})`
+      const { status, stderr } = spawnSync(node, ['--input-type=module', '-e', trial], {
+        cwd: BENCH,
+        env: { ...process.env, ...peer.env },
+        encoding: 'utf8',
+        timeout: 20_000,
+      })
+      if (status !== 0) {
+        const reason = /^\w*Error.*$/m.exec(stderr)?.[0] ?? stderr.trim().split('\n').at(-1)
+        console.error(`Without ${name}: ${reason}`)
+        if (options.peers) process.exit(2)
+        continue
+      }
+    }
+    chosen[name] = peer
+  }
+  return chosen
+}
+
+function buildNative() {
+  const directory = join(ROOT, 'target', 'release')
+  if (['ferronet-load', 'ferronet-floor'].every(name => existsSync(join(directory, name)))) return directory
+  console.error('Building the load generator (cargo build --release -p ferronet-load) …')
+  const { status, error } = spawnSync(
+    'cargo',
+    ['build', '--release', '-p', 'ferronet-load', '--target-dir', join(ROOT, 'target')],
+    { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] },
+  )
+  if (status !== 0) stop(error?.message ?? 'cargo could not build it.')
+  return directory
+}
+
+/** What a reader needs to judge the figures; nothing that names the machine. */
+function describeMachine() {
+  const [{ model } = {}] = os.cpus()
+  const versions = JSON.parse(
+    execFileSync(node, ['-p', 'JSON.stringify(process.versions)'], { encoding: 'utf8' }),
+  )
+  return {
+    cpu: model?.trim() || 'unknown CPU',
+    cores: os.availableParallelism(),
+    kernel: /^\d+\.\d+(\.\d+)?/.exec(os.release())?.[0],
+    architecture: process.arch,
+    node: versions.node,
+    libuv: versions.uv,
+    ferronet: JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version,
+    pinned: cores.subject !== undefined,
+  }
+}
+
+function stop(message) {
+  console.error(message)
+  process.exit(2)
+}

@@ -1,0 +1,153 @@
+// What is measured, as data. The runner knows three kinds of scenario:
+//
+//   server   the peer serves, ferronet-load loads it       higher is better
+//   client   the peer is the client of ferronet-floor      higher is better
+//   memory   the peer holds idle connections               lower is better
+//
+// `target` is the ratio to node:net that ferronet is built to reach, in the same run on the same Node.
+
+/** @typedef {'ops' | 'bytes' | 'memory'} Unit  requests/s, MB/s, bytes per connection */
+
+export const scenarios = [
+  {
+    name: 'ping-pong-1',
+    title: 'ping-pong 64 B, 1 connection',
+    kind: 'server',
+    server: 'echo',
+    load: ['pingpong', '--connections', '1', '--size', '64'],
+    unit: 'ops',
+    target: 1.0,
+  },
+  {
+    name: 'ping-pong-50',
+    title: 'ping-pong 64 B, 50 connections',
+    kind: 'server',
+    server: 'echo',
+    load: ['pingpong', '--connections', '50', '--size', '64'],
+    unit: 'ops',
+    target: 1.4,
+  },
+  {
+    name: 'ping-pong-500',
+    title: 'ping-pong 64 B, 500 connections',
+    kind: 'server',
+    server: 'echo',
+    load: ['pingpong', '--connections', '500', '--size', '64'],
+    unit: 'ops',
+    target: 1.3,
+  },
+  {
+    name: 'ping-pong-16k',
+    title: 'ping-pong 16 KiB, 50 connections',
+    kind: 'server',
+    server: 'echo',
+    load: ['pingpong', '--connections', '50', '--size', '16384'],
+    unit: 'ops',
+    target: 1.2,
+  },
+  {
+    name: 'unix-ping-pong-50',
+    title: 'Unix socket ping-pong 64 B, 50 connections',
+    kind: 'server',
+    server: 'echo',
+    unix: true,
+    load: ['pingpong', '--connections', '50', '--size', '64'],
+    unit: 'ops',
+    target: 1.4,
+  },
+  {
+    name: 'pipelined',
+    title: 'pipelined 64 B, 10 × 32 under way',
+    kind: 'server',
+    server: 'pipeline',
+    load: ['pipeline', '--connections', '10', '--outstanding', '32'],
+    unit: 'ops',
+    target: 10,
+  },
+  {
+    name: 'small-writes',
+    title: '16 small writes per request, 10 connections',
+    kind: 'server',
+    server: 'small-writes',
+    load: ['small-writes', '--connections', '10'],
+    unit: 'ops',
+    target: 8,
+  },
+  {
+    name: 'upload',
+    title: 'upload to a sink, 4 connections',
+    kind: 'server',
+    server: 'sink',
+    load: ['upload', '--connections', '4'],
+    unit: 'bytes',
+    target: 1.8,
+  },
+  {
+    name: 'download',
+    title: 'download of 64 KiB chunks, 4 connections',
+    kind: 'server',
+    server: 'source',
+    load: ['download', '--connections', '4'],
+    unit: 'bytes',
+    target: 1.1,
+  },
+  {
+    name: 'bulk-echo',
+    title: 'echo of 64 KiB chunks, 4 connections',
+    kind: 'server',
+    server: 'echo',
+    load: ['echo', '--connections', '4', '--outstanding', '4'],
+    unit: 'bytes',
+    target: 1.4,
+  },
+  {
+    name: 'idle-10k',
+    title: 'memory per idle connection, of 10 000',
+    kind: 'memory',
+    server: 'echo',
+    connections: 10_000,
+    unit: 'memory',
+    target: 1.0,
+  },
+  {
+    name: 'client-ping-pong-50',
+    title: 'as client: ping-pong 64 B, 50 connections',
+    kind: 'client',
+    client: 'ping-pong',
+    connections: 50,
+    load: 'pingpong',
+    unit: 'ops',
+    target: 1.3,
+  },
+  // Last, because the ports they leave in TIME_WAIT keep the kernel busy for a minute.
+  {
+    name: 'churn',
+    title: 'connect, 64 B there and back, close',
+    kind: 'server',
+    server: 'echo',
+    load: ['churn', '--connections', '20'],
+    unit: 'ops',
+    target: 1.0,
+  },
+  {
+    name: 'client-churn',
+    title: 'as client: connect, 64 B there and back, close',
+    kind: 'client',
+    client: 'churn',
+    connections: 20,
+    load: 'churn',
+    unit: 'ops',
+  },
+]
+
+/**
+ * Who is compared. `only` names the scenarios whose server programs exist in that variant. `native` has
+ * no heap worth comparing, so the memory scenario goes without it.
+ */
+export const peers = {
+  'node:net': { module: 'node:net' },
+  ferronet: { module: 'ferronet', env: { FERRONET_DRIVER: 'in-loop' } },
+  'ferronet:helper-thread': { module: 'ferronet', env: { FERRONET_DRIVER: 'helper-thread' } },
+  'node:net+cork': { module: 'node:net', variant: '-cork', only: ['pipelined', 'small-writes'] },
+  floor: { native: true },
+}

@@ -1,0 +1,10 @@
+// Everything comes back. Ping-pong, bulk echo, churn and idle connections use it.
+
+import { listen, net } from './program.mjs'
+
+const server = net.createServer({ noDelay: true }, socket => {
+  socket.on('data', data => socket.write(data))
+  socket.on('error', () => socket.destroy())
+})
+
+listen(server)

@@ -1,0 +1,16 @@
+// pipeline.mjs with what a careful user adds by hand.
+
+import { ANSWER, FRAME, listen, net } from './program.mjs'
+
+const server = net.createServer({ noDelay: true }, socket => {
+  let partial = 0
+  socket.on('data', data => {
+    socket.cork()
+    partial += data.length
+    for (; partial >= FRAME; partial -= FRAME) socket.write(ANSWER)
+    socket.uncork()
+  })
+  socket.on('error', () => socket.destroy())
+})
+
+listen(server)

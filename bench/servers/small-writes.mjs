@@ -1,0 +1,16 @@
+// Sixteen small writes for each request: a header, fields, a trailer, written as they are made.
+
+import { ANSWER, FRAME, listen, net } from './program.mjs'
+
+const server = net.createServer({ noDelay: true }, socket => {
+  let partial = 0
+  socket.on('data', data => {
+    partial += data.length
+    for (; partial >= FRAME; partial -= FRAME) {
+      for (let part = 0; part < 16; part++) socket.write(ANSWER)
+    }
+  })
+  socket.on('error', () => socket.destroy())
+})
+
+listen(server)

@@ -1,0 +1,104 @@
+// `npm test`: the Rust tests, the JavaScript tests and the type tests, one after the other. The last line counts them
+// all: `N passed, N failed`.
+//
+//   npm test                                  everything
+//   npm test -- __test__/examples.test.mjs    these files only
+//   npm test -- --match '*telnet*'            the JavaScript tests with such a title only
+//   npm test -- --only js                     one of rust, js, types
+//   npm test -- --node /path/to/node          the JavaScript tests, under another Node
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+
+process.chdir(fileURLToPath(new URL('..', import.meta.url)))
+
+const { values, positionals: files } = parseArgs({
+  allowPositionals: true,
+  options: {
+    node: { type: 'string', default: process.execPath },
+    match: { type: 'string', multiple: true, default: [] },
+    only: { type: 'string' },
+  },
+})
+const kinds = { rust, js, types }
+if (values.only && !kinds[values.only]) {
+  console.error(`--only takes ${Object.keys(kinds).join(', ')}, not '${values.only}'`)
+  process.exit(2)
+}
+const narrowed = files.length > 0 || values.match.length > 0 || values.node !== process.execPath
+const chosen = values.only ? [values.only] : narrowed ? ['js'] : Object.keys(kinds)
+
+const total = { passed: 0, failed: 0, skipped: 0 }
+for (const kind of chosen) {
+  const counts = await kinds[kind]()
+  for (const key of Object.keys(total)) total[key] += counts[key]
+}
+if (total.skipped) console.log(`\n${total.skipped} skipped`)
+console.log(`\n${total.passed} passed, ${total.failed} failed`)
+process.exitCode = total.failed ? 1 : 0
+
+async function rust() {
+  // The load generator of the benchmark is a member of the workspace too, and needs Linux.
+  const members = process.platform === 'linux' ? ['--workspace'] : []
+  const output = await run('Rust tests', 'cargo', ['test', ...members, '--quiet', '--no-fail-fast'])
+  const results = [...output.text.matchAll(/^test result: .* (\d+) passed; (\d+) failed; (\d+) ignored;/gm)]
+  const sum = index => results.reduce((total, match) => total + Number(match[index]), 0)
+  return verdict(output, { passed: sum(1), failed: sum(2), skipped: sum(3) })
+}
+
+async function js() {
+  // TAP, because ava's other reporter does not count what passed once something failed.
+  const args = ['node_modules/ava/entrypoints/cli.mjs', '--tap']
+  for (const title of values.match) args.push('--match', title)
+  const output = await run('JavaScript tests', values.node, [...args, ...files])
+  const failures = output.text.match(/^not ok .*$/gm)
+  if (failures) console.log(`\n> JavaScript tests that failed\n${failures.join('\n')}`)
+  const count = name =>
+    Number(
+      output.text
+        .match(new RegExp(`^# ${name} (\\d+)$`, 'gm'))
+        ?.at(-1)
+        .split(' ')[2] ?? 0,
+    )
+  return verdict(output, { passed: count('pass'), failed: count('fail'), skipped: count('skip') })
+}
+
+async function types() {
+  const tsc = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.lint.json', '--noEmit']
+  const output = await run('type tests', process.execPath, tsc)
+  return { passed: output.ok ? 1 : 0, failed: output.ok ? 0 : 1, skipped: 0 }
+}
+
+/** A run that failed without a failed test (nothing compiled, a process died) counts as one failure. */
+function verdict(output, counts) {
+  return output.ok || counts.failed ? counts : { ...counts, failed: 1 }
+}
+
+/** Shows what the command prints while it prints it, and keeps the text without its colours. */
+async function run(what, command, args) {
+  console.log(`\n> ${what}`)
+  const colours =
+    process.stdout.isTTY && !process.env.NO_COLOR ? { FORCE_COLOR: '1', CARGO_TERM_COLOR: 'always' } : {}
+  const child = spawn(command, args, {
+    env: { ...process.env, ...colours },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let text = ''
+  for (const name of ['stdout', 'stderr']) {
+    child[name].setEncoding('utf8')
+    child[name].on('data', chunk => {
+      process[name].write(chunk)
+      text += chunk
+    })
+  }
+  const code = await new Promise(resolve => {
+    child.on('error', err => {
+      console.error(err.message)
+      resolve(1)
+    })
+    child.on('close', resolve)
+  })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: an escape sequence starts with a control character
+  return { ok: code === 0, text: text.replace(/\u001b\[[\d;]*m/g, '') }
+}
