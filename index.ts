@@ -1,19 +1,21 @@
 // The public entry: the surface of node:net, and exports only. Plain, writable exports, for tools patch them.
 
 import * as net from 'node:net'
+
 import ferronet = require('./lib/self.js')
+
 import { normalizeArgs } from './lib/connect.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
-import type { Connect, CreateServer, ServerConstructor, SocketConstructor } from './lib/types.js'
 import type * as types from './lib/types.js'
+import type { Connect, CreateServer, ServerConstructor, SocketConstructor } from './lib/types.js'
 
 export type {
   AddressInfo,
   DropArgument,
+  IPVersion,
   IpcNetConnectOpts,
   IpcSocketConnectOpts,
-  IPVersion,
   ListenOptions,
   LookupFunction,
   NetConnectOpts,

@@ -230,18 +230,25 @@ parity('a write after destroy fails quietly', async ({ pair, watch, log, closed,
   await turns(2)
 })
 
-parity('a write after the peer has ended is EPIPE by Node itself', async ({ pair, watch, log, closed, seen, turns }) => {
-  const { client, peer } = await pair()
-  peer.resume()
-  watch(client, 'client', { into: 'main' }).resume()
-  peer.end()
-  await seen(client, 'end')
-  await turns()
-  log('own write', Object.hasOwn(client, 'write'))
-  log('write', client.write('y', error => log('callback', error)))
-  log('at once', client.destroyed)
-  await closed(client)
-})
+for (const [moment, when] of Object.entries({
+  'on the tick after the end': (client, write) => client.on('end', () => process.nextTick(write)),
+  'when our side has finished': (client, write) => client.on('finish', write),
+  'when the socket has closed': (client, write) => client.on('close', write),
+})) {
+  parity(`a write ${moment} of the peer is EPIPE by Node itself`, async ({ pair, watch, log, closed, turns }) => {
+    const { client, peer } = await pair()
+    peer.resume()
+    watch(client, 'client', { into: 'main' }).resume()
+    when(client, () => {
+      log('own write', Object.hasOwn(client, 'write'))
+      log('write', client.write('y', error => log('callback', error)))
+      log('at once', client.destroyed)
+    })
+    peer.end()
+    await closed(client)
+    await turns(2)
+  })
+}
 
 const epipe = {
   name: 'Error',
@@ -288,8 +295,8 @@ parity('a write in the end listener still goes out', async ({ pair, watch, log, 
   watch(client, 'client', { into: 'main' }).resume()
   client.on('end', () => log('write', client.write('last words', () => log('written'))))
   peer.end()
-  log('arrived', await arrived)
   await closed(client)
+  log('arrived', await arrived)
 })
 
 parity('a write to a peer that reset is EPIPE or ECONNRESET, and the socket closes', async t => {

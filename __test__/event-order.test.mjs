@@ -288,6 +288,19 @@ parity('ticks drain between the events of two sockets', async ({ pair, log, unti
   }
 })
 
+parity('an end called in a data listener has finished before setImmediate', async ({ pair, watch, log, closed }) => {
+  const { client, peer } = await pair()
+  peer.resume()
+  watch(client, 'client', { into: 'main', except: ['end', 'close'] })
+  client.on('data', () => {
+    setImmediate(() => log('setImmediate'))
+    client.end()
+    process.nextTick(() => log('nextTick'))
+  })
+  peer.write('x')
+  await closed(client)
+})
+
 parity('the server hears of a connection before its data', async ({ net, listen, to, log, own, closed }) => {
   const server = await listen({}, peer => {
     log('connection')

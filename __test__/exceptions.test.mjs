@@ -219,12 +219,15 @@ parityProcess('a rejection in a handler ends the process with code 1', async ({ 
 })
 
 parityProcess('an uncaughtException handler keeps the process and its sockets', async ({ pair, log }) => {
-  process.on('uncaughtException', error => log('caught', error.message))
   const { server, client, peer } = await pair()
+  process.on('uncaughtException', error => {
+    log('caught', error.message)
+    peer.resume().end('two')
+  })
   client.once('data', boom)
   client.on('data', data => log('data', String(data)))
   client.on('close', () => log('close'))
-  peer.write('one', () => setImmediate(() => peer.resume().end(' two')))
+  peer.write('one')
   server.close()
 })
 

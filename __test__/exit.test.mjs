@@ -24,8 +24,8 @@ parityProcess('the process ends when its last socket has closed', async ({ liste
     server.close()
   })
   const client = connect(to(server)).resume()
-  client.on('close', () => log('client close'))
-  server.on('close', () => log('server close'))
+  client.on('close', () => log.to('client')('close'))
+  server.on('close', () => log.to('server')('close'))
 })
 
 parityProcess('a listening server keeps the process', async ({ listen, log }) => {

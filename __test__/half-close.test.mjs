@@ -66,7 +66,6 @@ parity('without allowHalfOpen the end of the peer ends our side after its listen
   client.on('end', () => {
     log('in end', ...state(client), client.writableEnded)
     process.nextTick(() => log('nextTick', client.writableEnded))
-    setImmediate(() => log('setImmediate', client.writableEnded, client.destroyed))
   })
   peer.resume().end()
   await closed(client)

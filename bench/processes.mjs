@@ -59,7 +59,10 @@ export class Program {
     if (done) {
       await this.#exited
       const { exitCode, signalCode } = this.#child
-      throw new Error(`ended early (${signalCode ?? exitCode}): ${this.#errors.trim() || 'no message'}`)
+      // Only the message: results are published, and a stack names the machine's directories.
+      const reason =
+        /^(?:\w*Error|error).*$/m.exec(this.#errors)?.[0] ?? this.#errors.trim().split('\n').at(-1)
+      throw new Error(`ended early (${signalCode ?? exitCode}): ${reason || 'no message'}`)
     }
     return JSON.parse(value)
   }

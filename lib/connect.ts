@@ -58,7 +58,10 @@ export function normalizeArgs(args: unknown[]): NormalizedArgs {
     options.port = first
     if (typeof second === 'string') options.host = second
   }
-  const normalized: NormalizedArgs = [options, typeof last === 'function' ? (last as NormalizedArgs[1]) : null]
+  const normalized: NormalizedArgs = [
+    options,
+    typeof last === 'function' ? (last as NormalizedArgs[1]) : null,
+  ]
   return Object.defineProperty(normalized, kNormalized, { value: true })
 }
 
@@ -123,7 +126,8 @@ export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
     if (!socket.connecting) return
     if (error) fail(socket, error)
     else if (typeof address !== 'string' || !net.isIP(address)) fail(socket, invalidIpAddress(address))
-    else if (family !== 4 && family !== 6) fail(socket, invalidAddressFamily(family, options.host, options.port))
+    else if (family !== 4 && family !== 6)
+      fail(socket, invalidAddressFamily(family, options.host, options.port))
     else {
       socket._unrefTimer()
       attempt(socket, address, family, to)
@@ -248,7 +252,8 @@ function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination
 }
 
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
-  const status = net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
+  const status =
+    net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
   // As libuv does, a handle tells of a port in use only later, when it would connect or listen.
   if (status === 0 && localPort > 0 && localEnd(handle).port !== localPort) return errnoOf('EADDRINUSE')
   return status
@@ -354,7 +359,8 @@ function attemptNext(series: Series): void {
     }
     begin(socket, { handle, address, port, family }, localAddress, localPort, series)
     // The last address has all the time that the system gives it.
-    if (series.next < series.addresses.length) series.timer = setTimeout(attemptTimedOut, series.timeout, series)
+    if (series.next < series.addresses.length)
+      series.timer = setTimeout(attemptTimedOut, series.timeout, series)
     return
   }
 }

@@ -82,7 +82,9 @@ function toStringWithCode(this: Error & { code: string }): string {
 const prototypes = new Map<ErrorClass, object>(
   [Error, TypeError, RangeError].map(Class => [
     Class,
-    Object.create(Class.prototype, { toString: { value: toStringWithCode, writable: true, configurable: true } }),
+    Object.create(Class.prototype, {
+      toString: { value: toStringWithCode, writable: true, configurable: true },
+    }),
   ]),
 )
 
@@ -94,7 +96,11 @@ export function nodeError(Class: ErrorClass, code: string, message: string): Nod
 }
 
 // The stack is put together when it is first read, with the name that the error has then.
-function codeInStack<E extends Error & { code?: string }>(error: E, name: string, code: string | undefined): E {
+function codeInStack<E extends Error & { code?: string }>(
+  error: E,
+  name: string,
+  code: string | undefined,
+): E {
   Object.defineProperty(error, 'name', { value: name, configurable: true })
   void error.stack
   Reflect.deleteProperty(error, 'name')
@@ -103,7 +109,9 @@ function codeInStack<E extends Error & { code?: string }>(error: E, name: string
 }
 
 /** What a connect to several addresses fails with: each attempt's error, and the code of the first. */
-export function connectAggregateError(errors: (Error & { code?: string })[]): AggregateError & { code?: string } {
+export function connectAggregateError(
+  errors: (Error & { code?: string })[],
+): AggregateError & { code?: string } {
   const code = errors[0]?.code
   return codeInStack(new AggregateError(errors), `AggregateError [${code}]`, code)
 }

@@ -84,7 +84,16 @@ if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 
   throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
 }
 const libuv = process.versions.bun === undefined && process.versions.deno === undefined
-const engine = new Engine(driver || undefined, libuv, { events, log, out, scratch, slab, dispatch, posted, closed })
+const engine = new Engine(driver || undefined, libuv, {
+  events,
+  log,
+  out,
+  scratch,
+  slab,
+  dispatch,
+  posted,
+  closed,
+})
 
 /** Which driver runs this environment's reactor: `'in-loop'` or `'helper-thread'`. */
 export const driverName: string = engine.driver
@@ -399,7 +408,8 @@ export class Handle extends AsyncResource {
   write(chunk: Uint8Array | string, encoding?: BufferEncoding): number {
     if (this.slot < 0) return EBADF
     if (this.#writeErrno !== 0) return this.#writeErrno
-    if (this.#queue.length > 0) return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
+    if (this.#queue.length > 0)
+      return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
     if (typeof chunk === 'string') {
       // Three bytes bound a UTF-16 unit in UTF-8, two in UTF-16 itself, one in latin1.
       const bound = encoding === 'latin1' ? chunk.length : chunk.length * 3
@@ -473,7 +483,8 @@ export class Handle extends AsyncResource {
       log[next + 2] = length
     }
     // Inside a batch its end comes soon; elsewhere the tick's end is the next chance.
-    if (!inHandler && eventNext === eventCount) scheduleFlush()
+    if (exiting) flush()
+    else if (!inHandler && eventNext === eventCount) scheduleFlush()
   }
 
   #writeNow(chunk: Uint8Array): number {
@@ -579,7 +590,8 @@ export class Handle extends AsyncResource {
     this.#ending = false
     post(() => {
       if (logCount !== 0) flush()
-      const status = this.slot < 0 ? ECANCELED : this.#writeErrno !== 0 ? this.#writeErrno : engine.shutdown(this.slot)
+      const status =
+        this.slot < 0 ? ECANCELED : this.#writeErrno !== 0 ? this.#writeErrno : engine.shutdown(this.slot)
       release()
       this.runInAsyncScope(() => this.owner?.[kOnShutdown]?.(status))
     })
@@ -687,7 +699,8 @@ export class Handle extends AsyncResource {
         break
       case DATA_SCRATCH:
         this.bytesRead += b
-        if (this.#held !== null) this.#held.push({ chunk: Buffer.from(scratch.subarray(a, a + b)), status: 0 })
+        if (this.#held !== null)
+          this.#held.push({ chunk: Buffer.from(scratch.subarray(a, a + b)), status: 0 })
         else this.#deliverBulk(a, a + b)
         break
       case WRITABLE:

@@ -54,8 +54,7 @@ export function planListen(args: unknown[], options: AnyOptions): Plan {
 }
 
 function count(value: unknown): number {
-  const number = Number(value)
-  return number >= 0 ? number : 0
+  return Math.max(Number(value), 0) || 0
 }
 
 /** The address a host name is listened on: a link-local one only when there is no other. */
@@ -75,7 +74,8 @@ export function bindAnyAddress(
 ): { handle: Handle | number; address: string; family: 4 | 6 } {
   const handle = bindTcp('::', port, flags)
   // libuv reports a port in use only from listen(), so this is no reason for Node to try the other family.
-  if (typeof handle !== 'number' || handle === errnoOf('EADDRINUSE')) return { handle, address: '::', family: 6 }
+  if (typeof handle !== 'number' || handle === errnoOf('EADDRINUSE'))
+    return { handle, address: '::', family: 6 }
   return { handle: bindTcp('0.0.0.0', port, flags), address: '0.0.0.0', family: 4 }
 }
 
@@ -104,7 +104,12 @@ export function openToAll(path: string, mode: number): number {
 
 /** Closes a listener; the name in the file system goes first, as in libuv, so that nobody connects to a corpse. */
 export function closeListener(handle: Handle, path: string | undefined): void {
-  if (handle.kind === 'pipe' && path !== undefined && !path.startsWith('\0') && process.platform !== 'win32') {
+  if (
+    handle.kind === 'pipe' &&
+    path !== undefined &&
+    !path.startsWith('\0') &&
+    process.platform !== 'win32'
+  ) {
     try {
       unlinkSync(path)
     } catch {

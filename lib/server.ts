@@ -11,8 +11,16 @@ import { type AnyOptions, normalizeArgs } from './connect.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
 import type { Endpoint, Handle } from './handle.js'
-import { bindAnyAddress, bindPath, bindTcp, chooseAddress, closeListener, openToAll, planListen } from './listen.js'
-import { Socket } from './socket.js'
+import {
+  bindAnyAddress,
+  bindPath,
+  bindTcp,
+  chooseAddress,
+  closeListener,
+  openToAll,
+  planListen,
+} from './listen.js'
+import { AcceptedOptions, Socket } from './socket.js'
 import { kOnConnection } from './symbols.js'
 import {
   invalidArgType,
@@ -180,13 +188,15 @@ export class ServerMethods extends EventEmitter {
       client.close()
       return
     }
-    const socket = new Socket({
-      handle: client,
-      allowHalfOpen: this.allowHalfOpen,
-      pauseOnCreate: this.pauseOnConnect,
-      readableHighWaterMark: this.highWaterMark,
-      writableHighWaterMark: this.highWaterMark,
-    })
+    const { allowHalfOpen, pauseOnConnect, highWaterMark } = this
+    const options = new AcceptedOptions(
+      client,
+      Boolean(allowHalfOpen),
+      Boolean(pauseOnConnect),
+      highWaterMark,
+      highWaterMark,
+    )
+    const socket = new Socket(options)
     if (client.kind === 'tcp') {
       if (this.noDelay) {
         socket[kNoDelay] = true
@@ -419,7 +429,8 @@ Object.setPrototypeOf(Server, EventEmitter)
 Object.defineProperty(Server.prototype, 'constructor', { value: Server, writable: true, configurable: true })
 
 for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(ServerMethods.prototype))) {
-  if (name !== 'constructor') Object.defineProperty(ServerMethods.prototype, name, { ...property, enumerable: true })
+  if (name !== 'constructor')
+    Object.defineProperty(ServerMethods.prototype, name, { ...property, enumerable: true })
 }
 
 /** `new Server(…)` */

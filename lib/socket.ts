@@ -196,7 +196,8 @@ export class SocketMethods extends Duplex {
       this._sockname = null
     }
     const pipe = Boolean(options.path)
-    if (this[kHandle] === null) attach(this, pipe ? new Handle('pipe', 'PIPEWRAP') : new Handle('tcp', 'TCPWRAP'))
+    if (this[kHandle] === null)
+      attach(this, pipe ? new Handle('pipe', 'PIPEWRAP') : new Handle('tcp', 'TCPWRAP'))
     this._unrefTimer()
     this.connecting = true
     if (pipe) connectPath(this, options.path)
@@ -295,7 +296,9 @@ export class SocketMethods extends Duplex {
     if (handle !== null) {
       if (handle.kind !== 'tcp') return this
       const same =
-        this[kKeepAliveDelay] === delay && this[kKeepAliveInterval] === every && this[kKeepAliveCount] === count
+        this[kKeepAliveDelay] === delay &&
+        this[kKeepAliveInterval] === every &&
+        this[kKeepAliveCount] === count
       if (on === this[kKeepAlive] && (!on || same)) return this
     }
     this[kKeepAlive] = on
@@ -868,6 +871,24 @@ function emitClose(socket: Socket): void {
 /** Socket as the other files of lib/ see it. */
 export type Socket = SocketMethods
 
+/** What a Socket demands of its stream: it emits 'close' itself, and encodes strings itself. */
+const streamOptions = { emitClose: false, autoDestroy: true, decodeStrings: false } as const
+
+/** The options of a Socket for a connection that a Server accepted: complete, and therefore not copied. */
+export class AcceptedOptions implements SocketOptions {
+  [option: string]: unknown
+  emitClose = streamOptions.emitClose
+  autoDestroy = streamOptions.autoDestroy
+  decodeStrings = streamOptions.decodeStrings
+  constructor(
+    public handle: Handle,
+    public allowHalfOpen: boolean,
+    public pauseOnCreate: boolean,
+    public readableHighWaterMark: number,
+    public writableHighWaterMark: number,
+  ) {}
+}
+
 interface SocketFunction {
   new (options?: SocketOptions | number): Socket
   (options?: SocketOptions | number): Socket
@@ -881,10 +902,8 @@ interface SocketFunction {
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
   if (!(this instanceof Socket)) return new (Socket as SocketFunction)(given)
-  const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
-  refuseObjectMode(options)
-  if (typeof given !== 'number') validateKeepAliveDelay(given)
-  if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
+  const options: SocketOptions = given instanceof AcceptedOptions ? given : ownOptions(given)
+  const handle = options.handle instanceof Handle ? options.handle : null
 
   this.connecting = false
   this._hadError = false
@@ -893,13 +912,8 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   this._host = null
   this._closeAfterHandlingError = false
 
-  options.allowHalfOpen = Boolean(options.allowHalfOpen)
-  options.emitClose = false
-  options.autoDestroy = true
-  options.decodeStrings = false
   ;(Duplex as unknown as (this: Socket, options: object) => void).call(this, options)
 
-  const handle = options.handle instanceof Handle ? options.handle : null
   if (handle === null && options.fd !== undefined) {
     validateInt32(options.fd, 'fd', 0)
     throw invalidFdType('UNKNOWN')
@@ -908,7 +922,8 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   if (onread !== null && typeof onread === 'object') readIntoUserBuffer(this, onread)
   if (options.noDelay) this[kNoDelay] = true
   if (options.keepAlive) this[kKeepAlive] = true
-  if (options.keepAliveInitialDelay !== undefined) this[kKeepAliveDelay] = seconds(options.keepAliveInitialDelay)
+  if (options.keepAliveInitialDelay !== undefined)
+    this[kKeepAliveDelay] = seconds(options.keepAliveInitialDelay)
 
   this.on('end', onReadableStreamEnd)
   this._sockname = null
@@ -938,13 +953,25 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   return undefined
 } as unknown as SocketFunction
 
+/** A copy of the caller's options, checked, with what a Socket demands of its stream. */
+function ownOptions(given: SocketOptions | number | undefined): SocketOptions {
+  const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
+  refuseObjectMode(options)
+  if (typeof given !== 'number') validateKeepAliveDelay(given)
+  if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
+  return Object.assign(options, streamOptions, { allowHalfOpen: Boolean(options.allowHalfOpen) })
+}
+
 function refuseObjectMode(options: SocketOptions): void {
   for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
     if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
   }
 }
 
-function readIntoUserBuffer(socket: Socket, { buffer, callback }: { buffer?: unknown; callback?: unknown }): void {
+function readIntoUserBuffer(
+  socket: Socket,
+  { buffer, callback }: { buffer?: unknown; callback?: unknown },
+): void {
   if (typeof callback !== 'function') return
   if (typeof buffer === 'function') {
     socket[kBuffer] = true

@@ -14,7 +14,9 @@ function received(value: unknown): string {
       return `function ${value.name}`
     case 'object': {
       const name = value.constructor?.name
-      return typeof name === 'string' && name !== '' ? `an instance of ${name}` : inspect(value, { depth: -1 })
+      return typeof name === 'string' && name !== ''
+        ? `an instance of ${name}`
+        : inspect(value, { depth: -1 })
     }
     case 'string': {
       const shown = value.length > 28 ? `${value.slice(0, 25)}...` : value
@@ -129,7 +131,9 @@ export function timerDuration(value: unknown, name: string): number {
 }
 
 /** `keepAliveInitialDelay` in milliseconds; a negative one counts as 0 and is corrected in the caller's options. */
-export function validateKeepAliveDelay(options: { keepAliveInitialDelay?: number | undefined } | undefined): void {
+export function validateKeepAliveDelay(
+  options: { keepAliveInitialDelay?: number | undefined } | undefined,
+): void {
   if (options?.keepAliveInitialDelay === undefined) return
   validateNumber(options.keepAliveInitialDelay, 'options.keepAliveInitialDelay')
   if (options.keepAliveInitialDelay < 0) options.keepAliveInitialDelay = 0

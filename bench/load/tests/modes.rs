@@ -1,0 +1,98 @@
+//! The load generator against the floor, every mode once and briefly: contents are compared during the
+//! warm-up, so a wrong byte on either side fails here.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+struct Floor {
+    child: Child,
+    place: [String; 2],
+}
+
+impl Floor {
+    fn start(mode: &str, place: [&str; 2]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ferronet-floor"))
+            .arg(mode)
+            .args(place)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("cargo built it");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("it is piped");
+        BufReader::new(out)
+            .read_line(&mut line)
+            .expect("the floor says where it listens");
+        let listening: Value = serde_json::from_str(&line).expect("the line is JSON");
+        let place = match listening["listening"]["port"].as_u64() {
+            Some(port) => ["--tcp".into(), format!("127.0.0.1:{port}")],
+            None => place.map(String::from),
+        };
+        Self { child, place }
+    }
+}
+
+impl Drop for Floor {
+    fn drop(&mut self) {
+        // The end of its standard input is the floor's sign to leave.
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+fn load(floor: &Floor, arguments: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_ferronet-load"))
+        .args(arguments)
+        .args(&floor.place)
+        .args(["--warmup", "0.05", "--seconds", "0.1", "--server-pid"])
+        .arg(floor.child.id().to_string())
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo built it");
+    assert!(output.status.success(), "{arguments:?}");
+    serde_json::from_slice(&output.stdout).expect("it prints one JSON object")
+}
+
+#[test]
+fn every_mode_reports_progress() {
+    for (server, arguments) in [
+        ("echo", &["pingpong", "--connections", "3"][..]),
+        ("echo", &["pingpong", "--size", "100000"]),
+        ("pipeline", &["pipeline", "--outstanding", "32"]),
+        ("small-writes", &["small-writes"]),
+        (
+            "echo",
+            &["echo", "--connections", "2", "--outstanding", "64"],
+        ),
+        ("sink", &["upload"]),
+        ("source", &["download"]),
+        ("echo", &["churn", "--connections", "5"]),
+    ] {
+        let floor = Floor::start(server, ["--tcp", "127.0.0.1:0"]);
+        let report = load(&floor, arguments);
+        assert!(
+            report["bytes"].as_u64() > Some(0),
+            "{arguments:?}: {report}"
+        );
+        assert!(
+            report["server_cpu_seconds"].as_f64() > Some(0.0),
+            "{arguments:?}: {report}"
+        );
+    }
+}
+
+#[test]
+fn unix_sockets_are_served_and_their_path_is_removed() {
+    let path = std::env::temp_dir().join(format!("ferronet-load-{}.sock", std::process::id()));
+    let place = ["--unix", path.to_str().expect("the path is ASCII")];
+    let floor = Floor::start("echo", place);
+    for mode in ["pingpong", "churn"] {
+        let report = load(&floor, &[mode, "--connections", "4"]);
+        assert!(report["ops"].as_u64() > Some(0), "{report}");
+    }
+    drop(floor);
+    assert!(!path.exists());
+}
