@@ -23,7 +23,8 @@ parity('the defaults can be read and set', async ({ net, attempt, log, cleanup }
     net.setDefaultAutoSelectFamily(value)
     log('family', net.getDefaultAutoSelectFamily())
   }
-  for (const value of [1, 'x', undefined, null]) attempt(`family ${value}`, () => net.setDefaultAutoSelectFamily(value))
+  for (const value of [1, 'x', undefined, null])
+    attempt(`family ${value}`, () => net.setDefaultAutoSelectFamily(value))
   for (const value of [1, 9, 10, 300, 0, -1, 1.5, 'x', undefined, 2 ** 31]) {
     attempt(`timeout ${value}`, () => net.setDefaultAutoSelectFamilyAttemptTimeout(value))
     log('timeout', net.getDefaultAutoSelectFamilyAttemptTimeout())
@@ -38,30 +39,42 @@ parity('one address is a plain connection', async ({ listen, connect, watch, see
   log('attempted', client.autoSelectFamilyAttemptedAddresses)
 })
 
-parity('the second address is tried when the first refuses', { on: 'linux' }, async ({ listen, connect, watch, seen, log }) => {
-  const server = await listen()
-  const client = connect({ ...patient, port: server.address().port, lookup: answers('::1', '127.0.0.1') })
-  watch(client, 'client')
-  await seen(client, 'ready')
-  log('attempted', client.autoSelectFamilyAttemptedAddresses.length, client.remoteAddress)
-})
+parity(
+  'the second address is tried when the first refuses',
+  { on: 'linux' },
+  async ({ listen, connect, watch, seen, log }) => {
+    const server = await listen()
+    const client = connect({ ...patient, port: server.address().port, lookup: answers('::1', '127.0.0.1') })
+    watch(client, 'client')
+    await seen(client, 'ready')
+    log('attempted', client.autoSelectFamilyAttemptedAddresses.length, client.remoteAddress)
+  },
+)
 
-parity('the first that works ends the attempts', { on: 'linux' }, async ({ listen, connect, watch, seen, log }) => {
-  const server = await listen()
-  const client = connect({ ...patient, port: server.address().port, lookup: answers('127.0.0.1', '::1') })
-  watch(client, 'client')
-  await seen(client, 'ready')
-  log('attempted', client.autoSelectFamilyAttemptedAddresses.length, client.remoteAddress)
-})
+parity(
+  'the first that works ends the attempts',
+  { on: 'linux' },
+  async ({ listen, connect, watch, seen, log }) => {
+    const server = await listen()
+    const client = connect({ ...patient, port: server.address().port, lookup: answers('127.0.0.1', '::1') })
+    watch(client, 'client')
+    await seen(client, 'ready')
+    log('attempted', client.autoSelectFamilyAttemptedAddresses.length, client.remoteAddress)
+  },
+)
 
-parity('the families take turns, beginning with the first', { on: 'linux' }, async ({ connect, watch, closed, log }) => {
-  const addresses = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.1']
-  const client = connect({ ...patient, port: 1, lookup: answers(...addresses) })
-  watch(client, 'client', { except: ['error', 'connectionAttemptFailed'] })
-  client.on('error', error => log('error', error.constructor.name, error.code, error.errors.length))
-  await closed(client)
-  log('attempted', client.autoSelectFamilyAttemptedAddresses)
-})
+parity(
+  'the families take turns, beginning with the first',
+  { on: 'linux' },
+  async ({ connect, watch, closed, log }) => {
+    const addresses = ['127.0.0.1', '127.0.0.2', '127.0.0.3', '::1', '::ffff:127.0.0.1']
+    const client = connect({ ...patient, port: 1, lookup: answers(...addresses) })
+    watch(client, 'client', { except: ['error', 'connectionAttemptFailed'] })
+    client.on('error', error => log('error', error.constructor.name, error.code, error.errors.length))
+    await closed(client)
+    log('attempted', client.autoSelectFamilyAttemptedAddresses)
+  },
+)
 
 parity('when all refuse the error has all of them', { on: 'linux' }, async ({ connect, watch, closed }) => {
   const client = connect({ ...patient, port: 1, lookup: answers('127.0.0.1', '127.0.0.2', '127.0.0.3') })
@@ -80,7 +93,12 @@ parity('addresses that are none are left out', { on: 'linux' }, async ({ connect
 })
 
 parity('autoSelectFamily false takes the first address alone', async ({ connect, watch, closed, log }) => {
-  const client = connect({ ...patient, port: 1, autoSelectFamily: false, lookup: answers('127.0.0.1', '::1') })
+  const client = connect({
+    ...patient,
+    port: 1,
+    autoSelectFamily: false,
+    lookup: answers('127.0.0.1', '::1'),
+  })
   await closed(watch(client, 'client'))
   log('attempted', client.autoSelectFamilyAttemptedAddresses)
 })
@@ -92,24 +110,32 @@ parity('a family asked for is looked up alone', async ({ connect, watch, closed,
 })
 
 // Only what arrives: node:net itself never finishes an end() that was called before the address that works.
-parity('data written before several attempts arrives once', { on: 'linux' }, async ({ listen, connect, log, until }) => {
-  let text = ''
-  const server = await listen({}, peer => peer.on('data', data => (text += data)))
-  const client = connect({ ...patient, port: server.address().port, lookup: answers('::1', '127.0.0.1') })
-  client.write('written ')
-  client.write('once')
-  log('queued', client.bytesWritten)
-  await until(() => text.length >= 12)
-  log('arrived', text)
-})
+parity(
+  'data written before several attempts arrives once',
+  { on: 'linux' },
+  async ({ listen, connect, log, until }) => {
+    let text = ''
+    const server = await listen({}, peer => peer.on('data', data => (text += data)))
+    const client = connect({ ...patient, port: server.address().port, lookup: answers('::1', '127.0.0.1') })
+    client.write('written ')
+    client.write('once')
+    log('queued', client.bytesWritten)
+    await until(() => text.length >= 12)
+    log('arrived', text)
+  },
+)
 
-parity('destroy between two attempts stops them', { on: 'linux' }, async ({ connect, watch, closed, turns }) => {
-  const client = connect({ ...patient, port: 1, lookup: answers('127.0.0.1', '127.0.0.2', '127.0.0.3') })
-  watch(client, 'client')
-  client.once('connectionAttemptFailed', () => client.destroy())
-  await closed(client)
-  await turns(5)
-})
+parity(
+  'destroy between two attempts stops them',
+  { on: 'linux' },
+  async ({ connect, watch, closed, turns }) => {
+    const client = connect({ ...patient, port: 1, lookup: answers('127.0.0.1', '127.0.0.2', '127.0.0.3') })
+    watch(client, 'client')
+    client.once('connectionAttemptFailed', () => client.destroy())
+    await closed(client)
+    await turns(5)
+  },
+)
 
 parity('options set before the connection hold for the address that works', { on: 'linux' }, async t => {
   const { listen, connect, seen, log, closed } = t
@@ -125,16 +151,13 @@ parity('options set before the connection hold for the address that works', { on
 // does not accept, hence a worker that sleeps; `wake` lets it go.
 async function silentServer({ worker, connect, seen, cleanup }) {
   const gate = new Int32Array(new SharedArrayBuffer(4))
-  const thread = worker(
-    ({ data, port }) => {
-      const server = process.getBuiltinModule('node:net').createServer()
-      server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
-        port.postMessage(server.address().port)
-        setImmediate(() => Atomics.wait(data, 0, 0))
-      })
-    },
-    gate,
-  )
+  const thread = worker(({ data, port }) => {
+    const server = process.getBuiltinModule('node:net').createServer()
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+      port.postMessage(server.address().port)
+      setImmediate(() => Atomics.wait(data, 0, 0))
+    })
+  }, gate)
   cleanup(() => Atomics.notify(gate, 0, Atomics.store(gate, 0, 1) + 1))
   const port = await new Promise(resolve => thread.once('message', resolve))
   for (let at = 0; at < 2; at++) await seen(connect(port, '127.0.0.1'), 'connect')

@@ -47,12 +47,15 @@ parity('connect(port, callback) goes to localhost', async ({ net, log, own, list
   await seen(client, 'ready')
 })
 
-parity('connect(port) without host and callback goes to localhost', async ({ net, own, listen, watch, seen }) => {
-  const server = await listen({ host: 'localhost' }, peer => peer.end())
-  const client = own(net.connect(server.address().port))
-  watch(client, 'client')
-  await seen(client, 'ready')
-})
+parity(
+  'connect(port) without host and callback goes to localhost',
+  async ({ net, own, listen, watch, seen }) => {
+    const server = await listen({ host: 'localhost' }, peer => peer.end())
+    const client = own(net.connect(server.address().port))
+    watch(client, 'client')
+    await seen(client, 'ready')
+  },
+)
 
 parity('connect(port, null host) goes to localhost', async ({ net, own, listen, watch, seen }) => {
   const server = await listen({ host: 'localhost' }, peer => peer.end())
@@ -63,10 +66,14 @@ parity('connect(port, null host) goes to localhost', async ({ net, own, listen, 
 
 parity('a name is looked up first, and says so', async ({ net, log, own, listen, watch, seen }) => {
   const server = await listen({ host: 'localhost' }, peer => peer.end())
-  const client = watch(own(net.connect(server.address().port, 'localhost', () => log('callback'))), 'client', {
-    into: 'main',
-    except: ['data', 'end', 'finish', 'prefinish', 'close'],
-  })
+  const client = watch(
+    own(net.connect(server.address().port, 'localhost', () => log('callback'))),
+    'client',
+    {
+      into: 'main',
+      except: ['data', 'end', 'finish', 'prefinish', 'close'],
+    },
+  )
   await seen(client, 'ready')
 })
 
@@ -122,7 +129,9 @@ parity('arguments that cannot be meant throw at once', async ({ net, own, attemp
     'hints 1 << 30': [{ port: 1, host: 'localhost', hints: 1 << 30 }],
     'autoSelectFamily 1': [{ port: 1, host: 'localhost', autoSelectFamily: 1 }],
     'autoSelectFamilyAttemptTimeout 0': [{ port: 1, host: 'localhost', autoSelectFamilyAttemptTimeout: 0 }],
-    "autoSelectFamilyAttemptTimeout 'x'": [{ port: 1, host: 'localhost', autoSelectFamilyAttemptTimeout: 'x' }],
+    "autoSelectFamilyAttemptTimeout 'x'": [
+      { port: 1, host: 'localhost', autoSelectFamilyAttemptTimeout: 'x' },
+    ],
   }
   for (const [label, args] of Object.entries(cases)) {
     attempt(label, () => {
@@ -153,7 +162,8 @@ parity(
     },
   },
   async ({ net, own, attempt }) => {
-    for (const host of [1, true, {}]) attempt(String(host), () => own(new net.Socket()).connect({ port: 1, host }))
+    for (const host of [1, true, {}])
+      attempt(String(host), () => own(new net.Socket()).connect({ port: 1, host }))
   },
 )
 
@@ -176,18 +186,29 @@ parity('constructor options of the wrong kind throw at once', async ({ net, atte
 })
 
 parity('a connection nobody accepts is refused', async ({ connect, watch, closed, log }) => {
-  const client = watch(connect(1, '127.0.0.1', () => log('callback')), 'client')
+  const client = watch(
+    connect(1, '127.0.0.1', () => log('callback')),
+    'client',
+  )
   await closed(client)
   log('after', client.connecting, client.pending, client.readyState, client.destroyed, client.errored?.code)
 })
 
-parity('port 0 is refused without a port in the error', { on: 'linux' }, async ({ connect, watch, closed }) => {
-  await closed(watch(connect(0, '127.0.0.1'), 'client'))
-})
+parity(
+  'port 0 is refused without a port in the error',
+  { on: 'linux' },
+  async ({ connect, watch, closed }) => {
+    await closed(watch(connect(0, '127.0.0.1'), 'client'))
+  },
+)
 
-parity('a path that is not there is ENOENT', { on: 'unix' }, async ({ connect, watch, closed, socketPath }) => {
-  await closed(watch(connect(socketPath('missing.sock')), 'client'))
-})
+parity(
+  'a path that is not there is ENOENT',
+  { on: 'unix' },
+  async ({ connect, watch, closed, socketPath }) => {
+    await closed(watch(connect(socketPath('missing.sock')), 'client'))
+  },
+)
 
 parity('a path that is an ordinary file is ECONNREFUSED', { on: 'linux' }, async t => {
   const { connect, watch, closed, socketPath } = t
@@ -290,16 +311,19 @@ for (const [label, autoSelectFamily, answer] of [
   })
 }
 
-parity('a socket destroyed during its lookup never connects', async ({ connect, listen, watch, closed, turns }) => {
-  const server = watch(await listen(), 'server')
-  let answer
-  const lookup = (_host, _options, callback) => (answer = callback)
-  const client = watch(connect({ port: server.address().port, host: 'made.up', lookup }), 'client')
-  client.destroy()
-  await closed(client)
-  answer(null, [{ address: '127.0.0.1', family: 4 }])
-  await turns(3)
-})
+parity(
+  'a socket destroyed during its lookup never connects',
+  async ({ connect, listen, watch, closed, quiet }) => {
+    const server = watch(await listen(), 'server')
+    let answer
+    const lookup = (_host, _options, callback) => (answer = callback)
+    const client = watch(connect({ port: server.address().port, host: 'made.up', lookup }), 'client')
+    client.destroy()
+    await closed(client)
+    answer(null, [{ address: '127.0.0.1', family: 4 }])
+    await quiet()
+  },
+)
 
 parity('localAddress and localPort are what the peer sees', { on: 'linux' }, async t => {
   const { connect, listen, to, log, seen } = t
@@ -319,33 +343,44 @@ parity('a local address of another machine cannot be bound', async ({ connect, w
   await closed(watch(connect({ port: 1, host: '127.0.0.1', localAddress: '192.0.2.1' }), 'client'))
 })
 
-parity('a local port in use cannot be bound', { on: 'linux' }, async ({ connect, listen, to, watch, closed }) => {
-  const server = await listen()
-  const { port } = server.address()
-  await closed(watch(connect(to(server, { localAddress: '127.0.0.1', localPort: port })), 'client'))
-})
+parity(
+  'a local port in use cannot be bound',
+  { on: 'linux' },
+  async ({ connect, listen, to, watch, closed }) => {
+    const server = await listen()
+    const { port } = server.address()
+    await closed(watch(connect(to(server, { localAddress: '127.0.0.1', localPort: port })), 'client'))
+  },
+)
 
-parity('connect on a connecting socket is EALREADY', { on: 'linux' }, async ({ net, own, listen, to, watch, closed }) => {
-  const server = await listen()
-  const client = watch(own(new net.Socket()), 'client')
-  client.connect(to(server))
-  client.connect(to(server))
-  await closed(client)
-})
-
-parity('a closed socket connects again, counting from zero', async ({ net, own, listen, to, watch, seen, log }) => {
-  const server = await listen({}, peer => peer.end('hello'))
-  const client = watch(own(new net.Socket()), 'client')
-  for (const round of [1, 2, 3]) {
+parity(
+  'connect on a connecting socket is EALREADY',
+  { on: 'linux' },
+  async ({ net, own, listen, to, watch, closed }) => {
+    const server = await listen()
+    const client = watch(own(new net.Socket()), 'client')
     client.connect(to(server))
-    log(`round ${round} began`, client.connecting, client.destroyed, client.bytesRead, client.bytesWritten)
-    client.resume()
-    client.write('x'.repeat(round))
-    await new Promise(resolve => client.once('close', resolve))
-    log(`round ${round} over`, client.bytesRead, client.bytesWritten, client.destroyed, client.readyState)
-  }
-  await seen(client, 'close')
-})
+    client.connect(to(server))
+    await closed(client)
+  },
+)
+
+parity(
+  'a closed socket connects again, counting from zero',
+  async ({ net, own, listen, to, watch, seen, log }) => {
+    const server = await listen({}, peer => peer.end('hello'))
+    const client = watch(own(new net.Socket()), 'client')
+    for (const round of [1, 2, 3]) {
+      client.connect(to(server))
+      log(`round ${round} began`, client.connecting, client.destroyed, client.bytesRead, client.bytesWritten)
+      client.resume()
+      client.write('x'.repeat(round))
+      await new Promise(resolve => client.once('close', resolve))
+      log(`round ${round} over`, client.bytesRead, client.bytesWritten, client.destroyed, client.readyState)
+    }
+    await seen(client, 'close')
+  },
+)
 
 parity('a socket refused once connects later', async ({ net, own, listen, to, watch, log }) => {
   const server = await listen({}, peer => peer.end('hello'))
@@ -358,9 +393,13 @@ parity('a socket refused once connects later', async ({ net, own, listen, to, wa
   log('after', client.errored, client.destroyed)
 })
 
-parity('connecting to 0.0.0.0 reaches this machine', { on: 'linux' }, async ({ connect, listen, log, seen }) => {
-  const server = await listen({ host: '0.0.0.0' })
-  const client = connect(server.address().port, '0.0.0.0')
-  await seen(client, 'connect')
-  log('remote', client.remoteAddress, client.remoteFamily)
-})
+parity(
+  'connecting to 0.0.0.0 reaches this machine',
+  { on: 'linux' },
+  async ({ connect, listen, log, seen }) => {
+    const server = await listen({ host: '0.0.0.0' })
+    const client = connect(server.address().port, '0.0.0.0')
+    await seen(client, 'connect')
+    log('remote', client.remoteAddress, client.remoteFamily)
+  },
+)

@@ -36,14 +36,33 @@ for (const [kind, data] of Object.entries(kinds)) {
 
 parity('what is no data throws at once', async ({ pair, attempt, log }) => {
   const { client } = await pair()
-  const noData = { null: null, undefined, 'a number': 1, true: true, 'an object': {}, 'an array': [1], 'a function': () => {} }
+  const noData = {
+    null: null,
+    undefined,
+    'a number': 1,
+    true: true,
+    'an object': {},
+    'an array': [1],
+    'a function': () => {},
+  }
   for (const [label, data] of Object.entries(noData)) attempt(label, () => client.write(data))
   attempt('end(1)', () => client.end(1))
   attempt('an unknown encoding', () => client.write('x', 'klingon'))
   log('after', client.destroyed, client.writable, client.bytesWritten)
 })
 
-for (const encoding of ['utf8', 'utf-8', 'latin1', 'binary', 'ascii', 'utf16le', 'ucs2', 'hex', 'base64', 'base64url']) {
+for (const encoding of [
+  'utf8',
+  'utf-8',
+  'latin1',
+  'binary',
+  'ascii',
+  'utf16le',
+  'ucs2',
+  'hex',
+  'base64',
+  'base64url',
+]) {
   parity(`a string is encoded as ${encoding}`, async ({ pair, drained, log }) => {
     const { client, peer } = await pair()
     const arrived = drained(peer)
@@ -151,9 +170,18 @@ parity('the callbacks of writes that wait come in order, before drain', async ({
   const { client, peer } = await pair({ server: { pauseOnConnect: true } })
   const block = Buffer.alloc(8 * 1024 * 1024)
   client.on('drain', () => log('drain'))
-  log('large', client.write(block, () => log('large written')))
-  log('small', client.write('x', () => log('small written')))
-  log('another', client.write('y', () => log('another written')))
+  log(
+    'large',
+    client.write(block, () => log('large written')),
+  )
+  log(
+    'small',
+    client.write('x', () => log('small written')),
+  )
+  log(
+    'another',
+    client.write('y', () => log('another written')),
+  )
   log('waiting', client.writableLength, client.bytesWritten)
   peer.resume()
   await seen(client, 'drain')
@@ -162,33 +190,55 @@ parity('the callbacks of writes that wait come in order, before drain', async ({
   log('arrived', peer.bytesRead)
 })
 
-parity('a write before connect is queued and sent in order', async ({ net, own, listen, to, log, drained, watch }) => {
-  const arrived = new Promise(resolve => listen({}, peer => resolve(drained(peer))).then(server => begin(server)))
-  let client
-  function begin(server) {
-    client = watch(own(new net.Socket()), 'client', { into: 'main', except: ['end', 'close'] })
-    client.connect(to(server), () => log('connect callback', client.writableLength, client.bytesWritten))
-    log('first', client.write('one ', () => log('first written')))
-    log('second', client.write(Buffer.from('two '), () => log('second written')))
-    log('queued', client.writableLength, client.bytesWritten, client.bytesRead)
-    client.end('three', () => log('ended'))
-  }
-  log('arrived', await arrived)
-})
+parity(
+  'a write before connect is queued and sent in order',
+  async ({ net, own, listen, to, log, drained, watch }) => {
+    const arrived = new Promise(resolve =>
+      listen({}, peer => resolve(drained(peer))).then(server => begin(server)),
+    )
+    let client
+    function begin(server) {
+      client = watch(own(new net.Socket()), 'client', { into: 'main', except: ['end', 'close'] })
+      client.connect(to(server), () => log('connect callback', client.writableLength, client.bytesWritten))
+      log(
+        'first',
+        client.write('one ', () => log('first written')),
+      )
+      log(
+        'second',
+        client.write(Buffer.from('two '), () => log('second written')),
+      )
+      log('queued', client.writableLength, client.bytesWritten, client.bytesRead)
+      client.end('three', () => log('ended'))
+    }
+    log('arrived', await arrived)
+  },
+)
 
 parity('a large write before connect returns false and drains after it', async t => {
   const { net, own, listen, to, log, watch, seen } = t
   const server = await listen({}, peer => peer.resume())
   const client = watch(own(new net.Socket()), 'client', { into: 'main' })
   client.connect(to(server))
-  log('write', client.write(Buffer.alloc(200_000), () => log('written')), client.bytesWritten)
-  log('more', client.write('é', 'latin1', () => log('more written')), client.bytesWritten)
+  log(
+    'write',
+    client.write(Buffer.alloc(200_000), () => log('written')),
+    client.bytesWritten,
+  )
+  log(
+    'more',
+    client.write('é', 'latin1', () => log('more written')),
+    client.bytesWritten,
+  )
   await seen(client, 'drain')
 })
 
 parity('a write on a socket that never connects fails', async ({ net, own, watch, log, turns }) => {
   const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-  log('write', client.write('x', error => log('callback', error)))
+  log(
+    'write',
+    client.write('x', error => log('callback', error)),
+  )
   await turns(3)
   log('after', client.destroyed, client.writable)
 })
@@ -214,7 +264,10 @@ parity('a write after end fails with ERR_STREAM_WRITE_AFTER_END', async ({ pair,
   peer.resume()
   watch(client, 'client', { into: 'main' })
   client.end('x')
-  log('write', client.write('y', error => log('callback', error)))
+  log(
+    'write',
+    client.write('y', error => log('callback', error)),
+  )
   log('at once', client.destroyed, client.writable, client.errored)
   await closed(client)
 })
@@ -223,10 +276,16 @@ parity('a write after destroy fails quietly', async ({ pair, watch, log, closed,
   const { client } = await pair()
   watch(client, 'client', { into: 'main' })
   client.destroy()
-  log('write', client.write('y', error => log('callback', error)))
+  log(
+    'write',
+    client.write('y', error => log('callback', error)),
+  )
   log('end', client.end('z', error => log('end callback', error)) === client)
   await closed(client)
-  log('write after close', client.write('y', error => log('late callback', error)))
+  log(
+    'write after close',
+    client.write('y', error => log('late callback', error)),
+  )
   await turns(2)
 })
 
@@ -235,19 +294,25 @@ for (const [moment, when] of Object.entries({
   'when our side has finished': (client, write) => client.on('finish', write),
   'when the socket has closed': (client, write) => client.on('close', write),
 })) {
-  parity(`a write ${moment} of the peer is EPIPE by Node itself`, async ({ pair, watch, log, closed, turns }) => {
-    const { client, peer } = await pair()
-    peer.resume()
-    watch(client, 'client', { into: 'main' }).resume()
-    when(client, () => {
-      log('own write', Object.hasOwn(client, 'write'))
-      log('write', client.write('y', error => log('callback', error)))
-      log('at once', client.destroyed)
-    })
-    peer.end()
-    await closed(client)
-    await turns(2)
-  })
+  parity(
+    `a write ${moment} of the peer is EPIPE by Node itself`,
+    async ({ pair, watch, log, closed, turns }) => {
+      const { client, peer } = await pair()
+      peer.resume()
+      watch(client, 'client', { into: 'main' }).resume()
+      when(client, () => {
+        log('own write', Object.hasOwn(client, 'write'))
+        log(
+          'write',
+          client.write('y', error => log('callback', error)),
+        )
+        log('at once', client.destroyed)
+      })
+      peer.end()
+      await closed(client)
+      await turns(2)
+    },
+  )
 }
 
 const epipe = {
@@ -283,7 +348,10 @@ parity(
     await seen(client, 'end')
     await turns()
     log('before', client.destroyed, client.writable, client.writableLength > 0)
-    log('write', client.write('y', error => log('callback', error)))
+    log(
+      'write',
+      client.write('y', error => log('callback', error)),
+    )
     log('at once', client.destroyed, client.errored?.code)
     await closed(client)
   },
@@ -293,19 +361,25 @@ parity('a write in the end listener still goes out', async ({ pair, watch, log, 
   const { client, peer } = await pair()
   const arrived = drained(peer)
   watch(client, 'client', { into: 'main' }).resume()
-  client.on('end', () => log('write', client.write('last words', () => log('written'))))
+  client.on('end', () =>
+    log(
+      'write',
+      client.write('last words', () => log('written')),
+    ),
+  )
   peer.end()
   await closed(client)
   log('arrived', await arrived)
 })
 
 parity('a write to a peer that reset is EPIPE or ECONNRESET, and the socket closes', async t => {
-  const { pair, log, closed, seen } = t
+  const { pair, log, closed } = t
   const { client, peer } = await pair()
-  peer.resetAndDestroy()
-  await seen(peer, 'close')
-  client.on('error', error => log('error', ['EPIPE', 'ECONNRESET'].includes(error.code), error.constructor.name))
+  client.on('error', error =>
+    log('error', ['EPIPE', 'ECONNRESET'].includes(error.code), error.constructor.name),
+  )
   client.on('close', hadError => log('close', hadError))
+  peer.resetAndDestroy()
   client.write('x')
   await closed(client)
 })
@@ -319,7 +393,8 @@ const endings = {
   "end('data', callback)": (client, log) => client.end('data', () => log('callback')),
   'end(callback)': (client, log) => client.end(() => log('callback')),
   'end(null)': client => client.end(null),
-  'end(undefined, undefined, callback)': (client, log) => client.end(undefined, undefined, () => log('callback')),
+  'end(undefined, undefined, callback)': (client, log) =>
+    client.end(undefined, undefined, () => log('callback')),
   "end('')": client => client.end(''),
 }
 for (const [form, end] of Object.entries(endings)) {
@@ -423,43 +498,63 @@ parity(
 parity('zero-length writes call back and send nothing', async ({ pair, log, drained }) => {
   const { client, peer } = await pair()
   const arrived = drained(peer)
-  log('empty string', client.write('', () => log('callback 1')))
-  log('empty buffer', client.write(Buffer.alloc(0), () => log('callback 2')))
+  log(
+    'empty string',
+    client.write('', () => log('callback 1')),
+  )
+  log(
+    'empty buffer',
+    client.write(Buffer.alloc(0), () => log('callback 2')),
+  )
   client.write('a')
   client.write('', () => log('callback 3'))
   client.end('b')
   log('arrived', await arrived, client.bytesWritten)
 })
 
-parity('surrogate pairs split across writes become replacement characters', async ({ pair, log, drained }) => {
-  const { client, peer } = await pair()
-  const arrived = drained(peer)
-  const [high, low] = ['\ud83d', '\ude00']
-  client.write(`a${high}`)
-  client.write(`${low}b`)
-  client.write(high, 'utf16le')
-  client.write(low, 'utf16le')
-  client.end(`${high}${low}`)
-  log('arrived', await arrived)
-})
+parity(
+  'surrogate pairs split across writes become replacement characters',
+  async ({ pair, log, drained }) => {
+    const { client, peer } = await pair()
+    const arrived = drained(peer)
+    const [high, low] = ['\ud83d', '\ude00']
+    client.write(`a${high}`)
+    client.write(`${low}b`)
+    client.write(high, 'utf16le')
+    client.write(low, 'utf16le')
+    client.end(`${high}${low}`)
+    log('arrived', await arrived)
+  },
+)
 
-parity('a write callback that destroys the socket stops what follows', async ({ pair, watch, log, closed }) => {
-  const { client, peer } = await pair()
-  peer.resume()
-  watch(client, 'client', { into: 'main' })
-  client.write('1', () => {
-    log('first')
-    client.destroy()
-  })
-  client.write('2', error => log('second', error))
-  client.write('3', error => log('third', error))
-  await closed(client)
-})
+parity(
+  'a write callback that destroys the socket stops what follows',
+  async ({ pair, watch, log, closed }) => {
+    const { client, peer } = await pair()
+    peer.resume()
+    watch(client, 'client', { into: 'main' })
+    client.write('1', () => {
+      log('first')
+      client.destroy()
+    })
+    client.write('2', error => log('second', error))
+    client.write('3', error => log('third', error))
+    await closed(client)
+  },
+)
 
-parity('write on a path socket works as on TCP', { on: 'unix' }, async ({ pair, log, drained, socketPath }) => {
-  const { client, peer } = await pair({ path: socketPath() })
-  const arrived = drained(peer)
-  log('small', client.write('x', () => log('written')), client.writableLength)
-  client.end(Buffer.alloc(300_000, 1))
-  log('arrived', await arrived, client.bytesWritten, peer.bytesRead)
-})
+parity(
+  'write on a path socket works as on TCP',
+  { on: 'unix' },
+  async ({ pair, log, drained, socketPath }) => {
+    const { client, peer } = await pair({ path: socketPath() })
+    const arrived = drained(peer)
+    log(
+      'small',
+      client.write('x', () => log('written')),
+      client.writableLength,
+    )
+    client.end(Buffer.alloc(300_000, 1))
+    log('arrived', await arrived, client.bytesWritten, peer.bytesRead)
+  },
+)

@@ -105,11 +105,14 @@ parity('resetAndDestroy while connecting waits for the connection', { on: 'linux
   await closed(client)
 })
 
-parity('resetAndDestroy without a connection is ERR_SOCKET_CLOSED', async ({ net, own, watch, closed, log }) => {
-  const client = watch(own(new net.Socket()), 'client')
-  log('returned', client.resetAndDestroy() === client, client.destroyed)
-  await closed(client)
-})
+parity(
+  'resetAndDestroy without a connection is ERR_SOCKET_CLOSED',
+  async ({ net, own, watch, closed, log }) => {
+    const client = watch(own(new net.Socket()), 'client')
+    log('returned', client.resetAndDestroy() === client, client.destroyed)
+    await closed(client)
+  },
+)
 
 parity('resetAndDestroy after destroy changes nothing', async ({ pair, watch, closed, turns, log }) => {
   const { client } = await pair()
@@ -121,11 +124,15 @@ parity('resetAndDestroy after destroy changes nothing', async ({ pair, watch, cl
   await turns(2)
 })
 
-parity('resetAndDestroy on a path socket throws', { on: 'unix' }, async ({ pair, attempt, log, socketPath }) => {
-  const { client } = await pair({ path: socketPath() })
-  attempt('resetAndDestroy', () => client.resetAndDestroy())
-  log('after', client.destroyed)
-})
+parity(
+  'resetAndDestroy on a path socket throws',
+  { on: 'unix' },
+  async ({ pair, attempt, log, socketPath }) => {
+    const { client } = await pair({ path: socketPath() })
+    attempt('resetAndDestroy', () => client.resetAndDestroy())
+    log('after', client.destroyed)
+  },
+)
 
 parity('a signal aborted before the socket is made', async ({ net, own, watch, closed, log }) => {
   const client = watch(own(new net.Socket({ signal: AbortSignal.abort() })), 'client')
@@ -142,14 +149,17 @@ parity('a signal aborted while connecting', async ({ listen, net, own, to, watch
   await closed(client)
 })
 
-parity('a signal aborted after the close does nothing', async ({ listen, net, own, to, watch, closed, turns }) => {
-  const server = await listen({}, peer => peer.end())
-  const controller = new AbortController()
-  const client = watch(own(net.connect(to(server, { signal: controller.signal }))), 'client').resume()
-  await closed(client)
-  controller.abort()
-  await turns(2)
-})
+parity(
+  'a signal aborted after the close does nothing',
+  async ({ listen, net, own, to, watch, closed, turns }) => {
+    const server = await listen({}, peer => peer.end())
+    const controller = new AbortController()
+    const client = watch(own(net.connect(to(server, { signal: controller.signal }))), 'client').resume()
+    await closed(client)
+    controller.abort()
+    await turns(2)
+  },
+)
 
 parity('asyncDispose destroys the socket', async ({ pair, watch, log, net }) => {
   const { client, peer } = await pair()
@@ -160,13 +170,16 @@ parity('asyncDispose destroys the socket', async ({ pair, watch, log, net }) => 
   log('after', client.destroyed)
 })
 
-parity('an error without a listener is uncaught and still closes', async ({ pair, watch, closed, catchUncaught }) => {
-  const { client } = await pair()
-  catchUncaught()
-  watch(client, 'client', { uncaught: true })
-  client.destroy(new Error('nobody listens'))
-  await closed(client)
-})
+parity(
+  'an error without a listener is uncaught and still closes',
+  async ({ pair, watch, closed, catchUncaught }) => {
+    const { client } = await pair()
+    catchUncaught()
+    watch(client, 'client', { uncaught: true })
+    client.destroy(new Error('nobody listens'))
+    await closed(client)
+  },
+)
 
 parity('the peer sees the end of what was sent before destroy', async ({ pair, drained, log }) => {
   const { client, peer } = await pair()
@@ -181,7 +194,18 @@ parity('everything is quiet about a destroyed socket', async ({ pair, closed, at
   const { client } = await pair()
   client.destroy()
   await closed(client)
-  for (const name of ['pause', 'resume', 'ref', 'unref', 'setNoDelay', 'setKeepAlive', 'cork', 'uncork', 'destroySoon', 'address']) {
+  for (const name of [
+    'pause',
+    'resume',
+    'ref',
+    'unref',
+    'setNoDelay',
+    'setKeepAlive',
+    'cork',
+    'uncork',
+    'destroySoon',
+    'address',
+  ]) {
     attempt(name, () => {
       const result = client[name]()
       return result === client ? 'the socket' : result

@@ -10,7 +10,9 @@ const print = error => ({
   error: error instanceof Error,
   prototype: Object.getPrototypeOf(error).constructor.name,
   firstLine: error.stack.split('\n')[0],
-  own: Object.getOwnPropertyNames(error).filter(name => name !== 'stack').sort(),
+  own: Object.getOwnPropertyNames(error)
+    .filter(name => name !== 'stack')
+    .sort(),
 })
 
 const emitted = (emitter, begin) =>
@@ -33,15 +35,23 @@ parity('connect to a missing path, as printed', { on: 'unix' }, async ({ net, ow
 
 parity('bind of a foreign address, as printed', async ({ net, own, log }) => {
   const client = own(new net.Socket())
-  const error = await emitted(client, () => client.connect({ port: 1, host: '127.0.0.1', localAddress: '192.0.2.1' }))
+  const error = await emitted(client, () =>
+    client.connect({ port: 1, host: '127.0.0.1', localAddress: '192.0.2.1' }),
+  )
   log('error', print(error), error)
 })
 
-parity('connect refused from a chosen local address, as printed', { on: 'linux' }, async ({ net, own, log }) => {
-  const client = own(new net.Socket())
-  const error = await emitted(client, () => client.connect({ port: 1, host: '127.0.0.1', localAddress: '127.0.0.2' }))
-  log('error', print(error), error)
-})
+parity(
+  'connect refused from a chosen local address, as printed',
+  { on: 'linux' },
+  async ({ net, own, log }) => {
+    const client = own(new net.Socket())
+    const error = await emitted(client, () =>
+      client.connect({ port: 1, host: '127.0.0.1', localAddress: '127.0.0.2' }),
+    )
+    log('error', print(error), error)
+  },
+)
 
 parity('listen on a port in use, as printed', async ({ net, own, log, listen, to }) => {
   const taken = await listen()
@@ -50,13 +60,17 @@ parity('listen on a port in use, as printed', async ({ net, own, log, listen, to
   log('error', print(error), error)
 })
 
-parity('listen on a path in use, as printed', { on: 'unix' }, async ({ net, own, log, listen, socketPath }) => {
-  const path = socketPath()
-  await listen({ path })
-  const server = own(net.createServer())
-  const error = await emitted(server, () => server.listen(path))
-  log('error', print(error), error)
-})
+parity(
+  'listen on a path in use, as printed',
+  { on: 'unix' },
+  async ({ net, own, log, listen, socketPath }) => {
+    const path = socketPath()
+    await listen({ path })
+    const server = own(net.createServer())
+    const error = await emitted(server, () => server.listen(path))
+    log('error', print(error), error)
+  },
+)
 
 parity('read of a connection that was reset, as printed', { on: 'linux' }, async ({ pair, log }) => {
   const { client, peer } = await pair()
@@ -88,7 +102,9 @@ parity('a lookup with a bad answer, as printed', async ({ net, own, log }) => {
   ]) {
     const client = own(new net.Socket())
     const lookup = (_host, _options, callback) => process.nextTick(callback, null, ...answer)
-    const error = await emitted(client, () => client.connect({ port: 1, host: 'made.up', autoSelectFamily: false, lookup }))
+    const error = await emitted(client, () =>
+      client.connect({ port: 1, host: 'made.up', autoSelectFamily: false, lookup }),
+    )
     log('error', print(error), error)
   }
 })
@@ -129,18 +145,21 @@ parity('errors given to callbacks, as printed', async ({ net, own, pair, log }) 
   log('destroyed', print(await given(callback => client.write('x', callback))))
 })
 
-parity('a network error is never thrown from the call', async ({ net, own, attempt, listen, to, turns, socketPath }) => {
-  const taken = await listen()
-  const quiet = emitter => own(emitter).on('error', () => {})
-  attempt('connect refused', () => quiet(new net.Socket()).connect(1, '127.0.0.1'))
-  attempt('connect to nowhere', () => quiet(new net.Socket()).connect(socketPath('missing')))
-  attempt('connect from nowhere', () =>
-    quiet(new net.Socket()).connect({ port: 1, host: '127.0.0.1', localAddress: '192.0.2.1' }),
-  )
-  attempt('listen in use', () => quiet(net.createServer()).listen(to(taken)))
-  attempt('listen elsewhere', () => quiet(net.createServer()).listen(0, '192.0.2.1'))
-  await turns(3)
-})
+parity(
+  'a network error is never thrown from the call',
+  async ({ net, own, attempt, listen, to, turns, socketPath }) => {
+    const taken = await listen()
+    const quiet = emitter => own(emitter).on('error', () => {})
+    attempt('connect refused', () => quiet(new net.Socket()).connect(1, '127.0.0.1'))
+    attempt('connect to nowhere', () => quiet(new net.Socket()).connect(socketPath('missing')))
+    attempt('connect from nowhere', () =>
+      quiet(new net.Socket()).connect({ port: 1, host: '127.0.0.1', localAddress: '192.0.2.1' }),
+    )
+    attempt('listen in use', () => quiet(net.createServer()).listen(to(taken)))
+    attempt('listen elsewhere', () => quiet(net.createServer()).listen(0, '192.0.2.1'))
+    await turns(3)
+  },
+)
 
 parity('a bind error comes in a later tick', async ({ net, own, log, turns }) => {
   const client = own(new net.Socket())
@@ -161,7 +180,11 @@ parity('errno and code are those of the system', async ({ connect, log, closed }
 })
 
 parity('the error passed to destroy arrives as the same object', async ({ pair, log, closed }) => {
-  for (const error of [new Error('plain'), new TypeError('typed'), Object.assign(new Error('coded'), { code: 'MINE', extra: 1 })]) {
+  for (const error of [
+    new Error('plain'),
+    new TypeError('typed'),
+    Object.assign(new Error('coded'), { code: 'MINE', extra: 1 }),
+  ]) {
     const { client } = await pair()
     client.on('error', received => log('same', received === error, client.errored === error))
     client.destroy(error)
@@ -169,15 +192,19 @@ parity('the error passed to destroy arrives as the same object', async ({ pair, 
   }
 })
 
-parity('an error is emitted once, however many things fail', { on: 'linux' }, async ({ pair, log, closed, turns }) => {
-  const { client, peer } = await pair()
-  let errors = 0
-  client.on('error', () => errors++)
-  peer.resetAndDestroy()
-  client.write('x')
-  client.write('y')
-  client.end('z')
-  await closed(client)
-  await turns(3)
-  log('errors', errors)
-})
+parity(
+  'an error is emitted once, however many things fail',
+  { on: 'linux' },
+  async ({ pair, log, closed, turns }) => {
+    const { client, peer } = await pair()
+    let errors = 0
+    client.on('error', () => errors++)
+    peer.resetAndDestroy()
+    client.write('x')
+    client.write('y')
+    client.end('z')
+    await closed(client)
+    await turns(3)
+    log('errors', errors)
+  },
+)

@@ -2,30 +2,37 @@
 
 import { parity } from './helpers/parity.mjs'
 
-parity('connecting to a name: lookup, attempt, connect, callback, ready', async ({ net, own, listen, watch, seen, log }) => {
-  const server = await listen({ host: '127.0.0.1' })
-  const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-  client.connect(
-    {
-      port: server.address().port,
-      host: 'made.up',
-      lookup: (_host, _options, callback) => setImmediate(callback, null, [{ address: '127.0.0.1', family: 4 }]),
-    },
-    () => log('callback'),
-  )
-  await seen(client, 'ready')
-})
+parity(
+  'connecting to a name: lookup, attempt, connect, callback, ready',
+  async ({ net, own, listen, watch, seen, log }) => {
+    const server = await listen({ host: '127.0.0.1' })
+    const client = watch(own(new net.Socket()), 'client', { into: 'main' })
+    client.connect(
+      {
+        port: server.address().port,
+        host: 'made.up',
+        lookup: (_host, _options, callback) =>
+          setImmediate(callback, null, [{ address: '127.0.0.1', family: 4 }]),
+      },
+      () => log('callback'),
+    )
+    await seen(client, 'ready')
+  },
+)
 
-parity('the attempt is announced on nextTick for an address', async ({ net, own, listen, to, watch, seen, log }) => {
-  const server = await listen()
-  const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-  process.nextTick(() => log('nextTick before'))
-  client.connect(to(server))
-  process.nextTick(() => log('nextTick after'))
-  queueMicrotask(() => log('microtask'))
-  log('connect returned')
-  await seen(client, 'ready')
-})
+parity(
+  'the attempt is announced on nextTick for an address',
+  async ({ net, own, listen, to, watch, seen, log }) => {
+    const server = await listen()
+    const client = watch(own(new net.Socket()), 'client', { into: 'main' })
+    process.nextTick(() => log('nextTick before'))
+    client.connect(to(server))
+    process.nextTick(() => log('nextTick after'))
+    queueMicrotask(() => log('microtask'))
+    log('connect returned')
+    await seen(client, 'ready')
+  },
+)
 
 parity('the attempt on a path is announced within connect', { on: 'unix' }, async t => {
   const { net, own, listen, to, watch, seen, log, socketPath } = t
@@ -68,16 +75,20 @@ parity('the peer resets', { on: 'linux' }, async ({ pair, watch, closed }) => {
   await closed(client, peer)
 })
 
-parity('the peer closes with unread data, which resets us', { on: 'linux' }, async ({ pair, watch, closed, until, turns }) => {
-  const { client, peer } = await pair({ server: { pauseOnConnect: true } })
-  watch(client, 'client').resume()
-  watch(peer, 'peer')
-  await new Promise(resolve => client.write('never read', resolve))
-  await turns(2)
-  peer.destroy()
-  await closed(client, peer)
-  await until(() => client.destroyed)
-})
+parity(
+  'the peer closes with unread data, which resets us',
+  { on: 'linux' },
+  async ({ pair, watch, closed, until, turns }) => {
+    const { client, peer } = await pair({ server: { pauseOnConnect: true } })
+    watch(client, 'client').resume()
+    watch(peer, 'peer')
+    await new Promise(resolve => client.write('never read', resolve))
+    await turns(2)
+    peer.destroy()
+    await closed(client, peer)
+    await until(() => client.destroyed)
+  },
+)
 
 parity('destroy(error) in connect', async ({ listen, connect, to, watch, closed }) => {
   let peer
@@ -97,7 +108,7 @@ parity('destroy in connect', async ({ listen, connect, to, watch, closed }) => {
   await closed(peer)
 })
 
-parity('destroy before connect', async ({ listen, connect, to, watch, closed, log, turns }) => {
+parity('destroy before connect', async ({ listen, connect, to, watch, closed, log, quiet }) => {
   const server = watch(await listen(), 'server')
   const client = watch(connect(to(server)), 'client', { into: 'main' })
   client.write('never sent', error => log('write callback', error))
@@ -105,16 +116,16 @@ parity('destroy before connect', async ({ listen, connect, to, watch, closed, lo
   client.destroy()
   log('at once', client.connecting, client.pending, client.readyState, client.destroyed)
   await closed(client)
-  await turns(3)
+  await quiet()
 })
 
-parity('destroy(error) before connect', async ({ listen, connect, to, watch, closed, log, turns }) => {
+parity('destroy(error) before connect', async ({ listen, connect, to, watch, closed, log, quiet }) => {
   const server = watch(await listen(), 'server')
   const client = watch(connect(to(server)), 'client', { into: 'main' })
   client.write('never sent', error => log('write callback', error))
   client.destroy(new Error('changed my mind'))
   await closed(client)
-  await turns(3)
+  await quiet()
 })
 
 parity('destroy on a socket that never connects', async ({ net, own, watch, closed, log }) => {
@@ -172,99 +183,117 @@ parity('an idle timeout: the event, then the callback', async ({ pair, watch, lo
   log('still open', client.destroyed, client.readyState)
 })
 
-parity('close after destroy comes in a later phase than nextTick and before the next setImmediate but one', async t => {
-  const { pair, watch, log, closed } = t
-  const { client } = await pair()
-  watch(client, 'client', { into: 'main' })
-  await new Promise(resolve => setImmediate(resolve))
-  client.destroy()
-  process.nextTick(() => log('nextTick'))
-  queueMicrotask(() => log('microtask'))
-  setImmediate(() => {
-    log('setImmediate')
-    setImmediate(() => log('second setImmediate'))
-  })
-  log('destroy returned', client.destroyed, client.closed)
-  await closed(client)
-  await t.turns(3)
-})
-
-parity('error after destroy(error) comes on nextTick, close in a later phase', async ({ pair, watch, log, closed, turns }) => {
-  const { client } = await pair()
-  watch(client, 'client', { into: 'main' })
-  await new Promise(resolve => setImmediate(resolve))
-  process.nextTick(() => log('nextTick before'))
-  client.destroy(new Error('over'))
-  process.nextTick(() => log('nextTick after'))
-  queueMicrotask(() => log('microtask'))
-  setImmediate(() => log('setImmediate'))
-  log('destroy returned', client.errored?.message)
-  await closed(client)
-  await turns(2)
-})
-
-parity('close in a data listener follows the rest of the turn', async ({ pair, watch, log, closed, turns }) => {
-  const { client, peer } = await pair()
-  watch(client, 'client', { into: 'main' })
-  client.on('data', () => {
+parity(
+  'close after destroy comes in a later phase than nextTick and before the next setImmediate but one',
+  async t => {
+    const { pair, watch, log, closed } = t
+    const { client } = await pair()
+    watch(client, 'client', { into: 'main' })
+    await new Promise(resolve => setImmediate(resolve))
     client.destroy()
     process.nextTick(() => log('nextTick'))
     queueMicrotask(() => log('microtask'))
+    setImmediate(() => {
+      log('setImmediate')
+      setImmediate(() => log('second setImmediate'))
+    })
+    log('destroy returned', client.destroyed, client.closed)
+    await closed(client)
+    await t.turns(3)
+  },
+)
+
+parity(
+  'error after destroy(error) comes on nextTick, close in a later phase',
+  async ({ pair, watch, log, closed, turns }) => {
+    const { client } = await pair()
+    watch(client, 'client', { into: 'main' })
+    await new Promise(resolve => setImmediate(resolve))
+    process.nextTick(() => log('nextTick before'))
+    client.destroy(new Error('over'))
+    process.nextTick(() => log('nextTick after'))
+    queueMicrotask(() => log('microtask'))
     setImmediate(() => log('setImmediate'))
-    log('destroy returned')
-  })
-  peer.write('x')
-  await closed(client)
-  await turns(2)
-})
+    log('destroy returned', client.errored?.message)
+    await closed(client)
+    await turns(2)
+  },
+)
 
-parity('write callback, nextTick, microtask and setImmediate inside a data listener', async ({ pair, log, seen }) => {
-  const { client, peer } = await pair()
-  peer.resume()
-  const over = new Promise(resolve => {
+parity(
+  'close in a data listener follows the rest of the turn',
+  async ({ pair, watch, log, closed, turns }) => {
+    const { client, peer } = await pair()
+    watch(client, 'client', { into: 'main' })
     client.on('data', () => {
-      process.nextTick(() => log('nextTick before'))
-      client.write('1', () => log('first write'))
-      client.write('2', () => log('second write'))
-      process.nextTick(() => log('nextTick after'))
-      Promise.resolve().then(() => log('promise'))
-      setImmediate(() => {
-        log('setImmediate')
-        resolve()
+      client.destroy()
+      process.nextTick(() => log('nextTick'))
+      queueMicrotask(() => log('microtask'))
+      setImmediate(() => log('setImmediate'))
+      log('destroy returned')
+    })
+    peer.write('x')
+    await closed(client)
+    await turns(2)
+  },
+)
+
+parity(
+  'write callback, nextTick, microtask and setImmediate inside a data listener',
+  async ({ pair, log, seen }) => {
+    const { client, peer } = await pair()
+    peer.resume()
+    const over = new Promise(resolve => {
+      client.on('data', () => {
+        process.nextTick(() => log('nextTick before'))
+        client.write('1', () => log('first write'))
+        client.write('2', () => log('second write'))
+        process.nextTick(() => log('nextTick after'))
+        Promise.resolve().then(() => log('promise'))
+        setImmediate(() => {
+          log('setImmediate')
+          resolve()
+        })
+        log('listener returned')
       })
-      log('listener returned')
     })
-  })
-  peer.write('x')
-  await over
-  client.end()
-  await seen(peer, 'end')
-})
+    peer.write('x')
+    await over
+    client.end()
+    await seen(peer, 'end')
+  },
+)
 
-parity('finish comes after the callback of the last write, close last', async ({ pair, watch, log, closed }) => {
-  const { client, peer } = await pair()
-  peer.resume()
-  watch(client, 'client', { into: 'main' }).resume()
-  client.write('1', () => log('write 1'))
-  client.write('2', () => log('write 2'))
-  client.end('3', () => log('end'))
-  await closed(client)
-})
+parity(
+  'finish comes after the callback of the last write, close last',
+  async ({ pair, watch, log, closed }) => {
+    const { client, peer } = await pair()
+    peer.resume()
+    watch(client, 'client', { into: 'main' }).resume()
+    client.write('1', () => log('write 1'))
+    client.write('2', () => log('write 2'))
+    client.end('3', () => log('end'))
+    await closed(client)
+  },
+)
 
-parity('listeners of one event run before its ticks, and ticks before the next event', async ({ pair, log, closed, watch }) => {
-  const { client, peer } = await pair()
-  for (const event of ['data', 'end', 'finish', 'close']) {
-    client.on(event, () => {
-      log(`${event} first`)
-      process.nextTick(() => log(`${event} nextTick`))
-      Promise.resolve().then(() => log(`${event} promise`))
-    })
-    client.on(event, () => log(`${event} second`))
-  }
-  watch(peer, 'peer').resume()
-  peer.end('x')
-  await closed(client, peer)
-})
+parity(
+  'listeners of one event run before its ticks, and ticks before the next event',
+  async ({ pair, log, closed, watch }) => {
+    const { client, peer } = await pair()
+    for (const event of ['data', 'end', 'finish', 'close']) {
+      client.on(event, () => {
+        log(`${event} first`)
+        process.nextTick(() => log(`${event} nextTick`))
+        Promise.resolve().then(() => log(`${event} promise`))
+      })
+      client.on(event, () => log(`${event} second`))
+    }
+    watch(peer, 'peer').resume()
+    peer.end('x')
+    await closed(client, peer)
+  },
+)
 
 parity('ticks drain between the events of two sockets', async ({ pair, log, until }) => {
   const pairs = [await pair(), await pair(), await pair()]
@@ -288,18 +317,21 @@ parity('ticks drain between the events of two sockets', async ({ pair, log, unti
   }
 })
 
-parity('an end called in a data listener has finished before setImmediate', async ({ pair, watch, log, closed }) => {
-  const { client, peer } = await pair()
-  peer.resume()
-  watch(client, 'client', { into: 'main', except: ['end', 'close'] })
-  client.on('data', () => {
-    setImmediate(() => log('setImmediate'))
-    client.end()
-    process.nextTick(() => log('nextTick'))
-  })
-  peer.write('x')
-  await closed(client)
-})
+parity(
+  'an end called in a data listener has finished before setImmediate',
+  async ({ pair, watch, log, closed }) => {
+    const { client, peer } = await pair()
+    peer.resume()
+    watch(client, 'client', { into: 'main', except: ['end', 'close'] })
+    client.on('data', () => {
+      setImmediate(() => log('setImmediate'))
+      client.end()
+      process.nextTick(() => log('nextTick'))
+    })
+    peer.write('x')
+    await closed(client)
+  },
+)
 
 parity('the server hears of a connection before its data', async ({ net, listen, to, log, own, closed }) => {
   const server = await listen({}, peer => {

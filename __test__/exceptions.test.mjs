@@ -20,17 +20,20 @@ for (const event of ['ready', 'data', 'close']) {
 }
 
 for (const event of ['connect', 'end', 'finish']) {
-  parity(`an exception in ${event} is uncaught and leaves undone what Node does after the listeners`, async t => {
-    const { net, own, listen, to, watch, log, turns, catchUncaught } = t
-    const caught = new Promise(resolve => catchUncaught(resolve))
-    const server = await listen({}, peer => peer.resume().end('text'))
-    const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-    client.on(event, boom)
-    client.connect(to(server)).resume()
-    await caught
-    await turns(5)
-    log('state', client.readyState, client.destroyed, client.connecting)
-  })
+  parity(
+    `an exception in ${event} is uncaught and leaves undone what Node does after the listeners`,
+    async t => {
+      const { net, own, listen, to, watch, log, quiet, catchUncaught } = t
+      const caught = new Promise(resolve => catchUncaught(resolve))
+      const server = await listen({}, peer => peer.resume().end('text'))
+      const client = watch(own(new net.Socket()), 'client', { into: 'main' })
+      client.on(event, boom)
+      client.connect(to(server)).resume()
+      await caught
+      await quiet()
+      log('state', client.readyState, client.destroyed, client.connecting)
+    },
+  )
 }
 
 parity('an exception in the connection listener is uncaught and the server goes on', async t => {
@@ -52,26 +55,32 @@ parity('an exception in the connection listener is uncaught and the server goes 
   }
 })
 
-parity('an exception in listening is uncaught and the server listens', async ({ net, watch, log, catchUncaught, seen }) => {
-  const caught = new Promise(resolve => catchUncaught(resolve))
-  const server = watch(net.createServer(), 'server')
-  server.listen(0, '127.0.0.1', boom)
-  await caught
-  log('listening', server.listening)
-  server.close(boom)
-  await seen(server, 'close')
-  await new Promise(resolve => setImmediate(resolve))
-})
+parity(
+  'an exception in listening is uncaught and the server listens',
+  async ({ net, watch, log, catchUncaught, seen }) => {
+    const caught = new Promise(resolve => catchUncaught(resolve))
+    const server = watch(net.createServer(), 'server')
+    server.listen(0, '127.0.0.1', boom)
+    await caught
+    log('listening', server.listening)
+    server.close(boom)
+    await seen(server, 'close')
+    await new Promise(resolve => setImmediate(resolve))
+  },
+)
 
-parity('an exception in a write callback is uncaught and later writes call back', async ({ pair, log, catchUncaught, drained }) => {
-  catchUncaught()
-  const { client, peer } = await pair()
-  const arrived = drained(peer)
-  client.write('1', boom)
-  client.write('2', () => log('second'))
-  client.end('3', () => log('third'))
-  log('arrived', await arrived)
-})
+parity(
+  'an exception in a write callback is uncaught and later writes call back',
+  async ({ pair, log, catchUncaught, drained }) => {
+    catchUncaught()
+    const { client, peer } = await pair()
+    const arrived = drained(peer)
+    client.write('1', boom)
+    client.write('2', () => log('second'))
+    client.end('3', () => log('third'))
+    log('arrived', await arrived)
+  },
+)
 
 parity('an exception in a timeout is uncaught', async ({ pair, log, catchUncaught }) => {
   const caught = new Promise(resolve => catchUncaught(resolve))
@@ -81,21 +90,25 @@ parity('an exception in a timeout is uncaught', async ({ pair, log, catchUncaugh
   log('open', client.readyState)
 })
 
-parity('an exception in a lookup answer is uncaught', async ({ net, own, watch, log, catchUncaught, listen, seen }) => {
-  const caught = new Promise(resolve => catchUncaught(resolve))
-  const server = await listen()
-  const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-  client.on('lookup', boom)
-  client.connect({
-    port: server.address().port,
-    host: 'made.up',
-    lookup: (_host, _options, callback) => process.nextTick(callback, null, [{ address: '127.0.0.1', family: 4 }]),
-  })
-  await caught
-  log('state', client.connecting, client.destroyed)
-  client.destroy()
-  await seen(client, 'close')
-})
+parity(
+  'an exception in a lookup answer is uncaught',
+  async ({ net, own, watch, log, catchUncaught, listen, seen }) => {
+    const caught = new Promise(resolve => catchUncaught(resolve))
+    const server = await listen()
+    const client = watch(own(new net.Socket()), 'client', { into: 'main' })
+    client.on('lookup', boom)
+    client.connect({
+      port: server.address().port,
+      host: 'made.up',
+      lookup: (_host, _options, callback) =>
+        process.nextTick(callback, null, [{ address: '127.0.0.1', family: 4 }]),
+    })
+    await caught
+    log('state', client.connecting, client.destroyed)
+    client.destroy()
+    await seen(client, 'close')
+  },
+)
 
 parity('an exception of one socket costs the others nothing', async ({ pair, log, catchUncaught, until }) => {
   let uncaught = 0
@@ -133,19 +146,22 @@ parity('every chunk after an exception still arrives', async ({ pair, log, catch
   log('bytes', bytes)
 })
 
-parity('a promise rejected in a handler reaches unhandledRejection', async ({ pair, catchUncaught, log, until }) => {
-  let rejections = 0
-  catchUncaught(() => rejections++)
-  const { client, peer } = await pair()
-  client.on('data', async data => {
-    throw new Error(`rejected ${data}`)
-  })
-  peer.write('one')
-  await until(() => rejections === 1)
-  peer.write('two')
-  await until(() => rejections === 2)
-  log('open', client.readyState)
-})
+parity(
+  'a promise rejected in a handler reaches unhandledRejection',
+  async ({ pair, catchUncaught, log, until }) => {
+    let rejections = 0
+    catchUncaught(() => rejections++)
+    const { client, peer } = await pair()
+    client.on('data', async data => {
+      throw new Error(`rejected ${data}`)
+    })
+    peer.write('one')
+    await until(() => rejections === 1)
+    peer.write('two')
+    await until(() => rejections === 2)
+    log('open', client.readyState)
+  },
+)
 
 parity('a rejection handled in the same tick reaches nobody', async ({ pair, log, until }) => {
   const { client, peer } = await pair()
@@ -168,19 +184,22 @@ parity('an exception in nextTick of a handler comes before the next event of the
   await closed(client)
 })
 
-parity('an exception in onread is uncaught and reading goes on', async ({ net, own, listen, to, catchUncaught, closed, log }) => {
-  catchUncaught()
-  const server = await listen({}, peer => peer.resume().end('0123456789'))
-  const parts = []
-  const callback = (nread, buffer) => {
-    parts.push(buffer.toString('latin1', 0, nread))
-    if (parts.length === 1) boom()
-    return true
-  }
-  const client = own(net.connect(to(server, { onread: { buffer: Buffer.alloc(4), callback } })))
-  await closed(client)
-  log('parts', parts)
-})
+parity(
+  'an exception in onread is uncaught and reading goes on',
+  async ({ net, own, listen, to, catchUncaught, closed, log }) => {
+    catchUncaught()
+    const server = await listen({}, peer => peer.resume().end('0123456789'))
+    const parts = []
+    const callback = (nread, buffer) => {
+      parts.push(buffer.toString('latin1', 0, nread))
+      if (parts.length === 1) boom()
+      return true
+    }
+    const client = own(net.connect(to(server, { onread: { buffer: Buffer.alloc(4), callback } })))
+    await closed(client)
+    log('parts', parts)
+  },
+)
 
 parityProcess('an uncaught exception in data ends the process with code 1', async ({ pair }) => {
   const { client, peer } = await pair()
@@ -188,10 +207,13 @@ parityProcess('an uncaught exception in data ends the process with code 1', asyn
   peer.write('x')
 })
 
-parityProcess('an uncaught exception in the connection listener ends the process with code 1', async ({ listen, connect, to }) => {
-  const server = await listen({}, boom)
-  connect(to(server))
-})
+parityProcess(
+  'an uncaught exception in the connection listener ends the process with code 1',
+  async ({ listen, connect, to }) => {
+    const server = await listen({}, boom)
+    connect(to(server))
+  },
+)
 
 parityProcess('an uncaught exception in a write callback ends the process with code 1', async ({ pair }) => {
   const { client } = await pair()

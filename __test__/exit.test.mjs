@@ -58,13 +58,17 @@ parityProcess('a server referenced again keeps the process', async ({ listen, lo
   })
 })
 
-parityProcess('an unreferenced path server lets the process go', { on: 'unix' }, async ({ listen, log, socketPath, finish }) => {
-  const path = socketPath()
-  const server = await listen({ path })
-  server.unref()
-  process.on('exit', finish)
-  later(() => log('still here'))
-})
+parityProcess(
+  'an unreferenced path server lets the process go',
+  { on: 'unix' },
+  async ({ listen, log, socketPath, finish }) => {
+    const path = socketPath()
+    const server = await listen({ path })
+    server.unref()
+    process.on('exit', finish)
+    later(() => log('still here'))
+  },
+)
 
 parityProcess('an open connection keeps the process', async ({ pair, log }) => {
   const { server, client, peer } = await pair()
@@ -92,15 +96,18 @@ parityProcess('unreferenced connections let the process go', async ({ pair, log 
   later(() => log('still here'))
 })
 
-parityProcess('a connection unreferenced before connect lets the process go once connected', async ({ net, listen, to, log }) => {
-  const server = await listen({}, peer => peer.unref())
-  const client = new net.Socket().unref()
-  client.connect(to(server), () => {
-    log('connected')
-    server.unref()
-  })
-  later(() => log('still here'))
-})
+parityProcess(
+  'a connection unreferenced before connect lets the process go once connected',
+  async ({ net, listen, to, log }) => {
+    const server = await listen({}, peer => peer.unref())
+    const client = new net.Socket().unref()
+    client.connect(to(server), () => {
+      log('connected')
+      server.unref()
+    })
+    later(() => log('still here'))
+  },
+)
 
 parityProcess('ref after unref keeps the process', async ({ pair, log }) => {
   const { server, client, peer } = await pair()
@@ -126,16 +133,20 @@ parityProcess('an accepted socket that does not read holds no process', async ({
   later(() => log('still here'))
 })
 
-parityProcess('a paused client with a full buffer holds no process', { on: 'linux' }, async ({ pair, log, until }) => {
-  const { server, client, peer } = await pair({ client: { highWaterMark: 1000 } })
-  client.pause()
-  // As much as the kernel takes at once: a write that waits would hold the process by itself.
-  await new Promise(resolve => peer.write(Buffer.alloc(200_000), resolve))
-  await until(() => client.readableLength >= 1000)
-  server.unref()
-  peer.unref()
-  later(() => log('still here'))
-})
+parityProcess(
+  'a paused client with a full buffer holds no process',
+  { on: 'linux' },
+  async ({ pair, log, until }) => {
+    const { server, client, peer } = await pair({ client: { highWaterMark: 1000 } })
+    client.pause()
+    // As much as the kernel takes at once: a write that waits would hold the process by itself.
+    await new Promise(resolve => peer.write(Buffer.alloc(200_000), resolve))
+    await until(() => client.readableLength >= 1000)
+    server.unref()
+    peer.unref()
+    later(() => log('still here'))
+  },
+)
 
 parityProcess('a paused client with room in its buffer keeps the process', async ({ pair, log }) => {
   const { server, client, peer } = await pair()
@@ -148,26 +159,34 @@ parityProcess('a paused client with room in its buffer keeps the process', async
   })
 })
 
-parityProcess('a write that waits keeps the process of a paused socket', { on: 'linux' }, async ({ pair, log }) => {
-  const { server, client, peer } = await pair({ server: { pauseOnConnect: true } })
-  server.unref()
-  peer.unref()
-  client.write(Buffer.alloc(32_000_000))
-  later(() => {
-    log('still here', client.writableLength > 0)
-    client.destroy()
-  })
-})
+parityProcess(
+  'a write that waits keeps the process of a paused socket',
+  { on: 'linux' },
+  async ({ pair, log }) => {
+    const { server, client, peer } = await pair({ server: { pauseOnConnect: true } })
+    server.unref()
+    peer.unref()
+    client.write(Buffer.alloc(32_000_000))
+    later(() => {
+      log('still here', client.writableLength > 0)
+      client.destroy()
+    })
+  },
+)
 
-parityProcess('a write that waits keeps the process even of an unreferenced socket', { on: 'linux' }, async ({ pair, log }) => {
-  const { server, client, peer } = await pair({ server: { pauseOnConnect: true } })
-  for (const each of [server, client, peer]) each.unref()
-  client.write(Buffer.alloc(32_000_000))
-  later(() => {
-    log('still here', client.writableLength > 0)
-    client.destroy()
-  })
-})
+parityProcess(
+  'a write that waits keeps the process even of an unreferenced socket',
+  { on: 'linux' },
+  async ({ pair, log }) => {
+    const { server, client, peer } = await pair({ server: { pauseOnConnect: true } })
+    for (const each of [server, client, peer]) each.unref()
+    client.write(Buffer.alloc(32_000_000))
+    later(() => {
+      log('still here', client.writableLength > 0)
+      client.destroy()
+    })
+  },
+)
 
 parityProcess('a timeout alone keeps no process', async ({ net, log }) => {
   new net.Socket().setTimeout(150, () => log('timeout'))

@@ -29,21 +29,24 @@ parity('we end first, with data', async ({ listen, connect, to, watch, closed, s
   await closed(client, peer)
 })
 
-parity('with allowHalfOpen the end of the peer leaves our side open', async ({ pair, watch, log, closed, seen, drained }) => {
-  const { client, peer } = await pair({ client: { allowHalfOpen: true } })
-  watch(client, 'client', { into: 'main' }).resume()
-  log('before', ...state(client))
-  const arrived = drained(peer)
-  peer.end('that is all')
-  await seen(client, 'end')
-  log('half', ...state(client), client.destroyed)
-  client.write('still ')
-  client.end('here')
-  log('ended', ...state(client))
-  log.to('peer')('arrived', await arrived)
-  await closed(client, peer)
-  log('after', ...state(client), client.destroyed)
-})
+parity(
+  'with allowHalfOpen the end of the peer leaves our side open',
+  async ({ pair, watch, log, closed, seen, drained }) => {
+    const { client, peer } = await pair({ client: { allowHalfOpen: true } })
+    watch(client, 'client', { into: 'main' }).resume()
+    log('before', ...state(client))
+    const arrived = drained(peer)
+    peer.end('that is all')
+    await seen(client, 'end')
+    log('half', ...state(client), client.destroyed)
+    client.write('still ')
+    client.end('here')
+    log('ended', ...state(client))
+    log.to('peer')('arrived', await arrived)
+    await closed(client, peer)
+    log('after', ...state(client), client.destroyed)
+  },
+)
 
 parity('with allowHalfOpen on the server the accepted socket answers after the end', async t => {
   const { pair, watch, log, closed, drained, seen } = t
@@ -86,48 +89,53 @@ parity('readyState follows both halves', async ({ pair, log, seen, closed, watch
   log('closed', client.readyState, peer.readyState)
 })
 
-parity('allowHalfOpen set after the connection is respected', async ({ pair, watch, log, seen, turns, closed }) => {
-  const { client, peer } = await pair()
-  watch(client, 'client', { into: 'main' }).resume()
-  client.allowHalfOpen = true
-  peer.resume().end()
-  await seen(client, 'end')
-  await turns(3)
-  log('half', ...state(client), client.destroyed)
-  client.end()
-  await closed(client)
-})
+parity(
+  'allowHalfOpen set after the connection is respected',
+  async ({ pair, watch, log, seen, quiet, closed }) => {
+    const { client, peer } = await pair()
+    watch(client, 'client', { into: 'main' }).resume()
+    client.allowHalfOpen = true
+    peer.resume().end()
+    await seen(client, 'end')
+    await quiet()
+    log('half', ...state(client), client.destroyed)
+    client.end()
+    await closed(client)
+  },
+)
 
 parity('nobody reads, so the end is never seen and the socket stays open', async t => {
-  const { pair, watch, log, turns, seen } = t
+  const { pair, watch, log, until, quiet, seen } = t
   const { client, peer } = await pair()
   watch(client, 'client')
   watch(peer, 'peer')
   peer.resume().end('unread')
   await seen(peer, 'finish')
-  await t.until(() => client.bytesRead === 6)
-  await turns(5)
+  await until(() => client.bytesRead === 6)
+  await quiet()
   log('later', client.destroyed, client.readableLength, client.readyState, peer.destroyed)
 })
 
-parity('what nobody read is still there when somebody does', async ({ pair, watch, log, turns, seen, closed, until }) => {
-  const { client, peer } = await pair()
-  watch(client, 'client')
-  peer.resume().end('late reader')
-  await until(() => client.bytesRead === 11)
-  await turns(3)
-  log('before', client.destroyed)
-  client.resume()
-  await closed(client)
-  await seen(client, 'end')
-})
+parity(
+  'what nobody read is still there when somebody does',
+  async ({ pair, watch, log, quiet, seen, closed, until }) => {
+    const { client, peer } = await pair()
+    watch(client, 'client')
+    peer.resume().end('late reader')
+    await until(() => client.bytesRead === 11)
+    await quiet()
+    log('before', client.destroyed)
+    client.resume()
+    await closed(client)
+    await seen(client, 'end')
+  },
+)
 
-parity('an end without data that nobody reads', async ({ pair, watch, log, turns, seen }) => {
+parity('an end without data is seen though nobody reads', async ({ pair, watch, log, closed }) => {
   const { client, peer } = await pair()
   watch(client, 'client')
   peer.end()
-  await seen(peer, 'finish')
-  await turns(5)
+  await closed(client)
   log('later', client.destroyed, client.readableEnded, client.readyState, client.writable)
 })
 
@@ -141,14 +149,17 @@ parity('reading with read() sees the end', async ({ pair, watch, log, closed }) 
   await closed(client)
 })
 
-parity('a socket made unreadable closes after its FIN', async ({ net, own, listen, to, watch, log, closed }) => {
-  const server = await listen({}, peer => peer.resume())
-  const client = watch(own(new net.Socket({ readable: false })), 'client', { into: 'main' })
-  client.connect(to(server))
-  log('at once', client.readable, client.writable)
-  client.end('one way')
-  await closed(client)
-})
+parity(
+  'a socket made unreadable closes after its FIN',
+  async ({ net, own, listen, to, watch, log, closed }) => {
+    const server = await listen({}, peer => peer.resume())
+    const client = watch(own(new net.Socket({ readable: false })), 'client', { into: 'main' })
+    client.connect(to(server))
+    log('at once', client.readable, client.writable)
+    client.end('one way')
+    await closed(client)
+  },
+)
 
 parity('end on both sides at once closes both', async ({ pair, watch, closed, log }) => {
   const { client, peer } = await pair()

@@ -80,13 +80,16 @@ parity('addresses over IPv6', async ({ net, own, connect, log, seen }) => {
   log('peer', addresses(await accepted))
 })
 
-parity('an IPv4 client of a dual-stack server has a mapped address', async ({ net, own, connect, log, seen }) => {
-  const server = own(net.createServer().listen(0))
-  await seen(server, 'listening')
-  const accepted = new Promise(resolve => server.once('connection', resolve))
-  connect(server.address().port, '127.0.0.1')
-  log('peer', addresses(await accepted))
-})
+parity(
+  'an IPv4 client of a dual-stack server has a mapped address',
+  async ({ net, own, connect, log, seen }) => {
+    const server = own(net.createServer().listen(0))
+    await seen(server, 'listening')
+    const accepted = new Promise(resolve => server.once('connection', resolve))
+    connect(server.address().port, '127.0.0.1')
+    log('peer', addresses(await accepted))
+  },
+)
 
 parity('path sockets have no addresses', { on: 'unix' }, async ({ pair, log, socketPath }) => {
   const { client, peer } = await pair({ path: socketPath() })
@@ -100,24 +103,28 @@ parity('the state of a client at every stage', async ({ net, own, listen, to, lo
   log('fresh', state(client))
   client.connect(to(server))
   log('connecting', state(client))
-  for (const event of ['connect', 'ready', 'end', 'finish', 'close']) client.on(event, () => log(event, state(client)))
+  for (const event of ['connect', 'ready', 'end', 'finish', 'close'])
+    client.on(event, () => log(event, state(client)))
   client.resume()
   await closed(client)
 })
 
-parity('the state of an accepted socket at every stage', async ({ listen, connect, to, log, closed, until }) => {
-  let peer
-  const server = await listen({}, socket => {
-    peer = socket
-    log('connection', state(peer))
-    for (const event of ['end', 'finish', 'close']) peer.on(event, () => log(event, state(peer)))
-    peer.resume()
-  })
-  const client = connect(to(server)).resume()
-  await until(() => peer)
-  client.end()
-  await closed(peer)
-})
+parity(
+  'the state of an accepted socket at every stage',
+  async ({ listen, connect, to, log, closed, until }) => {
+    let peer
+    const server = await listen({}, socket => {
+      peer = socket
+      log('connection', state(peer))
+      for (const event of ['end', 'finish', 'close']) peer.on(event, () => log(event, state(peer)))
+      peer.resume()
+    })
+    const client = connect(to(server)).resume()
+    await until(() => peer)
+    client.end()
+    await closed(peer)
+  },
+)
 
 parity('the state of a refused client', async ({ connect, log, closed }) => {
   const client = connect(1, '127.0.0.1')
@@ -192,11 +199,32 @@ parity('where each property lives', async ({ net, own, log, listen, connect, to,
     const descriptor = Object.getOwnPropertyDescriptor(object, name)
     if (!descriptor) return 'absent'
     const { enumerable, configurable, get, set, writable } = descriptor
-    return get ? { get: true, set: Boolean(set), enumerable, configurable } : { writable, enumerable, configurable }
+    return get
+      ? { get: true, set: Boolean(set), enumerable, configurable }
+      : { writable, enumerable, configurable }
   }
   const names = [
-    ...['connecting', '_connecting', 'pending', 'readyState', 'bufferSize', 'bytesRead', 'bytesWritten', '_bytesDispatched'],
-    ...['localAddress', 'localPort', 'localFamily', 'remoteAddress', 'remotePort', 'remoteFamily', 'timeout', 'server', '_server'],
+    ...[
+      'connecting',
+      '_connecting',
+      'pending',
+      'readyState',
+      'bufferSize',
+      'bytesRead',
+      'bytesWritten',
+      '_bytesDispatched',
+    ],
+    ...[
+      'localAddress',
+      'localPort',
+      'localFamily',
+      'remoteAddress',
+      'remotePort',
+      'remoteFamily',
+      'timeout',
+      'server',
+      '_server',
+    ],
   ]
   const server = await listen()
   const client = connect(to(server))
@@ -208,8 +236,33 @@ parity('where each property lives', async ({ net, own, log, listen, connect, to,
 
 parity('the methods of Socket and their lengths', async ({ net, log }) => {
   const methods = [
-    ...['connect', 'address', 'destroySoon', 'resetAndDestroy', 'setTimeout', 'setNoDelay', 'ref', 'unref', 'end', 'pause'],
-    ...['resume', 'read', 'write', 'destroy', 'setEncoding', 'cork', 'uncork', 'pipe', '_read', '_write', '_writev', '_final', '_destroy'],
+    ...[
+      'connect',
+      'address',
+      'destroySoon',
+      'resetAndDestroy',
+      'setTimeout',
+      'setNoDelay',
+      'ref',
+      'unref',
+      'end',
+      'pause',
+    ],
+    ...[
+      'resume',
+      'read',
+      'write',
+      'destroy',
+      'setEncoding',
+      'cork',
+      'uncork',
+      'pipe',
+      '_read',
+      '_write',
+      '_writev',
+      '_final',
+      '_destroy',
+    ],
   ]
   for (const name of methods) log(name, typeof net.Socket.prototype[name], net.Socket.prototype[name]?.length)
 })
@@ -219,7 +272,11 @@ parity('Stream is Socket, and Socket is a Duplex', async ({ net, log }) => {
   log('Stream', net.Stream === net.Socket)
   const socket = new net.Socket()
   for (const parent of [Duplex, Readable, Writable, Stream]) log(parent.name, socket instanceof parent)
-  log('statics', Object.getPrototypeOf(net.Socket) === Duplex, Object.getPrototypeOf(net.Socket.prototype) === Duplex.prototype)
+  log(
+    'statics',
+    Object.getPrototypeOf(net.Socket) === Duplex,
+    Object.getPrototypeOf(net.Socket.prototype) === Duplex.prototype,
+  )
   log('names', net.Socket.name, net.Socket.length, socket.constructor === net.Socket)
 })
 
@@ -318,8 +375,27 @@ parity('methods of the prototype can be patched', async ({ net, own, listen, to,
 })
 
 parity('isIP and its kin', async ({ net, log }) => {
-  const inputs = ['1.2.3.4', '01.2.3.4', '1.2.3', '256.1.1.1', '::1', '::', 'fe80::1%eth0', '::ffff:1.2.3.4', '1::2::3', '', ' 1.2.3.4', 'x']
+  const inputs = [
+    '1.2.3.4',
+    '01.2.3.4',
+    '1.2.3',
+    '256.1.1.1',
+    '::1',
+    '::',
+    'fe80::1%eth0',
+    '::ffff:1.2.3.4',
+    '1::2::3',
+    '',
+    ' 1.2.3.4',
+    'x',
+  ]
   for (const input of [...inputs, null, undefined, 1, {}, ['1.1.1.1'], { toString: () => '::1' }]) {
-    log('is', typeof input === 'object' ? 'an object' : input, net.isIP(input), net.isIPv4(input), net.isIPv6(input))
+    log(
+      'is',
+      typeof input === 'object' ? 'an object' : input,
+      net.isIP(input),
+      net.isIPv4(input),
+      net.isIPv6(input),
+    )
   }
 })

@@ -13,13 +13,13 @@ parity('an accepted socket knows its server and is open', async ({ net, listen, 
   await seen(client, 'close')
 })
 
-parity('close waits for the open connections', async ({ pair, watch, log, seen, turns }) => {
+parity('close waits for the open connections', async ({ pair, watch, log, seen, quiet }) => {
   const { server, client, peer } = await pair()
   watch(server, 'server', { into: 'main' })
   watch(peer, 'peer', { into: 'main' }).resume()
   log('returned', server.close(error => log('callback', error)) === server)
   log('at once', server.listening, server.address())
-  await turns(3)
+  await quiet()
   log('later')
   client.resume().end('bye')
   await seen(server, 'close')
@@ -28,7 +28,10 @@ parity('close waits for the open connections', async ({ pair, watch, log, seen, 
 parity('the server closes when its last socket is destroyed', async t => {
   const { listen, connect, to, watch, log, seen, turns } = t
   const peers = []
-  const server = watch(await listen({}, peer => peers.push(peer)), 'server', { into: 'main', except: ['connection'] })
+  const server = watch(await listen({}, peer => peers.push(peer)), 'server', {
+    into: 'main',
+    except: ['connection'],
+  })
   const clients = [1, 2, 3].map(() => connect(to(server)).resume())
   await t.until(() => peers.length === 3)
   server.close()
@@ -43,13 +46,16 @@ parity('the server closes when its last socket is destroyed', async t => {
   log('clients', clients.length)
 })
 
-parity('close of a server that never listened calls back with an error', async ({ net, watch, log, turns }) => {
-  const server = watch(net.createServer(), 'server', { into: 'main' })
-  log('returned', server.close(error => log('callback', error)) === server)
-  await turns(3)
-  log('without a callback', server.close() === server)
-  await turns(3)
-})
+parity(
+  'close of a server that never listened calls back with an error',
+  async ({ net, watch, log, turns }) => {
+    const server = watch(net.createServer(), 'server', { into: 'main' })
+    log('returned', server.close(error => log('callback', error)) === server)
+    await turns(3)
+    log('without a callback', server.close() === server)
+    await turns(3)
+  },
+)
 
 parity('close twice calls back with an error the second time', async ({ listen, watch, log, turns }) => {
   const server = watch(await listen(), 'server', { into: 'main' })
@@ -128,7 +134,8 @@ parity('asyncDispose closes the server', async ({ listen, net, log, watch }) => 
 parity('getConnections counts what is open', async ({ listen, connect, to, seen, log, until }) => {
   const peers = []
   const server = await listen({}, peer => peers.push(peer))
-  const count = () => new Promise(resolve => server.getConnections((error, number) => resolve([error, number])))
+  const count = () =>
+    new Promise(resolve => server.getConnections((error, number) => resolve([error, number])))
   log('none', ...(await count()))
   connect(to(server))
   connect(to(server))
@@ -162,29 +169,37 @@ parity('above maxConnections the server drops', async ({ listen, connect, to, wa
   first.destroy()
 })
 
-parity('after a connection closed the server takes the next', async ({ listen, connect, to, seen, closed, log, until }) => {
-  const peers = []
-  const server = await listen({}, peer => peers.push(peer))
-  server.maxConnections = 1
-  for (const round of [1, 2, 3]) {
-    const client = connect(to(server)).resume()
-    await until(() => peers.length === round)
-    const over = seen(peers[round - 1], 'close')
-    peers[round - 1].resume().end()
-    await closed(client)
-    await over
-    log('round', round, peers.length)
-  }
-})
+parity(
+  'after a connection closed the server takes the next',
+  async ({ listen, connect, to, seen, closed, log, until }) => {
+    const peers = []
+    const server = await listen({}, peer => peers.push(peer))
+    server.maxConnections = 1
+    for (const round of [1, 2, 3]) {
+      const client = connect(to(server)).resume()
+      await until(() => peers.length === round)
+      const over = seen(peers[round - 1], 'close')
+      peers[round - 1].resume().end()
+      await closed(client)
+      await over
+      log('round', round, peers.length)
+    }
+  },
+)
 
 parity(
   'maxConnections 0 drops everything',
-  { since: '21', expected: { client: ['connect', 'ready', 'end', 'prefinish', 'finish'], main: [['drop', 'object']] } },
+  {
+    since: '21',
+    expected: { client: ['connect', 'ready', 'end', 'prefinish', 'finish'], main: [['drop', 'object']] },
+  },
   async ({ listen, connect, to, watch, closed, log }) => {
     const server = await listen({}, () => log('connection'))
     server.maxConnections = 0
     server.on('drop', data => log('drop', typeof data))
-    const client = watch(connect(to(server)), 'client', { except: ['connectionAttempt', 'error', 'close'] }).resume()
+    const client = watch(connect(to(server)), 'client', {
+      except: ['connectionAttempt', 'error', 'close'],
+    }).resume()
     await closed(client)
   },
 )
@@ -202,11 +217,11 @@ parity('drop of a path connection has no data', { on: 'unix' }, async t => {
   log('first', first.readyState)
 })
 
-parity('pauseOnConnect reads nothing until resumed', async ({ pair, log, turns, drained }) => {
+parity('pauseOnConnect reads nothing until resumed', async ({ pair, log, quiet, drained }) => {
   const { client, peer } = await pair({ server: { pauseOnConnect: true } })
   log('accepted', peer.isPaused(), peer.readableFlowing, peer.readyState)
   await new Promise(resolve => client.end('patience', resolve))
-  await turns(5)
+  await quiet()
   log('paused', peer.bytesRead, peer.readableLength)
   const arrived = drained(peer)
   peer.resume()
@@ -215,7 +230,13 @@ parity('pauseOnConnect reads nothing until resumed', async ({ pair, log, turns, 
 
 parity('accepted sockets take the options of the server', async ({ pair, log }) => {
   const { peer, client } = await pair({
-    server: { allowHalfOpen: true, highWaterMark: 1000, noDelay: true, keepAlive: true, keepAliveInitialDelay: 1000 },
+    server: {
+      allowHalfOpen: true,
+      highWaterMark: 1000,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: 1000,
+    },
   })
   log('peer', peer.allowHalfOpen, peer.readableHighWaterMark, peer.writableHighWaterMark)
   log('client', client.allowHalfOpen)
@@ -225,7 +246,11 @@ parity('the default high-water mark is the one of streams', async ({ pair, log }
   const { getDefaultHighWaterMark } = await import('node:stream')
   const { peer, client } = await pair()
   for (const socket of [peer, client]) {
-    log('marks', socket.readableHighWaterMark === getDefaultHighWaterMark(false), socket.writableHighWaterMark)
+    log(
+      'marks',
+      socket.readableHighWaterMark === getDefaultHighWaterMark(false),
+      socket.writableHighWaterMark,
+    )
   }
 })
 
@@ -247,16 +272,19 @@ parity('many connections at once are all accepted, served and closed', async t =
   await seen(server, 'close')
 })
 
-parity('a connection accepted and destroyed at once closes on both sides', async ({ listen, connect, to, watch, closed, seen }) => {
-  let peer
-  const server = await listen({}, socket => {
-    peer = watch(socket, 'peer')
-    peer.destroy()
-  })
-  const client = watch(connect(to(server)), 'client').resume()
-  await closed(client)
-  await seen(peer, 'close')
-})
+parity(
+  'a connection accepted and destroyed at once closes on both sides',
+  async ({ listen, connect, to, watch, closed, seen }) => {
+    let peer
+    const server = await listen({}, socket => {
+      peer = watch(socket, 'peer')
+      peer.destroy()
+    })
+    const client = watch(connect(to(server)), 'client').resume()
+    await closed(client)
+    await seen(peer, 'close')
+  },
+)
 
 parity('a listener that rejects destroys the socket when rejections are captured', async t => {
   const { net, own, seen, connect, to, watch, closed, log } = t
@@ -280,11 +308,14 @@ parity('a listener that rejects destroys the socket when rejections are captured
   log('server', server.listening)
 })
 
-parity('connections wait in the backlog while the loop is busy', async ({ listen, connect, to, seen, log, until }) => {
-  const peers = []
-  const server = await listen({}, peer => peers.push(peer))
-  const clients = [1, 2, 3, 4, 5].map(() => connect(to(server)))
-  await Promise.all(clients.map(client => seen(client, 'connect')))
-  await until(() => peers.length === 5)
-  log('ports', clients.map(client => peers.findIndex(peer => peer.remotePort === client.localPort)).sort())
-})
+parity(
+  'connections wait in the backlog while the loop is busy',
+  async ({ listen, connect, to, seen, log, until }) => {
+    const peers = []
+    const server = await listen({}, peer => peers.push(peer))
+    const clients = [1, 2, 3, 4, 5].map(() => connect(to(server)))
+    await Promise.all(clients.map(client => seen(client, 'connect')))
+    await until(() => peers.length === 5)
+    log('ports', clients.map(client => peers.findIndex(peer => peer.remotePort === client.localPort)).sort())
+  },
+)

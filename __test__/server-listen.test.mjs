@@ -44,16 +44,19 @@ const forms = {
   'listen(0, backlog)': server => server.listen(0, 5),
   'listen(0, backlog, callback)': (server, callback) => server.listen(0, 5, callback),
   'listen(0, host, backlog, callback)': (server, callback) => server.listen(0, '127.0.0.1', 5, callback),
-  'listen(0, undefined host, backlog, callback)': (server, callback) => server.listen(0, undefined, 5, callback),
+  'listen(0, undefined host, backlog, callback)': (server, callback) =>
+    server.listen(0, undefined, 5, callback),
   'listen({ port })': server => server.listen({ port: 0 }),
   'listen({ port as a string })': server => server.listen({ port: '0' }),
   'listen({ port in hexadecimal })': server => server.listen({ port: '0x0' }),
   'listen({ port: undefined })': server => server.listen({ port: undefined }),
   'listen({ port: null })': server => server.listen({ port: null }),
-  'listen({ port, host }, callback)': (server, callback) => server.listen({ port: 0, host: '127.0.0.1' }, callback),
+  'listen({ port, host }, callback)': (server, callback) =>
+    server.listen({ port: 0, host: '127.0.0.1' }, callback),
   'listen({ port, host, backlog, exclusive }, callback)': (server, callback) =>
     server.listen({ port: 0, host: '127.0.0.1', backlog: 5, exclusive: true }, callback),
-  'listen({ port, path }) prefers the port': server => server.listen({ port: 0, host: '127.0.0.1', path: '/nowhere' }),
+  'listen({ port, path }) prefers the port': server =>
+    server.listen({ port: 0, host: '127.0.0.1', path: '/nowhere' }),
   'listen({ port, ipv6Only: false })': server => server.listen({ port: 0, ipv6Only: false }),
 }
 for (const [form, call] of Object.entries(forms)) {
@@ -170,21 +173,28 @@ parity('after EADDRINUSE the server listens elsewhere, and fires the first callb
   await seen(server, 'listening')
 })
 
-parity('an error of listen without a listener is uncaught', async ({ net, listen, own, to, catchUncaught }) => {
-  const taken = await listen()
-  const caught = new Promise(resolve => catchUncaught(resolve))
-  own(net.createServer()).listen(to(taken))
-  await caught
-})
+parity(
+  'an error of listen without a listener is uncaught',
+  async ({ net, listen, own, to, catchUncaught }) => {
+    const taken = await listen()
+    const caught = new Promise(resolve => catchUncaught(resolve))
+    own(net.createServer()).listen(to(taken))
+    await caught
+  },
+)
 
-parity('a path in use is EADDRINUSE', { on: 'unix' }, async ({ net, listen, watch, log, seen, socketPath }) => {
-  const path = socketPath()
-  await listen({ path })
-  const server = watch(net.createServer(), 'server')
-  server.listen(path)
-  log('at once', server.listening, server.address())
-  await seen(server, 'error')
-})
+parity(
+  'a path in use is EADDRINUSE',
+  { on: 'unix' },
+  async ({ net, listen, watch, log, seen, socketPath }) => {
+    const path = socketPath()
+    await listen({ path })
+    const server = watch(net.createServer(), 'server')
+    server.listen(path)
+    log('at once', server.listening, server.address())
+    await seen(server, 'error')
+  },
+)
 
 parity('a path in a directory that is not there cannot be bound', { on: 'unix' }, async t => {
   const { net, watch, log, seen, directory } = t
@@ -210,12 +220,15 @@ parity('listening twice throws ERR_SERVER_ALREADY_LISTEN', async ({ net, own, at
   log('still', server.listening)
 })
 
-parity('listening twice with a host is not noticed before it is bound', async ({ net, watch, attempt, seen }) => {
-  const server = watch(net.createServer(), 'server')
-  server.listen(0, '127.0.0.1')
-  attempt('at once', () => server.listen(0, '127.0.0.1'))
-  await seen(server, 'listening')
-})
+parity(
+  'listening twice with a host is not noticed before it is bound',
+  async ({ net, watch, attempt, seen }) => {
+    const server = watch(net.createServer(), 'server')
+    server.listen(0, '127.0.0.1')
+    attempt('at once', () => server.listen(0, '127.0.0.1'))
+    await seen(server, 'listening')
+  },
+)
 
 parity('a closed server listens again', async ({ net, watch, log, seen, connect, to }) => {
   const server = watch(net.createServer(), 'server', { into: 'main' })
@@ -386,7 +399,9 @@ parity('a server without host takes IPv4 connections', async ({ net, own, seen, 
 })
 
 parity('the fields tools read are there', async ({ net, own, log, seen }) => {
-  const server = own(net.createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 2500 }))
+  const server = own(
+    net.createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 2500 }),
+  )
   log('options', {
     allowHalfOpen: server.allowHalfOpen,
     pauseOnConnect: server.pauseOnConnect,
@@ -399,7 +414,12 @@ parity('the fields tools read are there', async ({ net, own, log, seen }) => {
     _unref: server._unref,
   })
   log('getter', Object.getOwnPropertyDescriptor(net.Server.prototype, 'listening').enumerable)
-  log('methods', ['listen', 'close', 'address', 'getConnections', 'ref', 'unref'].map(name => net.Server.prototype[name].length))
+  log(
+    'methods',
+    ['listen', 'close', 'address', 'getConnections', 'ref', 'unref'].map(
+      name => net.Server.prototype[name].length,
+    ),
+  )
   server.listen(0, '127.0.0.1')
   await seen(server, 'listening')
 })
@@ -417,7 +437,8 @@ parity('ref and unref return the server at every stage', async ({ net, own, log,
 
 parity('events have no arguments beyond the promised', async ({ net, own, log, seen, connect, to }) => {
   const server = own(net.createServer())
-  for (const event of ['listening', 'error', 'close', 'connection']) server.on(event, (...args) => log(event, args.length))
+  for (const event of ['listening', 'error', 'close', 'connection'])
+    server.on(event, (...args) => log(event, args.length))
   server.listen(0, '127.0.0.1')
   await seen(server, 'listening')
   const client = connect(to(server)).resume()

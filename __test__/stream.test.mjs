@@ -184,7 +184,12 @@ parity('cork holds writes back until uncork, in order', async ({ pair, log, drai
   const { client, peer } = await pair()
   const arrived = drained(peer)
   client.cork()
-  for (const text of ['one ', 'two ', 'three ']) log('write', client.write(text, () => log('written', text)), client.writableLength)
+  for (const text of ['one ', 'two ', 'three '])
+    log(
+      'write',
+      client.write(text, () => log('written', text)),
+      client.writableLength,
+    )
   client.write(Buffer.from('four '))
   client.write('fünf ', 'latin1')
   client.write('6', 'utf16le')
@@ -222,7 +227,10 @@ parity('end uncorks', async ({ pair, log, drained }) => {
 parity('a subclass sees corked writes in _writev', async ({ net, own, listen, to, log, seen, drained }) => {
   class Seen extends net.Socket {
     _writev(chunks, callback) {
-      log('_writev', chunks.map(({ chunk, encoding }) => [chunk, encoding]))
+      log(
+        '_writev',
+        chunks.map(({ chunk, encoding }) => [chunk, encoding]),
+      )
       super._writev(chunks, callback)
     }
   }
@@ -240,17 +248,20 @@ parity('a subclass sees corked writes in _writev', async ({ net, own, listen, to
   log('arrived', await arrived)
 })
 
-parity('many small writes on several sockets keep order and content', async ({ listen, connect, to, drained, log }) => {
-  const server = await listen({ allowHalfOpen: true }, peer => peer.pipe(peer))
-  const clients = Array.from({ length: 8 }, () => connect(to(server)))
-  const arrived = clients.map(client => drained(client))
-  for (let round = 0; round < 500; round++) {
-    clients.forEach((client, at) => client.write(`${at}:${round};`))
-    if (round % 100 === 99) await new Promise(resolve => setImmediate(resolve))
-  }
-  for (const client of clients) client.end()
-  for (const [at, bytes] of (await Promise.all(arrived)).entries()) log('socket', at, bytes)
-})
+parity(
+  'many small writes on several sockets keep order and content',
+  async ({ listen, connect, to, drained, log }) => {
+    const server = await listen({ allowHalfOpen: true }, peer => peer.pipe(peer))
+    const clients = Array.from({ length: 8 }, () => connect(to(server)))
+    const arrived = clients.map(client => drained(client))
+    for (let round = 0; round < 500; round++) {
+      for (const [at, client] of clients.entries()) client.write(`${at}:${round};`)
+      if (round % 100 === 99) await new Promise(resolve => setImmediate(resolve))
+    }
+    for (const client of clients) client.end()
+    for (const [at, bytes] of (await Promise.all(arrived)).entries()) log('socket', at, bytes)
+  },
+)
 
 parity('small and large writes of strings and buffers keep their order', async ({ pair, drained, log }) => {
   const { client, peer } = await pair()
@@ -265,17 +276,20 @@ parity('small and large writes of strings and buffers keep their order', async (
   log('arrived', await arrived)
 })
 
-parity('a buffer changed after its callback does not change what was sent', async ({ pair, drained, log }) => {
-  const { client, peer } = await pair()
-  const arrived = drained(peer)
-  const buffer = Buffer.alloc(100_000)
-  for (let round = 1; round <= 20; round++) {
-    buffer.fill(round)
-    await new Promise(resolve => client.write(buffer, resolve))
-  }
-  client.end()
-  log('arrived', await arrived)
-})
+parity(
+  'a buffer changed after its callback does not change what was sent',
+  async ({ pair, drained, log }) => {
+    const { client, peer } = await pair()
+    const arrived = drained(peer)
+    const buffer = Buffer.alloc(100_000)
+    for (let round = 1; round <= 20; round++) {
+      buffer.fill(round)
+      await new Promise(resolve => client.write(buffer, resolve))
+    }
+    client.end()
+    log('arrived', await arrived)
+  },
+)
 
 parity('request and answer, one at a time, many times', async ({ listen, connect, to, log, closed }) => {
   const server = await listen({}, peer => {
@@ -290,20 +304,27 @@ parity('request and answer, one at a time, many times', async ({ listen, connect
   })
   client.write('0')
   await closed(client)
-  log('answers', answers.length, answers.every((answer, at) => answer === `<${at}>`))
+  log(
+    'answers',
+    answers.length,
+    answers.every((answer, at) => answer === `<${at}>`),
+  )
 })
 
-parity('a proxy of pipes passes large transfers both ways', async ({ listen, connect, to, net, own, drained, log }) => {
-  const origin = await listen({ allowHalfOpen: true }, peer => peer.pipe(peer))
-  const proxy = await listen({ allowHalfOpen: true }, peer => {
-    const upstream = own(net.connect(to(origin, { allowHalfOpen: true })))
-    peer.pipe(upstream).pipe(peer)
-  })
-  const client = connect(to(proxy))
-  const arrived = drained(client)
-  client.end(pattern(4_000_000))
-  log('arrived', await arrived)
-})
+parity(
+  'a proxy of pipes passes large transfers both ways',
+  async ({ listen, connect, to, net, own, drained, log }) => {
+    const origin = await listen({ allowHalfOpen: true }, peer => peer.pipe(peer))
+    const proxy = await listen({ allowHalfOpen: true }, peer => {
+      const upstream = own(net.connect(to(origin, { allowHalfOpen: true })))
+      peer.pipe(upstream).pipe(peer)
+    })
+    const client = connect(to(proxy))
+    const arrived = drained(client)
+    client.end(pattern(4_000_000))
+    log('arrived', await arrived)
+  },
+)
 
 parity('unpipe stops the flow and pipe starts it again', async ({ pair, log, until, seen }) => {
   const { PassThrough } = await import('node:stream')

@@ -95,13 +95,16 @@ parity('setTimeout before connect is remembered', async ({ net, own, listen, to,
   await seen(client, 'timeout')
 })
 
-parity('the timeout option of connect is an idle timeout', async ({ listen, connect, to, watch, seen, log }) => {
-  const server = await listen()
-  const client = watch(connect(to(server, { timeout: 50 })), 'client')
-  log('timeout', client.timeout)
-  await seen(client, 'timeout')
-  log('still open', client.destroyed)
-})
+parity(
+  'the timeout option of connect is an idle timeout',
+  async ({ listen, connect, to, watch, seen, log }) => {
+    const server = await listen()
+    const client = watch(connect(to(server, { timeout: 50 })), 'client')
+    log('timeout', client.timeout)
+    await seen(client, 'timeout')
+    log('still open', client.destroyed)
+  },
+)
 
 parity('the timeout option of socket.connect is ignored', async ({ net, own, listen, to, log, seen }) => {
   const server = await listen()

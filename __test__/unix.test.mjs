@@ -20,20 +20,24 @@ parity('a large transfer over a path keeps every byte', unix, async ({ pair, soc
   log('arrived', await arrived)
 })
 
-parity('the events of a path connection', unix, async ({ listen, to, net, own, watch, closed, socketPath }) => {
-  let peer
-  const server = watch(
-    await listen({ path: socketPath() }, socket => {
-      peer = watch(socket, 'peer').resume()
-      peer.end('hi')
-    }),
-    'server',
-  )
-  const client = watch(own(new net.Socket()), 'client')
-  client.connect(to(server)).resume()
-  await closed(client)
-  await closed(peer)
-})
+parity(
+  'the events of a path connection',
+  unix,
+  async ({ listen, to, net, own, watch, closed, socketPath }) => {
+    let peer
+    const server = watch(
+      await listen({ path: socketPath() }, socket => {
+        peer = watch(socket, 'peer').resume()
+        peer.end('hi')
+      }),
+      'server',
+    )
+    const client = watch(own(new net.Socket()), 'client')
+    client.connect(to(server)).resume()
+    await closed(client)
+    await closed(peer)
+  },
+)
 
 parity('an abstract name leaves nothing in the file system', linux, async ({ pair, log, drained, alias }) => {
   const { existsSync } = await import('node:fs')
@@ -67,19 +71,23 @@ parity('an abstract name nobody has is ECONNREFUSED', linux, async ({ connect, w
   await closed(watch(connect(name), 'client'))
 })
 
-parity('a file left behind by a crash is EADDRINUSE', linux, async ({ net, watch, seen, socketPath, log }) => {
-  const { execFileSync } = await import('node:child_process')
-  const { existsSync } = await import('node:fs')
-  const path = socketPath()
-  const crash = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
-  try {
-    execFileSync(process.execPath, ['-e', crash], { stdio: 'ignore' })
-  } catch {}
-  log('left', existsSync(path))
-  const server = watch(net.createServer(), 'server')
-  server.listen(path)
-  await seen(server, 'error')
-})
+parity(
+  'a file left behind by a crash is EADDRINUSE',
+  linux,
+  async ({ net, watch, seen, socketPath, log }) => {
+    const { execFileSync } = await import('node:child_process')
+    const { existsSync } = await import('node:fs')
+    const path = socketPath()
+    const crash = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`
+    try {
+      execFileSync(process.execPath, ['-e', crash], { stdio: 'ignore' })
+    } catch {}
+    log('left', existsSync(path))
+    const server = watch(net.createServer(), 'server')
+    server.listen(path)
+    await seen(server, 'error')
+  },
+)
 
 parity('the server unlinks its path only once', unix, async ({ listen, log, seen, socketPath }) => {
   const { existsSync, writeFileSync } = await import('node:fs')
@@ -92,14 +100,18 @@ parity('the server unlinks its path only once', unix, async ({ listen, log, seen
   log('theirs', existsSync(path))
 })
 
-parity('a path taken away under the server still closes it', unix, async ({ listen, watch, log, seen, socketPath }) => {
-  const { unlinkSync } = await import('node:fs')
-  const path = socketPath()
-  const server = watch(await listen({ path }), 'server')
-  unlinkSync(path)
-  server.close(error => log('callback', error))
-  await seen(server, 'close')
-})
+parity(
+  'a path taken away under the server still closes it',
+  unix,
+  async ({ listen, watch, log, seen, socketPath }) => {
+    const { unlinkSync } = await import('node:fs')
+    const path = socketPath()
+    const server = watch(await listen({ path }), 'server')
+    unlinkSync(path)
+    server.close(error => log('callback', error))
+    await seen(server, 'close')
+  },
+)
 
 // On Node 20 writableAll alone makes the path readable as well.
 parity(
@@ -119,7 +131,11 @@ parity(
     const { statSync } = await import('node:fs')
     // Without group and others, whatever the umask of whoever runs this.
     const umask = process.umask(0o077)
-    for (const options of [{ readableAll: true }, { writableAll: true }, { readableAll: true, writableAll: true }]) {
+    for (const options of [
+      { readableAll: true },
+      { writableAll: true },
+      { readableAll: true, writableAll: true },
+    ]) {
       const path = socketPath()
       const server = own(net.createServer())
       server.listen({ path, ...options })
@@ -131,23 +147,31 @@ parity(
   },
 )
 
-parity('a path of the longest length is bound and connected', linux, async ({ directory, pair, drained, log }) => {
-  const start = `${directory()}/`
-  const path = start.padEnd(107, 'x')
-  const { client, peer, server } = await pair({ path })
-  log('length', server.address().length)
-  const arrived = drained(peer)
-  client.end('x')
-  log('arrived', await arrived)
-})
+parity(
+  'a path of the longest length is bound and connected',
+  linux,
+  async ({ directory, pair, drained, log }) => {
+    const start = `${directory()}/`
+    const path = start.padEnd(107, 'x')
+    const { client, peer, server } = await pair({ path })
+    log('length', server.address().length)
+    const arrived = drained(peer)
+    client.end('x')
+    log('arrived', await arrived)
+  },
+)
 
-parity('two servers on two paths do not disturb each other', unix, async ({ listen, connect, to, socketPath, log, drained }) => {
-  const servers = []
-  for (const name of ['a', 'b']) {
-    servers.push(await listen({ path: socketPath(name) }, peer => peer.end(name)))
-  }
-  for (const server of servers) log('from', await drained(connect(to(server))))
-})
+parity(
+  'two servers on two paths do not disturb each other',
+  unix,
+  async ({ listen, connect, to, socketPath, log, drained }) => {
+    const servers = []
+    for (const name of ['a', 'b']) {
+      servers.push(await listen({ path: socketPath(name) }, peer => peer.end(name)))
+    }
+    for (const server of servers) log('from', await drained(connect(to(server))))
+  },
+)
 
 parity('a connection on a path counts and is dropped like one on TCP', unix, async t => {
   const { listen, connect, to, socketPath, log, until } = t

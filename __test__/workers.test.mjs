@@ -21,12 +21,9 @@ parity('a server in a worker serves this thread', async ({ worker, connect, drai
 parity('a client in a worker talks to this thread', async ({ worker, listen, drained, log }) => {
   const accepted = []
   const server = await listen({}, peer => accepted.push(drained(peer)))
-  const thread = worker(
-    ({ net, data }) => {
-      net.connect(data, '127.0.0.1').resume().end('from the worker')
-    },
-    server.address().port,
-  )
+  const thread = worker(({ net, data }) => {
+    net.connect(data, '127.0.0.1').resume().end('from the worker')
+  }, server.address().port)
   log('exit', await exited(thread))
   log('arrived', await accepted[0])
 })
@@ -57,53 +54,57 @@ parity('a worker with an unreferenced server ends', async ({ worker, log }) => {
 
 parity('a worker with unreferenced connections ends', async ({ worker, listen, log }) => {
   const server = await listen()
-  const thread = worker(
-    ({ net, data }) => {
-      net.connect(data, '127.0.0.1').unref().on('connect', () => {})
-    },
-    server.address().port,
-  )
+  const thread = worker(({ net, data }) => {
+    net
+      .connect(data, '127.0.0.1')
+      .unref()
+      .on('connect', () => {})
+  }, server.address().port)
   log('exit', await exited(thread))
 })
 
-parity('terminate ends a worker with a server, and frees its port', async ({ worker, connect, watch, closed, log, alias }) => {
-  const thread = worker(({ net, port }) => {
-    const server = net.createServer()
-    server.listen(0, '127.0.0.1', () => port.postMessage(server.address().port))
-  })
-  const number = alias(await message(thread), 'port')
-  log('terminate', await thread.terminate())
-  await closed(watch(connect(number, '127.0.0.1'), 'client', { except: ['connectionAttempt', 'connectionAttemptFailed'] }))
-})
+parity(
+  'terminate ends a worker with a server, and frees its port',
+  async ({ worker, connect, watch, closed, log, alias }) => {
+    const thread = worker(({ net, port }) => {
+      const server = net.createServer()
+      server.listen(0, '127.0.0.1', () => port.postMessage(server.address().port))
+    })
+    const number = alias(await message(thread), 'port')
+    log('terminate', await thread.terminate())
+    await closed(
+      watch(connect(number, '127.0.0.1'), 'client', {
+        except: ['connectionAttempt', 'connectionAttemptFailed'],
+      }),
+    )
+  },
+)
 
-parity('terminate ends a worker with connections open, which close here', async ({ worker, listen, closed, log, until }) => {
-  const peers = []
-  const server = await listen({}, peer => peers.push(peer.resume()))
-  const thread = worker(
-    ({ net, data }) => {
+parity(
+  'terminate ends a worker with connections open, which close here',
+  async ({ worker, listen, closed, log, until }) => {
+    const peers = []
+    const server = await listen({}, peer => peers.push(peer.resume()))
+    const thread = worker(({ net, data }) => {
       for (let at = 0; at < 5; at++) net.connect(data, '127.0.0.1').resume()
-    },
-    server.address().port,
-  )
-  await until(() => peers.length === 5)
-  const over = closed(...peers)
-  log('terminate', await thread.terminate())
-  await over
-  log('closed', server._connections)
-})
+    }, server.address().port)
+    await until(() => peers.length === 5)
+    const over = closed(...peers)
+    log('terminate', await thread.terminate())
+    await over
+    log('closed', server._connections)
+  },
+)
 
 parity('terminate in the middle of a transfer leaves this thread whole', async t => {
   const { worker, listen, connect, to, closed, drained, log, seen, until } = t
   const peers = []
   const server = await listen({}, peer => peers.push(peer))
-  const thread = worker(
-    ({ net, data }) => {
-      const client = net.connect(data, '127.0.0.1').resume()
-      const more = () => client.write(Buffer.alloc(100_000), more)
-      client.on('connect', more)
-    },
-    server.address().port,
-  )
+  const thread = worker(({ net, data }) => {
+    const client = net.connect(data, '127.0.0.1').resume()
+    const more = () => client.write(Buffer.alloc(100_000), more)
+    client.on('connect', more)
+  }, server.address().port)
   await until(() => peers.length === 1)
   await seen(peers[0], 'data')
   const over = closed(peers[0])
@@ -124,12 +125,12 @@ parity('terminate while the worker receives', async ({ worker, listen, closed, l
     const more = () => peer.write(Buffer.alloc(100_000), error => error ?? setImmediate(more))
     more()
   })
-  const thread = worker(
-    ({ net, data, port }) => {
-      net.connect(data, '127.0.0.1').once('data', () => port.postMessage('receiving')).resume()
-    },
-    server.address().port,
-  )
+  const thread = worker(({ net, data, port }) => {
+    net
+      .connect(data, '127.0.0.1')
+      .once('data', () => port.postMessage('receiving'))
+      .resume()
+  }, server.address().port)
   log('worker', await message(thread))
   await until(() => peers.length === 1)
   const over = closed(peers[0])
@@ -141,12 +142,9 @@ parity('terminate while the worker receives', async ({ worker, listen, closed, l
 parity('process.exit in a worker ends the worker alone', async ({ worker, listen, closed, log, until }) => {
   const peers = []
   const server = await listen({}, peer => peers.push(peer.resume()))
-  const thread = worker(
-    ({ net, data }) => {
-      net.connect(data, '127.0.0.1').on('connect', () => setImmediate(() => process.exit(9)))
-    },
-    server.address().port,
-  )
+  const thread = worker(({ net, data }) => {
+    net.connect(data, '127.0.0.1').on('connect', () => setImmediate(() => process.exit(9)))
+  }, server.address().port)
   log('exit', await exited(thread))
   await until(() => peers.length === 1)
   if (!peers[0].destroyed) await closed(peers[0])
@@ -155,14 +153,11 @@ parity('process.exit in a worker ends the worker alone', async ({ worker, listen
 
 parity('an uncaught exception in a worker is its error event here', async ({ worker, listen, log }) => {
   const server = await listen({}, peer => peer.write('x'))
-  const thread = worker(
-    ({ net, data }) => {
-      net.connect(data, '127.0.0.1').on('data', () => {
-        throw new TypeError('from a handler')
-      })
-    },
-    server.address().port,
-  )
+  const thread = worker(({ net, data }) => {
+    net.connect(data, '127.0.0.1').on('data', () => {
+      throw new TypeError('from a handler')
+    })
+  }, server.address().port)
   const gone = exited(thread)
   log('error', await new Promise(resolve => thread.once('error', resolve)))
   log('exit', await gone)

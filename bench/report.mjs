@@ -94,7 +94,7 @@ export function table(result) {
   const goal =
     target === undefined
       ? ''
-      : `   target ${unit === 'memory' ? '≤' : '≥'} ${target}${verdict ? `: ${verdict.toUpperCase()}` : ''}`
+      : `   target ${unit === 'memory' ? '≤' : '≥'} ${target}${verdict ? `: ${verdict.toUpperCase()}${disturbed > DISTURBED ? ', roughly' : ''}` : ''}`
   const lines = [
     `${title}${kind === 'memory' ? ' (lower is better)' : ''}${goal}`,
     ...rows.map(row =>

@@ -89,7 +89,7 @@ try {
   rmSync(scratch, { recursive: true, force: true })
 }
 console.log(verdicts())
-await write()
+if (plot) write(options.svg, await plot(report()))
 process.exitCode = failed ? 1 : 0
 
 async function runAll() {
@@ -132,6 +132,8 @@ async function runAll() {
     }
     const result = summarize(scenario, names, seen, failures)
     results.push(result)
+    // Each time, so that an interrupted run leaves what it has.
+    if (options.json) write(options.json, `${JSON.stringify(report(), null, 2)}\n`)
     progress.clear()
     console.log(`\n${table(result)}`)
   }
@@ -156,23 +158,14 @@ function verdicts() {
   return missed.length > 0 ? `${count}; missed: ${missed.join(', ')}` : count
 }
 
-async function write() {
-  const report = {
-    date: new Date().toISOString().slice(0, 10),
-    machine,
-    rounds,
-    seconds,
-    warmup,
-    scenarios: results,
-  }
-  if (options.json) {
-    mkdirSync(dirname(options.json), { recursive: true })
-    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`)
-  }
-  if (options.svg) {
-    mkdirSync(dirname(options.svg), { recursive: true })
-    writeFileSync(options.svg, await plot(report))
-  }
+function report() {
+  const date = new Date().toISOString().slice(0, 10)
+  return { date, machine, rounds, seconds, warmup, scenarios: results }
+}
+
+function write(file, text) {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, text)
 }
 
 function parseOptions() {

@@ -113,7 +113,7 @@ export function connectAggregateError(
   errors: (Error & { code?: string })[],
 ): AggregateError & { code?: string } {
   const code = errors[0]?.code
-  return codeInStack(new AggregateError(errors), `AggregateError [${code}]`, code)
+  return codeInStack(new AggregateError(errors), `AggregateError [${code}]: `, code)
 }
 
 /** What writing fails with after the peer's FIN has ended both sides. */

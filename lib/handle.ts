@@ -144,11 +144,12 @@ function dispatch(batch: number): void {
     inHandler = true
     try {
       handle.deliver(events[at]!, events[at + 2]!, events[at + 3]!)
-    } finally {
-      inHandler = false
-      if (logCount !== 0 && (flushNow || eventNext === eventCount || performance.now() > flushBy)) flush()
+    } catch (error) {
+      engine.fatal(error)
     }
-    if (eventNext < eventCount || nested) drainTicks()
+    inHandler = false
+    if (logCount !== 0 && (flushNow || eventNext === eventCount || performance.now() > flushBy)) flush()
+    if (eventNext < eventCount || nested) drain()
   }
   // The slab is renewed here, where no event points into it any more.
   if (renewSlab) {
@@ -157,21 +158,43 @@ function dispatch(batch: number): void {
   }
 }
 
+/** Runs a handle's function as a callback from the loop. */
+function enter(handle: Handle, run: (this: Handle) => void): void {
+  inHandler = true
+  try {
+    handle.runInAsyncScope(run, handle)
+  } catch (error) {
+    engine.fatal(error)
+  }
+  inHandler = false
+  if (logCount !== 0) flush()
+}
+
+// An exception of a tick has left async_hooks' stack as it was; giving it to 'uncaughtException' right here clears
+// that, before anything of ours on the stack looks at it.
+function drain(): void {
+  try {
+    drainTicks()
+  } catch (error) {
+    engine.fatal(error)
+  }
+}
+
 /** What happens between two callbacks from the loop: waiting writes leave, ticks and microtasks run. */
 function between(): void {
   inHandler = false
   if (logCount !== 0) flush()
-  drainTicks()
+  drain()
   inHandler = true
 }
 
 // Completions that Node would deliver from the pending phase of the loop: never inside the call that asked.
-let completions: (() => void)[] = []
+let completions: { handle: Handle; complete: (this: Handle) => void }[] = []
 let completionNext = 0
 
-function post(completion: () => void): void {
+function post(handle: Handle, complete: (this: Handle) => void): void {
   hold()
-  completions.push(completion)
+  completions.push({ handle, complete })
   if (completions.length === 1) engine.post()
 }
 
@@ -179,16 +202,10 @@ function posted(): void {
   // What a completion posts in its turn waits for the next one.
   const end = completions.length
   while (completionNext < end) {
-    const completion = completions[completionNext++]!
+    const { handle, complete } = completions[completionNext++]!
     release()
-    inHandler = true
-    try {
-      completion()
-    } finally {
-      inHandler = false
-      if (logCount !== 0) flush()
-    }
-    if (completionNext < end) drainTicks()
+    enter(handle, complete)
+    if (completionNext < end || nested) drain()
   }
   completions = completions.slice(completionNext)
   completionNext = 0
@@ -208,14 +225,8 @@ function closed(): void {
     const { handle, callback } = closingNow.pop()!
     release()
     if (callback === undefined) continue
-    inHandler = true
-    try {
-      handle.runInAsyncScope(callback, handle)
-    } finally {
-      inHandler = false
-      if (logCount !== 0) flush()
-    }
-    if (closingNow.length > 0) drainTicks()
+    enter(handle, callback)
+    if (closingNow.length > 0) drain()
   }
 }
 
@@ -246,8 +257,6 @@ function flushTick(): void {
 function flush(): void {
   flushNow = false
   const count = logCount
-  // The addon overwrites the front of `log` with (slot, result) of the sockets that could not send all; the
-  // entries are therefore read back from a copy, in the rare case that there are any.
   const short = engine.flush(count)
   if (short !== 0) settleShort(short, count)
   logCount = 0
@@ -286,11 +295,25 @@ process.on('exit', () => {
 
 // ---------------------------------------------------------------------------------------------------------------
 
+/** What the kernel would not take yet, by reference, in order; the first chunk from `offset` on. */
+interface Backlog {
+  chunks: Uint8Array[]
+  offset: number
+}
+
 /** What was read beyond the point where the reader stopped: a chunk, or (without one) the end and its status. */
 interface Held {
   chunk: Buffer | undefined
   status: number
 }
+
+const REFERENCED = 1
+/** Referenced and active: one of those that keep the process alive. */
+const COUNTED = 2
+/** A write was reported as under way. */
+const WRITING = 4
+/** FIN is to follow what is queued. */
+const ENDING = 8
 
 export class Handle extends AsyncResource {
   readonly kind: 'tcp' | 'pipe'
@@ -307,12 +330,9 @@ export class Handle extends AsyncResource {
   /** Of these, the bytes the kernel has not taken yet. */
   writeQueueSize = 0
 
-  #referenced = true
-  #counted = false
-  #queue: Uint8Array[] = []
-  #queueOffset = 0
-  #writing = false
-  #ending = false
+  // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
+  #flags = REFERENCED
+  #backlog: Backlog | null = null
   #writeErrno = 0
   #into: Uint8Array | null = null
   #held: Held[] | null = null
@@ -408,7 +428,7 @@ export class Handle extends AsyncResource {
   write(chunk: Uint8Array | string, encoding?: BufferEncoding): number {
     if (this.slot < 0) return EBADF
     if (this.#writeErrno !== 0) return this.#writeErrno
-    if (this.#queue.length > 0)
+    if (this.#backlog !== null)
       return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
     if (typeof chunk === 'string') {
       // Three bytes bound a UTF-16 unit in UTF-8, two in UTF-16 itself, one in latin1.
@@ -440,7 +460,7 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     let length = 0
     for (const chunk of chunks) length += chunk.byteLength
-    if (this.#queue.length === 0 && length < DIRECT_SIZE) {
+    if (this.#backlog === null && length < DIRECT_SIZE) {
       let at = this.#room(length)
       if (this.#blocked()) return this.writev(chunks)
       for (const chunk of chunks) {
@@ -452,16 +472,15 @@ export class Handle extends AsyncResource {
     }
     if (logCount !== 0) flush()
     if (this.#writeErrno !== 0) return this.#writeErrno
-    const idle = this.#queue.length === 0
-    for (const chunk of chunks) if (chunk.byteLength > 0) this.#queue.push(chunk)
+    const idle = this.#backlog === null
+    for (const chunk of chunks) this.#queue(chunk)
     this.bytesWritten += length
-    this.writeQueueSize += length
-    return idle ? this.#sendQueue() : this.#await()
+    return idle ? this.#sendBacklog() : this.#await()
   }
 
   /** Whether making room showed that this handle's own bytes do not all get out. */
   #blocked(): boolean {
-    return this.#queue.length > 0 || this.#writeErrno !== 0
+    return this.#backlog !== null || this.#writeErrno !== 0
   }
 
   #room(bytes: number): number {
@@ -490,55 +509,62 @@ export class Handle extends AsyncResource {
   #writeNow(chunk: Uint8Array): number {
     if (logCount !== 0) flush()
     if (this.#writeErrno !== 0) return this.#writeErrno
-    if (this.#queue.length > 0) return this.#enqueue(chunk)
+    if (this.#backlog !== null) return this.#enqueue(chunk)
     const sent = engine.write(this.slot, chunk, 0)
     if (sent < 0) return sent
     this.bytesWritten += chunk.byteLength
     if (sent === chunk.byteLength) return 0
     this.writeQueueSize += chunk.byteLength - sent
-    this.#queue.push(chunk)
-    this.#queueOffset = sent
+    this.#backlog = { chunks: [chunk], offset: sent }
     return this.#await()
   }
 
   #enqueue(chunk: Uint8Array): number {
-    if (chunk.byteLength > 0) this.#queue.push(chunk)
+    this.#queue(chunk)
     this.bytesWritten += chunk.byteLength
-    this.writeQueueSize += chunk.byteLength
     return this.#await()
   }
 
+  #queue(chunk: Uint8Array): void {
+    if (chunk.byteLength === 0) return
+    this.#backlog ??= { chunks: [], offset: 0 }
+    this.#backlog.chunks.push(chunk)
+    this.writeQueueSize += chunk.byteLength
+  }
+
   #await(): number {
-    if (!this.#writing) {
-      this.#writing = true
+    if ((this.#flags & WRITING) === 0) {
+      this.#flags |= WRITING
       hold()
     }
     return 1
   }
 
   /** Gives the kernel what is queued; 0 when it took all, 1 when a WRITABLE event will follow, or an error. */
-  #sendQueue(): number {
-    const queue = this.#queue
-    while (queue.length > 0) {
+  #sendBacklog(): number {
+    const backlog = this.#backlog
+    if (backlog === null) return 0
+    const { chunks } = backlog
+    while (chunks.length > 0) {
       const sent =
-        queue.length === 1
-          ? engine.write(this.slot, queue[0]!, this.#queueOffset)
-          : engine.writev(this.slot, queue, this.#queueOffset)
+        chunks.length === 1
+          ? engine.write(this.slot, chunks[0]!, backlog.offset)
+          : engine.writev(this.slot, chunks, backlog.offset)
       if (sent < 0) {
-        queue.length = 0
-        this.#queueOffset = 0
+        this.#backlog = null
         this.writeQueueSize = 0
         return sent
       }
       this.writeQueueSize -= sent
-      let done = this.#queueOffset + sent
+      let done = backlog.offset + sent
       let full = 0
-      while (full < queue.length && done >= queue[full]!.byteLength) done -= queue[full++]!.byteLength
-      queue.splice(0, full)
-      this.#queueOffset = done
+      while (full < chunks.length && done >= chunks[full]!.byteLength) done -= chunks[full++]!.byteLength
+      chunks.splice(0, full)
+      backlog.offset = done
       // The addon has armed the writable event whenever the kernel took less than it was offered.
       if (engine.blocked()) return this.#await()
     }
+    this.#backlog = null
     return 0
   }
 
@@ -549,25 +575,19 @@ export class Handle extends AsyncResource {
       process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(result)))
       return
     }
-    for (const chunk of rest) {
-      this.#queue.push(chunk)
-      this.writeQueueSize += chunk.byteLength
-    }
-    if (!this.#writing) {
-      this.#writing = true
-      hold()
-    }
+    for (const chunk of rest) this.#queue(chunk)
+    this.#await()
   }
 
   #onWritable(): void {
-    if (this.#queue.length === 0) return
-    const status = this.#sendQueue()
+    if (this.#backlog === null) return
+    const status = this.#sendBacklog()
     if (status === 1) return
-    this.#writing = false
+    this.#flags &= ~WRITING
     release()
     if (status < 0) this.#writeErrno = status
     this.owner?.[kOnWritten]?.(status)
-    if (this.#ending && this.slot >= 0) this.#finish()
+    if ((this.#flags & ENDING) !== 0 && this.slot >= 0) this.#finish()
   }
 
   /** The error that ended sending, or 0. */
@@ -581,20 +601,26 @@ export class Handle extends AsyncResource {
   shutdown(): number {
     if (this.slot < 0) return ENOTCONN
     hold()
-    this.#ending = true
-    if (this.#queue.length === 0) this.#finish()
+    this.#flags |= ENDING
+    if (this.#backlog === null) this.#finish()
     return 0
   }
 
   #finish(): void {
-    this.#ending = false
-    post(() => {
-      if (logCount !== 0) flush()
-      const status =
-        this.slot < 0 ? ECANCELED : this.#writeErrno !== 0 ? this.#writeErrno : engine.shutdown(this.slot)
-      release()
-      this.runInAsyncScope(() => this.owner?.[kOnShutdown]?.(status))
-    })
+    this.#flags &= ~ENDING
+    post(this, this.#shutdown)
+  }
+
+  #shutdown(): void {
+    if (logCount !== 0) flush()
+    if (this.#backlog !== null && this.slot >= 0) {
+      // Not all of what was written last has left: FIN follows it.
+      this.#flags |= ENDING
+      return
+    }
+    const status = this.slot < 0 ? ECANCELED : this.#writeErrno || engine.shutdown(this.slot)
+    release()
+    this.owner?.[kOnShutdown]?.(status)
   }
 
   /** Closes the descriptor now, dropping what is queued; `callback` runs in the loop's closing phase. */
@@ -616,15 +642,10 @@ export class Handle extends AsyncResource {
     this.reading = false
     this.listening = false
     this.#recount()
-    if (this.#writing) {
-      this.#writing = false
-      release()
-    }
-    if (this.#ending) {
-      this.#ending = false
-      release()
-    }
-    this.#queue.length = 0
+    if ((this.#flags & WRITING) !== 0) release()
+    if ((this.#flags & ENDING) !== 0) release()
+    this.#flags &= ~(WRITING | ENDING)
+    this.#backlog = null
     this.#held = null
     if (this.slot >= 0) {
       table[this.slot] = undefined
@@ -662,17 +683,17 @@ export class Handle extends AsyncResource {
   }
 
   ref(): void {
-    this.#referenced = true
+    this.#flags |= REFERENCED
     this.#recount()
   }
 
   unref(): void {
-    this.#referenced = false
+    this.#flags &= ~REFERENCED
     this.#recount()
   }
 
   hasRef(): boolean {
-    return this.#referenced && !this.closed
+    return (this.#flags & REFERENCED) !== 0 && !this.closed
   }
 
   getAsyncId(): number {
@@ -680,9 +701,9 @@ export class Handle extends AsyncResource {
   }
 
   #recount(): void {
-    const counts = this.#referenced && (this.reading || this.listening)
-    if (counts === this.#counted) return
-    this.#counted = counts
+    const counts = (this.#flags & REFERENCED) !== 0 && (this.reading || this.listening)
+    if (counts === ((this.#flags & COUNTED) !== 0)) return
+    this.#flags ^= COUNTED
     if (counts) hold()
     else release()
   }
@@ -713,7 +734,7 @@ export class Handle extends AsyncResource {
         break
       case CONNECT:
         release()
-        this.runInAsyncScope(() => this.owner?.[kOnConnect]?.(a))
+        this.runInAsyncScope(this.#emitConnect, this, a)
         break
       case READABLE:
         if (this.reading) this.#readInto()
@@ -721,17 +742,33 @@ export class Handle extends AsyncResource {
       case ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
         const client = Handle.accepted(this.kind, a)
-        this.runInAsyncScope(() => this.owner?.[kOnConnection]?.(0, client))
+        this.runInAsyncScope(this.#emitConnection, this, 0, client)
         break
       }
       case ACCEPT_ERROR:
-        this.runInAsyncScope(() => this.owner?.[kOnConnection]?.(a))
+        this.runInAsyncScope(this.#emitConnection, this, a)
         break
     }
   }
 
   #emitRead(chunk: Buffer): void {
     this.owner?.[kOnRead]?.(chunk)
+  }
+
+  #emitReadInto(nread: number): void {
+    this.owner?.[kOnReadInto]?.(nread)
+  }
+
+  #emitReadEnd(status: number): void {
+    this.owner?.[kOnReadEnd]?.(status)
+  }
+
+  #emitConnect(status: number): void {
+    this.owner?.[kOnConnect]?.(status)
+  }
+
+  #emitConnection(status: number, client?: Handle): void {
+    this.owner?.[kOnConnection]?.(status, client)
   }
 
   // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
@@ -755,7 +792,7 @@ export class Handle extends AsyncResource {
   }
 
   #postHeld(): void {
-    post(() => this.runInAsyncScope(this.#deliverHeld, this))
+    post(this, this.#deliverHeld)
   }
 
   #deliverHeld(): void {
@@ -790,14 +827,14 @@ export class Handle extends AsyncResource {
   #deliverEnd(status: number): void {
     this.reading = false
     this.#recount()
-    this.runInAsyncScope(() => this.owner?.[kOnReadEnd]?.(status))
+    this.runInAsyncScope(this.#emitReadEnd, this, status)
   }
 
   #readInto(): void {
     const nread = engine.readInto(this.slot, this.#into!)
     if (nread > 0) {
       this.bytesRead += nread
-      this.runInAsyncScope(() => this.owner?.[kOnReadInto]?.(nread))
+      this.runInAsyncScope(this.#emitReadInto, this, nread)
     } else if (nread !== EAGAIN) {
       this.#deliverEnd(nread === EOF ? 0 : nread)
     }

@@ -39,7 +39,8 @@ function fetch(wanted) {
     run(windows ? 'npm.cmd' : 'npm', ['pack', `${name}@${wanted}`, '--silent', '--pack-destination', scratch])
     const [archive] = readdirSync(scratch)
     run('tar', ['-xzf', join(scratch, archive), '-C', scratch])
-    const { version } = JSON.parse(readFileSync(join(scratch, 'package', 'package.json'), 'utf8'))
+    const { version: named } = JSON.parse(readFileSync(join(scratch, 'package', 'package.json'), 'utf8'))
+    const version = named.replace(/^v/, '') // some of these packages have one
     if (!existsSync(join(cache, version))) renameSync(join(scratch, 'package'), join(cache, version))
     return version
   } finally {

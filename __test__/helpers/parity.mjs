@@ -62,9 +62,11 @@ function declare(title, options, scenario, perform) {
       ...others.filter(run => comparable || run.moduleName !== 'node:net'),
     ]
     const outcomes = await Promise.all(runs.map(run => perform(runner, run)))
-    outcomes.forEach((outcome, at) => runner.keep(runs[at], title, outcome))
+    for (const [at, outcome] of outcomes.entries()) runner.keep(runs[at], title, outcome)
     const failures = outcomes.flatMap(({ failure, trace }, at) =>
-      failure ? [`${runs[at].name}: ${failure}${trace ? `\nSeen so far: ${JSON.stringify(trace, null, 2)}` : ''}`] : [],
+      failure
+        ? [`${runs[at].name}: ${failure}${trace ? `\nSeen so far: ${JSON.stringify(trace, null, 2)}` : ''}`]
+        : [],
     )
     if (failures.length) {
       t.fail(failures.join('\n\n'))
@@ -142,7 +144,8 @@ class Runner {
         const { stdout, stderr } = output
         const end = { code, signal, stdout, stderr: firstWords(stderr) }
         const trace = { ...(lines.length ? JSON.parse(lines.at(-1)) : {}), end }
-        const failure = trace.loadError ?? (late ? `the process had not ended after ${timeout} ms` : undefined)
+        const failure =
+          trace.loadError ?? (late ? `the process had not ended after ${timeout} ms` : undefined)
         resolve({ trace, failure })
       })
     })
@@ -186,7 +189,11 @@ class Host {
     })
     closeSync(fd)
     this.output = collect(this.child)
-    this.exited = Promise.all([once(this.child, 'exit'), once(this.child.stdout, 'end'), once(this.child.stderr, 'end')])
+    this.exited = Promise.all([
+      once(this.child, 'exit'),
+      once(this.child.stdout, 'end'),
+      once(this.child.stderr, 'end'),
+    ])
     this.#ready = new Promise(resolve => {
       this.child.on('message', message => {
         if (message.ready) resolve()

@@ -169,6 +169,18 @@ export class Scenario {
     for (let turn = 0; turn < count; turn++) await immediate()
   }
 
+  // A connection made, used and closed since: whatever was on its way before has been seen by now. For
+  // saying that something did not happen.
+  async quiet() {
+    const { server, client, peer } = await this.pair()
+    const back = this.drained(client)
+    peer.resume().end('round trip')
+    await back
+    server.close()
+    await this.#first(server, 'close')
+    await this.turns(2)
+  }
+
   // Turns of the event loop until `condition` holds; the scenario's time-out is the limit.
   async until(condition) {
     while (!condition()) await immediate()

@@ -5,4 +5,5 @@ import { parentPort, workerData } from 'node:worker_threads'
 const { source, data, moduleName } = workerData
 const { default: net } = await import(moduleName)
 // biome-ignore lint/security/noGlobalEval: the source is a function of the test file
-await (0, eval)(`(${source})`)({ net, data, port: parentPort })
+const body = globalThis.eval(`(${source})`)
+await body({ net, data, port: parentPort })

@@ -308,6 +308,14 @@ impl Engine {
         self.inner.host.set_ref(referenced);
     }
 
+    /// Gives an exception of a handler to 'uncaughtException', as from Node's own callbacks; without a listener the
+    /// process ends here, as Node would.
+    #[napi(ts_args_type = "error: unknown")]
+    pub fn fatal(&self, error: Unknown<'_>) {
+        // SAFETY: called by JavaScript, on the environment's thread, with a value of it.
+        unsafe { sys::napi_fatal_exception(self.inner.env, error.raw()) };
+    }
+
     /// Has `posted` called before the loop polls again.
     #[napi]
     pub fn post(&self) {

@@ -1,0 +1,183 @@
+//! Half-close, close, reset, and the numbers of sockets afterwards.
+
+use std::io::IoSlice;
+
+use ferronet_core::errno;
+
+use crate::common::{Host, Random};
+
+fn each_side_ends_on_its_own(host: &mut Host) {
+    for pair in [Host::tcp_pair, Host::unix_pair] {
+        let (client, server) = pair(host);
+        host.read(client);
+        host.read(server);
+        host.send(client, b"question");
+        host.reactor.shutdown(client).expect("shutdown");
+        host.until(|host| host.seen.of(server).ended);
+        assert_eq!(host.seen.of(server).bytes, b"question");
+
+        // The other way is open still.
+        host.send(server, b"answer");
+        host.until(|host| host.seen.of(client).bytes == b"answer");
+        assert!(!host.seen.of(client).ended);
+        host.reactor.shutdown(server).expect("shutdown");
+        host.until(|host| host.seen.of(client).ended);
+
+        let late = host.reactor.write(client, &[IoSlice::new(b"late")]);
+        assert_eq!(errno::code(&late.expect_err("ended")), errno::EPIPE);
+    }
+}
+
+fn the_end_comes_behind_a_large_write(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    host.read(server);
+    let sent = Random::new(5).bytes(4 << 20);
+    host.send(client, &sent);
+    host.reactor.shutdown(client).expect("shutdown");
+    host.until(|host| host.seen.of(server).ended);
+    assert!(host.seen.of(server).bytes == sent);
+}
+
+fn a_reset_is_an_error_at_the_peer(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    host.read(server);
+    host.reset(client);
+    host.until(|host| host.seen.of(server).error.is_some());
+    assert_eq!(host.seen.of(server).error, Some(errno::ECONNRESET));
+    assert!(!host.seen.of(server).ended);
+}
+
+fn a_reset_releases_a_blocked_writer(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    let bytes = vec![0; 8 << 20];
+    assert!(host.write(client, &bytes) < bytes.len());
+    host.reset(server);
+    host.until(|host| host.seen.of(client).writable > 0);
+    let error = host.reactor.write(client, &[IoSlice::new(&bytes)]);
+    let code = errno::code(&error.expect_err("nobody is there"));
+    assert!(
+        [errno::ECONNRESET, errno::EPIPE].contains(&code),
+        "{}",
+        errno::name(code)
+    );
+}
+
+fn closing_twice_closes_once(host: &mut Host) {
+    let (client, _server) = host.tcp_pair();
+    let open = host.reactor.len();
+    host.close(client);
+    assert_eq!(host.reactor.len(), open - 1);
+    assert!(!host.reactor.close(client, false));
+    assert_eq!(host.reactor.len(), open - 1);
+}
+
+fn a_number_is_not_given_out_again_before_the_next_pump(host: &mut Host) {
+    let (listener, address) = host.listen_tcp();
+    let first = host.start_connect(address);
+    assert_eq!(host.connected(first), 0);
+    host.close(first);
+    let second = host.start_connect(address);
+    assert_ne!(second, first);
+    host.accepted(listener);
+    host.accepted(listener);
+    host.pump();
+    let third = host.start_connect(address);
+    assert_eq!(host.connected(third), 0);
+}
+
+// Each connection says only its own number, over and over, both ways. `Host::pump` complains about any event for a
+// socket that is closed; the bytes tell whether one went to the wrong socket.
+fn an_event_never_goes_to_the_next_owner_of_a_number(host: &mut Host) {
+    const ROUNDS: usize = 3000;
+    let mut random = Random::new(0x5eed);
+    let (listener, address) = host.listen_tcp();
+    let mut clients: Vec<(u32, u32)> = Vec::new();
+    let mut servers: Vec<u32> = Vec::new();
+    let mut highest = 0;
+    for round in 0..ROUNDS {
+        if clients.len() < 24 {
+            let client = host.start_connect(address);
+            highest = highest.max(client);
+            clients.push((client, round as u32));
+        }
+        while let Some(server) = host.seen.of(listener).accepted.pop_front() {
+            host.read(server);
+            servers.push(server);
+        }
+        // Writes to a peer that is gone may fail: that is no concern of this test.
+        for _ in 0..4 {
+            let (client, name) = clients[random.below(clients.len())];
+            if host.seen.of(client).connected == Some(0) {
+                let said = name.to_le_bytes().repeat(1 + random.below(2000));
+                let whole = said.len() & !3;
+                if let Ok(sent) = host.reactor.write(client, &[IoSlice::new(&said[..whole])]) {
+                    assert_eq!(sent, whole, "little enough for any buffer");
+                }
+                if random.below(2) == 0 {
+                    host.read(client);
+                }
+            }
+        }
+        for server in &servers {
+            let told = host.seen.of(*server);
+            let heard = std::mem::take(&mut told.bytes);
+            // Half a number stays for the next time.
+            let (whole, rest) = heard.split_at(heard.len() & !3);
+            told.bytes = rest.to_vec();
+            let mut names = whole.chunks_exact(4);
+            if let Some(first) = names.next() {
+                assert!(names.all(|name| name == first), "two names on one socket");
+                let _ = host.reactor.write(*server, &[IoSlice::new(whole)]);
+            }
+        }
+        for (client, name) in &clients {
+            let heard = &host.seen.of(*client).bytes;
+            let same = heard
+                .iter()
+                .zip(name.to_le_bytes().iter().cycle())
+                .all(|(a, b)| a == b);
+            assert!(same, "somebody else's echo");
+        }
+        // Close with data in flight on either side.
+        let reset = random.below(3) == 0;
+        let victim = match random.below(3) {
+            0 => Some(clients.swap_remove(random.below(clients.len())).0),
+            1 if !servers.is_empty() => Some(servers.swap_remove(random.below(servers.len()))),
+            _ => None,
+        };
+        match victim {
+            Some(victim) if reset => host.reset(victim),
+            Some(victim) => drop(host.close(victim)),
+            None => {}
+        }
+        // The peers of the closed make room.
+        clients.retain(|(client, _)| {
+            let told = host.seen.of(*client);
+            let over = told.ended || told.error.is_some() || told.connected.is_some_and(|s| s != 0);
+            if over {
+                host.close(*client);
+            }
+            !over
+        });
+        servers.retain(|server| {
+            let told = host.seen.of(*server);
+            let over = told.ended || told.error.is_some();
+            if over {
+                host.close(*server);
+            }
+            !over
+        });
+        host.step_if_due();
+    }
+    assert!(highest < 200, "numbers are reused: {highest}");
+}
+
+under_both_drivers! {
+    each_side_ends_on_its_own,
+    the_end_comes_behind_a_large_write,
+    a_reset_is_an_error_at_the_peer,
+    a_reset_releases_a_blocked_writer,
+    closing_twice_closes_once,
+    a_number_is_not_given_out_again_before_the_next_pump,
+    an_event_never_goes_to_the_next_owner_of_a_number,
+}

@@ -1,0 +1,161 @@
+//! A sink that remembers what it was told, socket by socket, and complains about events for closed ones.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+
+use ferronet_core::Sink;
+
+/// What one socket has been told.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) bytes: Vec<u8>,
+    /// The length of each read.
+    pub(crate) reads: Vec<usize>,
+    pub(crate) ended: bool,
+    pub(crate) error: Option<i32>,
+    pub(crate) readable: usize,
+    pub(crate) writable: usize,
+    pub(crate) connected: Option<i32>,
+    pub(crate) accepted: VecDeque<u32>,
+    pub(crate) accept_failed: Vec<i32>,
+}
+
+/// The sink. Its memory is as large as the addon's unless a test makes it smaller.
+pub(crate) struct Seen {
+    told: HashMap<u32, Told>,
+    /// Events for sockets that are not open, or accepted under a number in use.
+    pub(crate) strays: Vec<(u32, &'static str)>,
+    /// Events that fit in a batch.
+    pub(crate) most_events: usize,
+    /// How many bytes each read asked for.
+    pub(crate) wanted: Vec<usize>,
+    /// Panic when this socket is read.
+    pub(crate) panic_at: Option<u32>,
+    memory: Vec<u8>,
+    used: usize,
+    events: usize,
+}
+
+impl Seen {
+    pub(super) fn new() -> Self {
+        Self {
+            told: HashMap::new(),
+            strays: Vec::new(),
+            most_events: 1024,
+            wanted: Vec::new(),
+            panic_at: None,
+            memory: vec![0; 1024 * 1024],
+            used: 0,
+            events: 0,
+        }
+    }
+
+    pub(crate) fn limit_memory(&mut self, bytes: usize) {
+        self.memory.truncate(bytes);
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.used = 0;
+        self.events = 0;
+    }
+
+    /// A verb has given this number out.
+    pub(crate) fn open(&mut self, slot: u32) {
+        if self.told.insert(slot, Told::default()).is_some() {
+            self.strays.push((slot, "opened while in use"));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, slot: u32) {
+        self.told.remove(&slot);
+    }
+
+    pub(crate) fn of(&mut self, slot: u32) -> &mut Told {
+        self.told.get_mut(&slot).expect("an open socket")
+    }
+
+    fn tell(&mut self, slot: u32, event: &'static str, tell: impl FnOnce(&mut Told)) {
+        self.events += 1;
+        assert!(self.events <= self.most_events, "a batch beyond its room");
+        match self.told.get_mut(&slot) {
+            Some(told) => tell(told),
+            None => self.strays.push((slot, event)),
+        }
+    }
+}
+
+impl Sink for Seen {
+    fn has_room(&self) -> bool {
+        self.events + 2 <= self.most_events
+    }
+
+    fn buffer(&mut self, wanted: usize) -> &mut [u8] {
+        self.wanted.push(wanted);
+        let end = (self.used + wanted).min(self.memory.len());
+        &mut self.memory[self.used..end]
+    }
+
+    fn read(&mut self, slot: u32, length: usize) {
+        assert_ne!(self.panic_at, Some(slot), "the panic that was ordered");
+        let bytes = self.memory[self.used..self.used + length].to_vec();
+        self.used += length;
+        self.tell(slot, "read", |told| {
+            told.bytes.extend(bytes);
+            told.reads.push(length);
+        });
+    }
+
+    fn read_end(&mut self, slot: u32) {
+        self.tell(slot, "read_end", |told| told.ended = true);
+    }
+
+    fn read_error(&mut self, slot: u32, code: i32) {
+        self.tell(slot, "read_error", |told| told.error = Some(code));
+    }
+
+    fn readable(&mut self, slot: u32) {
+        self.tell(slot, "readable", |told| told.readable += 1);
+    }
+
+    fn writable(&mut self, slot: u32) {
+        self.tell(slot, "writable", |told| told.writable += 1);
+    }
+
+    fn connected(&mut self, slot: u32, status: i32) {
+        self.tell(slot, "connected", |told| told.connected = Some(status));
+    }
+
+    fn accepted(&mut self, listener: u32, slot: u32) {
+        self.tell(listener, "accepted", |told| told.accepted.push_back(slot));
+        self.open(slot);
+    }
+
+    fn accept_failed(&mut self, listener: u32, code: i32) {
+        self.tell(listener, "accept_failed", |told| {
+            told.accept_failed.push(code)
+        });
+    }
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut slots: Vec<_> = self.told.iter().collect();
+        slots.sort_unstable_by_key(|(slot, _)| **slot);
+        f.debug_map()
+            .entries(slots.into_iter().map(|(slot, told)| {
+                let facts = format!(
+                    "{} bytes, ended {}, error {:?}, connected {:?}, readable {}, writable {}, accepted {}, failed {:?}",
+                    told.bytes.len(),
+                    told.ended,
+                    told.error,
+                    told.connected,
+                    told.readable,
+                    told.writable,
+                    told.accepted.len(),
+                    told.accept_failed
+                );
+                (slot, facts)
+            }))
+            .finish()
+    }
+}

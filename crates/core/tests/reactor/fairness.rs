@@ -1,0 +1,121 @@
+//! A socket that never runs dry waits for all the others between its steps.
+
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use ferronet_core::ReadMode;
+
+use crate::common::{Host, loopback};
+
+const QUIET: usize = 100;
+
+fn connect(host: &mut Host, listener: &TcpListener) -> (u32, TcpStream) {
+    let slot = host.start_connect(listener.local_addr().expect("address"));
+    let (peer, _) = listener.accept().expect("accept");
+    assert_eq!(host.connected(slot), 0);
+    (slot, peer)
+}
+
+// The batch has room for one read of a firehose, and two firehoses want it in every pump.
+fn firehoses_that_fill_the_batch_leave_every_other_one_to_the_quiet(host: &mut Host) {
+    host.seen.limit_memory(64 * 1024);
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let mut firehoses: Vec<_> = (0..2).map(|_| connect(host, &listener)).collect();
+    let mut quiet: Vec<_> = (0..QUIET).map(|_| connect(host, &listener)).collect();
+    for (_, peer) in &mut firehoses {
+        peer.set_nonblocking(true).expect("non-blocking");
+        while peer.write(&[7; 64 * 1024]).is_ok() {}
+    }
+    for (_, peer) in &mut quiet {
+        peer.write_all(b"x").expect("room");
+    }
+    // All of them are known to be readable before the first is read, under either driver.
+    for (slot, _) in firehoses.iter().chain(&quiet) {
+        host.reactor
+            .read_start(*slot, ReadMode::Into)
+            .expect("read_start");
+        host.until(|host| host.seen.of(*slot).readable > 0);
+    }
+    let pumps = host.pumps;
+    for (slot, _) in firehoses.iter().chain(&quiet) {
+        host.read(*slot);
+    }
+    for (slot, _) in &quiet {
+        host.until(|host| host.seen.of(*slot).bytes == b"x");
+    }
+    // Two for the firehoses, and one for so many of the quiet as the batch has room for: each holds 48 KiB worth of
+    // one-byte reads, which is all of them.
+    assert!(host.pumps - pumps <= 5, "{} pumps", host.pumps - pumps);
+}
+
+fn firehoses_that_never_stop_do_not_starve_a_hundred_quiet_sockets(host: &mut Host) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let mut hoses = Vec::new();
+    for _ in 0..3 {
+        let (slot, mut peer) = connect(host, &listener);
+        host.read(slot);
+        // Ends when its socket is closed.
+        let thread = thread::spawn(move || while peer.write_all(&[7; 256 * 1024]).is_ok() {});
+        hoses.push((slot, thread));
+    }
+    let mut quiet: Vec<_> = (0..QUIET).map(|_| connect(host, &listener)).collect();
+    for (slot, _) in &quiet {
+        host.read(*slot);
+    }
+    for round in 1..=20 {
+        for (_, peer) in &mut quiet {
+            peer.write_all(b"x").expect("room");
+        }
+        for (slot, _) in &quiet {
+            host.until(|host| {
+                for (hose, _) in &hoses {
+                    host.seen.of(*hose).bytes.clear();
+                }
+                host.seen.of(*slot).bytes.len() == round
+            });
+        }
+    }
+    for (slot, thread) in hoses {
+        host.close(slot);
+        thread.join().expect("no panic");
+    }
+}
+
+fn a_socket_that_has_more_gets_one_step_a_pump(host: &mut Host) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let (slot, mut peer) = connect(host, &listener);
+    let hose = thread::spawn(move || while peer.write_all(&[7; 256 * 1024]).is_ok() {});
+    host.read(slot);
+    for _ in 0..200 {
+        let before = host.seen.of(slot).reads.len();
+        host.step();
+        let reads = host.seen.of(slot).reads.split_off(before);
+        // A full read ends the step; those before it found the kernel's buffer empty.
+        let full = reads.iter().filter(|length| **length >= 64 * 1024).count();
+        assert!(full <= 1, "{reads:?}");
+        host.seen.of(slot).bytes.clear();
+    }
+    host.close(slot);
+    hose.join().expect("no panic");
+}
+
+fn a_batch_of_two_events_serves_everybody_in_turn(host: &mut Host) {
+    host.seen.most_events = 2;
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let mut quiet: Vec<_> = (0..QUIET).map(|_| connect(host, &listener)).collect();
+    for (slot, peer) in &mut quiet {
+        host.read(*slot);
+        peer.write_all(b"x").expect("room");
+    }
+    for (slot, _) in &quiet {
+        host.until(|host| host.seen.of(*slot).bytes == b"x");
+    }
+}
+
+under_both_drivers! {
+    firehoses_that_fill_the_batch_leave_every_other_one_to_the_quiet,
+    firehoses_that_never_stop_do_not_starve_a_hundred_quiet_sockets,
+    a_socket_that_has_more_gets_one_step_a_pump,
+    a_batch_of_two_events_serves_everybody_in_turn,
+}

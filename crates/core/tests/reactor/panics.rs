@@ -1,0 +1,28 @@
+//! A bug in a sink costs one socket, not the process.
+
+use ferronet_core::errno;
+
+use crate::common::Host;
+
+fn a_panic_costs_the_socket_it_was_for(host: &mut Host) {
+    let (near, far) = host.tcp_pair();
+    let (other_near, other_far) = host.tcp_pair();
+    host.read(far);
+    host.read(other_far);
+    host.seen.panic_at = Some(far);
+    host.send(near, b"boom");
+    host.send(other_near, b"still here");
+    host.until(|host| host.seen.of(far).error.is_some());
+    assert_eq!(host.seen.of(far).error, Some(errno::UNKNOWN));
+    host.until(|host| host.seen.of(other_far).bytes == b"still here");
+
+    host.seen.panic_at = None;
+    host.close(far);
+    host.close(near);
+    let (near, far) = host.tcp_pair();
+    host.read(far);
+    host.send(near, b"and new ones work");
+    host.until(|host| host.seen.of(far).bytes == b"and new ones work");
+}
+
+under_both_drivers! { a_panic_costs_the_socket_it_was_for }

@@ -1,0 +1,192 @@
+//! Reading: starting and stopping, into a buffer of one's own, and how much is asked for at a time.
+
+use std::io::{IoSlice, Write};
+use std::net::{TcpListener, TcpStream};
+
+use ferronet_core::{ReadMode, errno};
+
+use crate::common::{Host, Random, loopback};
+
+const FIRST_READ: usize = 64 * 1024;
+const MAX_READ: usize = 512 * 1024;
+
+fn bytes_wait_in_the_kernel_until_reading_starts_again(host: &mut Host) {
+    for pair in [Host::tcp_pair, Host::unix_pair] {
+        let (client, server) = pair(host);
+        host.read(server);
+        host.send(client, b"first");
+        host.until(|host| host.seen.of(server).bytes == b"first");
+
+        host.reactor.read_stop(server).expect("read_stop");
+        host.send(client, b"second");
+        // What wakes the reader wakes it in vain; a third socket shows that all is pumped.
+        let (near, far) = host.tcp_pair();
+        host.read(far);
+        host.send(near, b"x");
+        host.until(|host| !host.seen.of(far).bytes.is_empty());
+        assert_eq!(host.seen.of(server).bytes, b"first");
+
+        host.read(server);
+        host.until(|host| host.seen.of(server).bytes == b"firstsecond");
+    }
+}
+
+fn the_end_waits_as_well(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    host.send(client, b"last");
+    host.close(client);
+    let (near, far) = host.tcp_pair();
+    host.read(far);
+    host.send(near, b"x");
+    host.until(|host| !host.seen.of(far).bytes.is_empty());
+    assert!(!host.seen.of(server).ended);
+    host.read(server);
+    host.until(|host| host.seen.of(server).ended);
+    assert_eq!(host.seen.of(server).bytes, b"last");
+}
+
+fn stopping_and_starting_in_one_breath_changes_nothing(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    host.read(server);
+    let sent = Random::new(3).bytes(3 << 20);
+    let mut offset = 0;
+    host.until(|host| {
+        host.reactor.read_stop(server).expect("read_stop");
+        host.read(server);
+        if offset < sent.len() {
+            offset += host.write(client, &sent[offset..]);
+        }
+        host.seen.of(server).bytes.len() == sent.len()
+    });
+    assert!(host.seen.of(server).bytes == sent);
+}
+
+// Whoever stopped and started again had one more place in the queue each time.
+fn a_reader_that_stops_and_starts_has_one_step_a_pump(host: &mut Host) {
+    let (server, _peer) = full(host);
+    for _ in 0..8 {
+        for _ in 0..5 {
+            host.read(server);
+            host.reactor.read_stop(server).expect("read_stop");
+            host.read(server);
+        }
+        let before = host.seen.of(server).reads.len();
+        host.step();
+        let steps = host.seen.of(server).reads.len() - before;
+        assert!(steps <= 1, "{steps} steps in one pump");
+    }
+}
+
+fn a_socket_reads_into_a_buffer_of_ones_own(host: &mut Host) {
+    for pair in [Host::tcp_pair, Host::unix_pair] {
+        let (client, server) = pair(host);
+        let into = |host: &mut Host, buffer: &mut [u8]| {
+            host.reactor
+                .read_into(server, buffer)
+                .map_err(|error| errno::code(&error))
+        };
+        let mut buffer = [0; 4];
+        host.reactor
+            .read_start(server, ReadMode::Into)
+            .expect("read_start");
+        assert_eq!(into(host, &mut buffer), Err(errno::EAGAIN));
+
+        host.send(client, b"seven b");
+        host.until(|host| host.seen.of(server).readable == 1);
+        assert_eq!(into(host, &mut buffer), Ok(4));
+        assert_eq!(&buffer, b"seve");
+        // More waits, and is told without another byte from the peer.
+        host.until(|host| host.seen.of(server).readable == 2);
+        assert_eq!(into(host, &mut buffer), Ok(3));
+        assert_eq!(&buffer[..3], b"n b");
+        assert_eq!(into(host, &mut buffer), Err(errno::EAGAIN));
+
+        host.close(client);
+        host.until(|host| host.seen.of(server).readable == 3);
+        assert_eq!(into(host, &mut buffer), Ok(0));
+        assert!(host.seen.of(server).bytes.is_empty());
+    }
+}
+
+fn a_stopped_reader_of_its_own_buffer_hears_of_what_waits_when_it_starts(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    let start = |host: &mut Host| {
+        host.reactor
+            .read_start(server, ReadMode::Into)
+            .expect("read_start");
+    };
+    start(host);
+    host.send(client, b"abc");
+    host.until(|host| host.seen.of(server).readable == 1);
+    host.reactor.read_stop(server).expect("read_stop");
+    start(host);
+    host.until(|host| host.seen.of(server).readable == 2);
+    let mut buffer = [0; 8];
+    let read = host.reactor.read_into(server, &mut buffer).expect("bytes");
+    assert_eq!(&buffer[..read], b"abc");
+}
+
+fn the_read_size_grows_while_the_reader_keeps_up_and_falls_back_when_it_stops(host: &mut Host) {
+    let (server, _peer) = full(host);
+    host.seen.wanted.clear();
+    host.until(|host| host.seen.wanted.iter().any(|wanted| *wanted > FIRST_READ));
+    assert_eq!(host.seen.wanted[0], FIRST_READ);
+    assert!(host.seen.wanted.iter().all(|wanted| *wanted <= MAX_READ));
+
+    host.reactor.read_stop(server).expect("read_stop");
+    let before = host.seen.of(server).bytes.len();
+    while host.step_if_due() {}
+    assert_eq!(host.seen.of(server).bytes.len(), before, "it had stopped");
+
+    host.seen.wanted.clear();
+    host.read(server);
+    host.until(|host| host.seen.of(server).bytes.len() > before);
+    assert_eq!(host.seen.wanted[0], FIRST_READ);
+}
+
+/// A socket for which more than a megabyte waits in the kernel, reading, and its peer.
+fn full(host: &mut Host) -> (u32, TcpStream) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let server = host.start_connect(listener.local_addr().expect("address"));
+    let (mut peer, _) = listener.accept().expect("accept");
+    assert_eq!(host.connected(server), 0);
+    // Its window grows only if somebody reads.
+    let receive = host.reactor.socket(server).expect("open");
+    receive
+        .set_recv_buffer_size(4 << 20)
+        .expect("SO_RCVBUF is a wish");
+    peer.set_nonblocking(true).expect("non-blocking");
+    let block = vec![7; FIRST_READ];
+    host.reactor
+        .read_start(server, ReadMode::Into)
+        .expect("read_start");
+    host.until(|host| {
+        while peer.write(&block).is_ok() {}
+        host.seen.of(server).readable > 0
+    });
+    while peer.write(&block).is_ok() {}
+    host.read(server);
+    (server, peer)
+}
+
+fn an_empty_write_is_nothing(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    host.read(server);
+    assert_eq!(host.write(client, b""), 0);
+    assert!(!host.reactor.is_blocked(client));
+    let nothing = [IoSlice::new(b""), IoSlice::new(b"")];
+    assert_eq!(host.reactor.write(client, &nothing).expect("write"), 0);
+    host.send(client, b"x");
+    host.until(|host| host.seen.of(server).bytes == b"x");
+}
+
+under_both_drivers! {
+    bytes_wait_in_the_kernel_until_reading_starts_again,
+    the_end_waits_as_well,
+    stopping_and_starting_in_one_breath_changes_nothing,
+    a_reader_that_stops_and_starts_has_one_step_a_pump,
+    a_socket_reads_into_a_buffer_of_ones_own,
+    a_stopped_reader_of_its_own_buffer_hears_of_what_waits_when_it_starts,
+    the_read_size_grows_while_the_reader_keeps_up_and_falls_back_when_it_stops,
+    an_empty_write_is_nothing,
+}
