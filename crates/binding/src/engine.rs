@@ -151,12 +151,12 @@ impl Engine {
 
     #[napi]
     pub fn listen(&self, slot: i32, backlog: i32) -> i32 {
-        self.verb_then_post(|reactor| reactor.listen(slot as u32, backlog))
+        self.verb_then_pump(|reactor| reactor.listen(slot as u32, backlog))
     }
 
     #[napi]
     pub fn connect_tcp(&self, slot: i32, address: String, port: u32) -> i32 {
-        self.verb_then_post(|reactor| {
+        self.verb_then_pump(|reactor| {
             let address = endpoint::parse_ip(&address, port as u16)?;
             reactor.connect_tcp(u32::try_from(slot).ok(), address)
         })
@@ -164,7 +164,7 @@ impl Engine {
 
     #[napi]
     pub fn connect_path(&self, slot: i32, path: String) -> i32 {
-        self.verb_then_post(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
+        self.verb_then_pump(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ impl Engine {
         } else {
             ReadMode::Chunks
         };
-        self.verb_then_post(|reactor| reactor.read_start(slot, mode))
+        self.verb_then_pump(|reactor| reactor.read_start(slot, mode))
     }
 
     #[napi]
@@ -187,7 +187,7 @@ impl Engine {
     /// Reads into the user's own buffer; `EOF` at the peer's FIN, `EAGAIN` when nothing waits.
     #[napi(ts_args_type = "slot: number, buffer: Uint8Array")]
     pub fn read_into(&self, slot: u32, buffer: Unknown<'_>) -> i32 {
-        self.verb_then_post(|reactor| {
+        self.verb_then_pump(|reactor| {
             // SAFETY: the memory is used within this call, in which JavaScript does not run.
             let mut memory = unsafe { memory(self.inner.env, buffer.raw()) }.map_err(io::Error::other)?;
             if memory.len() == 0 {
@@ -262,7 +262,7 @@ impl Engine {
     /// Closes the descriptor; returns whether a connect was under way.
     #[napi]
     pub fn close(&self, slot: u32, reset: bool) -> bool {
-        self.verb_then_post(|reactor| Ok(i32::from(reactor.close(slot, reset)))) == 1
+        self.verb_then_pump(|reactor| Ok(i32::from(reactor.close(slot, reset)))) == 1
     }
 
     // --- options and facts --------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ impl Engine {
     /// Lets listeners that met a full descriptor table try again.
     #[napi]
     pub fn retry_accept(&self) {
-        self.verb_then_post(|reactor| {
+        self.verb_then_pump(|reactor| {
             reactor.retry_accept();
             Ok(0)
         });
@@ -356,12 +356,12 @@ impl Engine {
     }
 
     /// A verb after which the pump may have work that no descriptor announces.
-    fn verb_then_post<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
+    fn verb_then_pump<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
         let inner = &self.inner;
         inner.verb(|reactor| {
             let outcome = run(reactor);
             if reactor.has_work() {
-                inner.host.post();
+                inner.host.again();
             }
             outcome
         })
@@ -538,7 +538,22 @@ impl Inner {
                 return;
             }
         }
-        self.host.post();
+        self.host.again();
+    }
+
+    /// Runs completions, and those that they post, as often as libuv does in one phase.
+    fn run_posted(&self) {
+        for _ in 0..ROUNDS {
+            if !self.host.take_post() {
+                return;
+            }
+            // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+            unsafe { self.posted.enter(self.env, 0) };
+        }
+        // Completions that never end must not keep the loop from the rest of its work.
+        if self.host.take_post() {
+            self.host.post();
+        }
     }
 
     fn has_work(&self) -> bool {
@@ -546,35 +561,36 @@ impl Inner {
     }
 }
 
+// The callers are libuv and N-API, through which nothing may unwind; the pump has dealt with panics that belong to one
+// socket.
 impl Guest for Rc<Inner> {
     fn turn(&self) {
-        // The callers are libuv and N-API, through which nothing may unwind; the pump has dealt with panics that
-        // belong to one socket.
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            let (post_due, close_due) = self.host.take_due();
-            if post_due {
-                // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
-                unsafe { self.posted.enter(self.env, 0) };
+            if !self.host.can_watch() {
+                self.run_posted();
             }
             if let Some(reactor) = self.reactor.borrow().as_ref() {
                 reactor.turn();
             }
+            self.host.take_again();
             self.run();
-            if close_due {
-                // SAFETY: as above.
+            if self.host.take_close() {
+                // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
                 unsafe { self.closed.enter(self.env, 0) };
             }
         }));
     }
 
-    fn posted(&self) {
+    fn again(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
-            unsafe { self.posted.enter(self.env, 0) };
-            if self.has_work() {
+            if self.host.take_again() {
                 self.run();
             }
         }));
+    }
+
+    fn posted(&self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| self.run_posted()));
     }
 
     fn closed(&self) {

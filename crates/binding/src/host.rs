@@ -21,6 +21,8 @@ use uv::Uv;
 pub(crate) trait Guest {
     /// Sockets may be ready.
     fn turn(&self);
+    /// What [`Host::again`] asked for: the pump has more to do than it did.
+    fn again(&self);
     /// What [`Host::post`] asked for.
     fn posted(&self);
     /// What [`Host::close_soon`] asked for.
@@ -35,6 +37,7 @@ pub(crate) struct Host {
     uv: Option<Uv>,
     /// Null when the in-loop driver needs none, and after the environment's end.
     bell: Arc<AtomicPtr<sys::napi_threadsafe_function__>>,
+    again_due: Cell<bool>,
     post_due: Cell<bool>,
     close_due: Cell<bool>,
     referenced: Cell<bool>,
@@ -52,6 +55,7 @@ impl Host {
             // SAFETY: the caller's promise.
             uv: with_libuv.then(|| unsafe { Uv::find(env) }).flatten(),
             bell: Arc::new(AtomicPtr::new(ptr::null_mut())),
+            again_due: Cell::new(false),
             post_due: Cell::new(false),
             close_due: Cell::new(false),
             referenced: Cell::new(false),
@@ -128,14 +132,31 @@ impl Host {
         }
     }
 
-    /// Has [`Guest::posted`] called from the loop, before it polls again.
-    pub(crate) fn post(&self) {
-        #[cfg(unix)]
-        if let Some(uv) = &self.uv {
-            uv.post();
+    /// Has [`Guest::again`] called before the loop polls again, which it then does without waiting.
+    pub(crate) fn again(&self) {
+        if self.again_due.replace(true) {
             return;
         }
-        self.post_due.set(true);
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            uv.start_idle();
+            return;
+        }
+        (self.bell())();
+    }
+
+    /// Has [`Guest::posted`] called where libuv would run its own pending callbacks: after the poll phase if that is
+    /// under way, and before the next one otherwise.
+    pub(crate) fn post(&self) {
+        if self.post_due.replace(true) {
+            return;
+        }
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            uv.start_idle();
+            uv.start_check();
+            return;
+        }
         (self.bell())();
     }
 
@@ -150,9 +171,19 @@ impl Host {
         (self.bell())();
     }
 
-    /// What is due by the bell alone, where there is no libuv.
-    pub(crate) fn take_due(&self) -> (bool, bool) {
-        (self.post_due.take(), self.close_due.take())
+    /// Whether `again` was asked for, once.
+    pub(crate) fn take_again(&self) -> bool {
+        self.again_due.take()
+    }
+
+    /// Whether `post` was asked for, once.
+    pub(crate) fn take_post(&self) -> bool {
+        self.post_due.take()
+    }
+
+    /// Whether `close_soon` was asked for where there is no libuv, once.
+    pub(crate) fn take_close(&self) -> bool {
+        self.close_due.take()
     }
 
     /// Stops calling the guest; `done` runs when nothing of ours is in the loop any more.
@@ -241,6 +272,7 @@ mod uv {
     type PollCallback = extern "C" fn(Handle, c_int, c_int);
 
     // Constants of uv.h, part of libuv's ABI since 1.0.
+    const UV_CHECK: c_int = 2;
     const UV_IDLE: c_int = 6;
     const UV_POLL: c_int = 8;
     const UV_READABLE: c_int = 1;
@@ -278,6 +310,9 @@ mod uv {
         uv_idle_init(Loop, Handle) -> c_int;
         uv_idle_start(Handle, Callback) -> c_int;
         uv_idle_stop(Handle) -> c_int;
+        uv_check_init(Loop, Handle) -> c_int;
+        uv_check_start(Handle, Callback) -> c_int;
+        uv_check_stop(Handle) -> c_int;
         uv_ref(Handle);
         uv_unref(Handle);
         uv_close(Handle, Option<Callback>);
@@ -297,6 +332,7 @@ mod uv {
         guest: Cell<Option<&'static Context>>,
         poll: Cell<Handle>,
         idle: Cell<Handle>,
+        check: Cell<Handle>,
         closer: Cell<Handle>,
         /// Handles that libuv has not let go yet, once `done` is set.
         open: Cell<usize>,
@@ -349,6 +385,7 @@ mod uv {
                     guest: Cell::new(None),
                     poll: Cell::new(ptr::null_mut()),
                     idle: Cell::new(ptr::null_mut()),
+                    check: Cell::new(ptr::null_mut()),
                     closer: Cell::new(ptr::null_mut()),
                     open: Cell::new(0),
                     done: RefCell::new(None),
@@ -380,6 +417,15 @@ mod uv {
             // SAFETY: initialised above.
             unsafe { (f.uv_unref)(idle) };
             self.shared.idle.set(idle);
+
+            let check = allocate(f, UV_CHECK);
+            // SAFETY: fresh memory of the size libuv asked for; the loop is alive.
+            unsafe { (f.uv_check_init)(*uv_loop, check) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_handle_set_data)(check, data) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_unref)(check) };
+            self.shared.check.set(check);
 
             if let Some(descriptor) = descriptor {
                 let poll = allocate(f, UV_POLL);
@@ -413,7 +459,16 @@ mod uv {
             unsafe { change(poll) };
         }
 
-        pub(super) fn post(&self) {
+        pub(super) fn start_check(&self) {
+            let check = self.shared.check.get();
+            if !check.is_null() {
+                // libuv runs the handle that was started last first: before Node's own, which runs setImmediate's.
+                // SAFETY: initialised and not closed; starting a started handle does nothing.
+                unsafe { (self.shared.functions.uv_check_start)(check, on_check) };
+            }
+        }
+
+        pub(super) fn start_idle(&self) {
             let idle = self.shared.idle.get();
             if !idle.is_null() {
                 // SAFETY: initialised and not closed; starting a started handle does nothing.
@@ -445,8 +500,12 @@ mod uv {
             self.shared.guest.set(None);
             let poll = self.shared.poll.replace(ptr::null_mut());
             let idle = self.shared.idle.replace(ptr::null_mut());
-            let closers = usize::from(!self.shared.closer.get().is_null());
-            let open = closers + usize::from(!poll.is_null()) + usize::from(!idle.is_null());
+            let check = self.shared.check.replace(ptr::null_mut());
+            let closer = self.shared.closer.get();
+            let open = [poll, idle, check, closer]
+                .iter()
+                .filter(|handle| !handle.is_null())
+                .count();
             if open == 0 {
                 done();
                 return;
@@ -461,6 +520,10 @@ mod uv {
             if !idle.is_null() {
                 // SAFETY: initialised, closed once; the callback frees it.
                 unsafe { (f.uv_close)(idle, Some(on_idle_closed)) };
+            }
+            if !check.is_null() {
+                // SAFETY: initialised, closed once; the callback frees it.
+                unsafe { (f.uv_close)(check, Some(on_check_closed)) };
             }
         }
     }
@@ -525,6 +588,16 @@ mod uv {
         let shared = shared(handle);
         // SAFETY: initialised and not closed, or libuv would not have called.
         unsafe { (shared.functions.uv_idle_stop)(handle) };
+        shared.visit(|guest| {
+            guest.posted();
+            guest.again();
+        });
+    }
+
+    extern "C" fn on_check(handle: Handle) {
+        let shared = shared(handle);
+        // SAFETY: initialised and not closed, or libuv would not have called.
+        unsafe { (shared.functions.uv_check_stop)(handle) };
         shared.visit(|guest| guest.posted());
     }
 
@@ -537,6 +610,10 @@ mod uv {
 
     extern "C" fn on_poll_closed(handle: Handle) {
         shared(handle).let_go(UV_POLL, handle);
+    }
+
+    extern "C" fn on_check_closed(handle: Handle) {
+        shared(handle).let_go(UV_CHECK, handle);
     }
 
     extern "C" fn on_idle_closed(handle: Handle) {
