@@ -23,12 +23,12 @@ export const kKeepAlive = Symbol('ferronet.keepAlive')
 export const kKeepAliveDelay = Symbol('ferronet.keepAliveInitialDelay')
 export const kKeepAliveInterval = Symbol('ferronet.keepAliveInterval')
 export const kKeepAliveCount = Symbol('ferronet.keepAliveCount')
-/** The stream's callback of the write that the handle has queued. */
-export const kWriteCallback = Symbol('ferronet.writeCallback')
+/** The write that the handle has queued. */
+export const kWriteRequest = Symbol('ferronet.writeRequest')
 /** User callbacks of writes that the stream has done with but the kernel has not taken yet. */
 export const kHeld = Symbol('ferronet.heldCallbacks')
-/** The stream's callback of the pending shutdown. */
-export const kShutdownCallback = Symbol('ferronet.shutdownCallback')
+/** The pending shutdown. */
+export const kShutdownRequest = Symbol('ferronet.shutdownRequest')
 /** The counters of the last handle, for after `destroy()`. */
 export const kBytesRead = Symbol('ferronet.bytesRead')
 export const kBytesWritten = Symbol('ferronet.bytesWritten')

@@ -7,7 +7,7 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { performance } from 'node:perf_hooks'
-import { Engine } from '#binding'
+import { open } from '#binding'
 import {
   kOnConnect,
   kOnConnection,
@@ -31,6 +31,66 @@ export interface Owner {
   [kOnConnection]?(status: number, client?: Handle): void
 }
 
+/**
+ * The addon's verbs. Each returns a count, a slot or 0, or libuv's negative error number; none throws, and none calls
+ * back. `slot` is the reactor's number of a socket.
+ */
+interface Engine {
+  readonly driver: 'in-loop' | 'helper-thread'
+
+  /** `flags`: 1 = IPV6_V6ONLY, 2 = SO_REUSEPORT. Returns a slot. */
+  bindTcp(address: string, port: number, flags: number): number
+  bindPath(path: string): number
+  listen(slot: number, backlog: number): number
+  /** From a bound slot, or from a new socket (-1). Returns a slot; a CONNECT event tells the outcome. */
+  connectTcp(slot: number, address: string, port: number): number
+  connectPath(slot: number, path: string): number
+
+  /** Bytes come as DATA events, or (`into`) wait for `readInto` behind a READABLE one. */
+  readStart(slot: number, into: boolean): number
+  readStop(slot: number): number
+  /** Reads into `buffer`: the number of bytes, EOF at the peer's FIN, EAGAIN when nothing waits. */
+  readInto(slot: number, buffer: Uint8Array): number
+
+  /**
+   * Sends what the first `count` entries of the log describe, each socket's in one system call. Returns how many
+   * sockets could not send all; (slot, bytes sent or error) of each stands in the log behind the entries.
+   */
+  flush(count: number): number
+  /** Sends a chunk from `offset` on: the number of bytes that the kernel took. */
+  write(slot: number, chunk: Uint8Array, offset: number): number
+  /** Several chunks, the first from `offset` on, in one system call. */
+  writev(slot: number, chunks: Uint8Array[], offset: number): number
+  /** Whether the last write or writev took less than it was offered; a WRITABLE event follows then. */
+  blocked(): boolean
+
+  shutdown(slot: number): number
+  /** Closes the descriptor, with RST if `reset`; whether a connect was under way. */
+  close(slot: number, reset: boolean): boolean
+
+  setNoDelay(slot: number, enable: boolean): number
+  /** Seconds; 0 leaves the system's. */
+  setKeepAlive(slot: number, enable: boolean, delay: number, interval: number, count: number): number
+  /** "4 address port", "6 address port" or "p path". */
+  sockname(slot: number): string | number
+  peername(slot: number): string | number
+  fd(slot: number): number
+
+  /** Whether the event loop stays alive for us. */
+  setRef(referenced: boolean): void
+  /** Gives a handler's exception to 'uncaughtException'; without a listener the process ends here, as Node would. */
+  fatal(error: unknown): void
+  /** Has `posted` called where libuv runs its own pending callbacks: right after the poll phase, or before the next. */
+  post(): void
+  /** Has `closed` called in the loop's closing phase. */
+  closeSoon(): void
+  /** Lets listeners that met a full descriptor table try again. */
+  retryAccept(): void
+  /** New slabs; `undefined` leaves one as it is. */
+  setSlabs(small: Uint8Array | undefined, bulk: Uint8Array | undefined): void
+  errno(name: string): number
+}
+
 export interface Endpoint {
   address: string
   family: 'IPv4' | 'IPv6'
@@ -41,22 +101,23 @@ export interface Endpoint {
 const EVENT_WORDS = 4
 const MAX_EVENTS = 1024
 const CONNECT = 1 // a: status
-const DATA_SLAB = 2 // a: offset in the slab, b: length; the bytes may be handed out as they are
-const DATA_SCRATCH = 3 // a: offset in the scratch buffer, b: length; must be copied before the turn ends
+const DATA_SMALL = 2 // a: offset in the slab for small reads, b: length
+const DATA_BULK = 3 // a: offset in the bulk slab, b: length
 const END = 4
 const READ_ERROR = 5 // a: error number
 const READABLE = 6 // bytes wait in the kernel for a socket that reads into its own buffer
 const WRITABLE = 7
 const ACCEPT = 8 // a: the slot of the new socket
 const ACCEPT_ERROR = 9 // a: error number
-/** Beside the number of events: the slab is more than half used. */
-const RENEW_SLAB = 1 << 16
+// Beside the number of events: this slab is nearly full, or a program has detached it.
+const RENEW_SMALL = 1 << 16
+const RENEW_BULK = 1 << 17
 
-// Small reads are packed into this buffer and handed out as views; a chunk that a program keeps pins at most
-// this much, like one from Buffer's own pool.
-const SLAB_SIZE = 16 * 1024
-// Bulk reads land here first and are copied out in chunks while they are hot in the cache.
-const SCRATCH_SIZE = 1024 * 1024
+// Reads go into slabs and are handed out as views of them: nothing is allocated per read, and a slab that is used up is
+// left to the garbage collector. A chunk that a program keeps pins its slab, so small reads have a slab of their own,
+// about as large as Buffer's own pool.
+const SMALL_SIZE = 16 * 1024
+const BULK_SIZE = 256 * 1024
 const MAX_CHUNK = 64 * 1024
 // Small writes wait here for the end of the handler or tick. As large as the default high-water mark: a tick that
 // writes more than that is flushed at once, so that a writer sees the backpressure it would see from node:net.
@@ -73,8 +134,8 @@ const DIRECT_SIZE = 16 * 1024
 const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
 const log = new Int32Array(LOG_WORDS * MAX_LOG)
 const out = Buffer.allocUnsafeSlow(OUT_SIZE)
-const scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
-let slab = Buffer.allocUnsafeSlow(SLAB_SIZE)
+let small = Buffer.allocUnsafeSlow(SMALL_SIZE)
+let bulk = Buffer.allocUnsafeSlow(BULK_SIZE)
 
 /** The handle in each slot of the reactor; what keeps an open socket from being collected. */
 const table: (Handle | undefined)[] = []
@@ -84,16 +145,16 @@ if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 
   throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
 }
 const libuv = process.versions.bun === undefined && process.versions.deno === undefined
-const engine = new Engine(driver || undefined, libuv, {
-  events,
-  log,
-  out,
-  scratch,
-  slab,
-  dispatch,
-  posted,
-  closed,
-})
+const engine = open(driver || undefined, libuv, { events, log, out, dispatch, posted, closed }) as Engine
+engine.setSlabs(small, bulk)
+const [EBADF, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
+  'EBADF',
+  'EINVAL',
+  'ENOTCONN',
+  'ECANCELED',
+  'EAGAIN',
+  'EOF',
+].map(engine.errno) as [number, number, number, number, number, number]
 
 /** Which driver runs this environment's reactor: `'in-loop'` or `'helper-thread'`. */
 export const driverName: string = engine.driver
@@ -120,18 +181,18 @@ const nested = engine.driver === 'helper-thread'
 
 let eventCount = 0
 let eventNext = 0
-let renewSlab = false
+let renew = 0
 let inHandler = false
 
 /**
- * Called by the addon with the number of events in the batch (and RENEW_SLAB); called again, with none, after a handler threw (the
+ * Called by the addon with the number of events in the batch (and RENEW_*); called again, with none, after a handler threw (the
  * addon has then given the error to 'uncaughtException'), until it returns: the events behind it are not lost.
  */
 function dispatch(batch: number): void {
   if (batch > 0) {
-    eventCount = batch & ~RENEW_SLAB
+    eventCount = batch & ~(RENEW_SMALL | RENEW_BULK)
     eventNext = 0
-    renewSlab = (batch & RENEW_SLAB) !== 0
+    renew = batch & (RENEW_SMALL | RENEW_BULK)
     if (eventCount > 1) flushBy = performance.now() + MAX_WAIT
   }
   while (eventNext < eventCount) {
@@ -151,11 +212,17 @@ function dispatch(batch: number): void {
     if (logCount !== 0 && (flushNow || eventNext === eventCount || performance.now() > flushBy)) flush()
     if (eventNext < eventCount || nested) drain()
   }
-  // The slab is renewed here, where no event points into it any more.
-  if (renewSlab) {
-    renewSlab = false
-    engine.setSlab((slab = Buffer.allocUnsafeSlow(SLAB_SIZE)))
-  }
+  // Here, where no event points into them any more.
+  if (renew !== 0) renewSlabs()
+}
+
+function renewSlabs(): void {
+  const newSmall = (renew & RENEW_SMALL) !== 0 ? Buffer.allocUnsafeSlow(SMALL_SIZE) : undefined
+  const newBulk = (renew & RENEW_BULK) !== 0 ? Buffer.allocUnsafeSlow(BULK_SIZE) : undefined
+  renew = 0
+  small = newSmall ?? small
+  bulk = newBulk ?? bulk
+  engine.setSlabs(newSmall, newBulk)
 }
 
 /** Runs a handle's function as a callback from the loop. */
@@ -713,16 +780,16 @@ export class Handle extends AsyncResource {
   /** @internal One event of the batch. */
   deliver(kind: number, a: number, b: number): void {
     switch (kind) {
-      case DATA_SLAB:
+      case DATA_SMALL:
         this.bytesRead += b
-        if (this.#held !== null) this.#held.push({ chunk: slab.subarray(a, a + b), status: 0 })
-        else this.runInAsyncScope(this.#emitRead, this, slab.subarray(a, a + b))
+        if (this.#held !== null) this.#held.push({ chunk: small.subarray(a, a + b), status: 0 })
+        else this.runInAsyncScope(this.#emitRead, this, small.subarray(a, a + b))
         break
-      case DATA_SCRATCH:
+      case DATA_BULK:
         this.bytesRead += b
-        if (this.#held !== null)
-          this.#held.push({ chunk: Buffer.from(scratch.subarray(a, a + b)), status: 0 })
-        else this.#deliverBulk(a, a + b)
+        if (this.#held !== null) this.#held.push({ chunk: bulk.subarray(a, a + b), status: 0 })
+        else if (b <= MAX_CHUNK) this.runInAsyncScope(this.#emitRead, this, bulk.subarray(a, a + b))
+        else this.#deliverBulk(bulk.subarray(a, a + b))
         break
       case WRITABLE:
         this.runInAsyncScope(this.#onWritable, this)
@@ -773,19 +840,18 @@ export class Handle extends AsyncResource {
 
   // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
   // the rest waiting here, not in its own buffer beyond the high-water mark.
-  #deliverBulk(from: number, to: number): void {
+  #deliverBulk(bytes: Buffer): void {
+    let from = 0
     try {
-      while (from < to && this.reading) {
-        const end = Math.min(from + MAX_CHUNK, to)
-        const chunk = Buffer.allocUnsafeSlow(end - from)
-        scratch.copy(chunk, 0, from, end)
-        from = end
+      while (from < bytes.length && this.reading) {
+        const chunk = bytes.subarray(from, from + MAX_CHUNK)
+        from += chunk.length
         this.runInAsyncScope(this.#emitRead, this, chunk)
-        if (from < to) between()
+        if (from < bytes.length) between()
       }
     } finally {
-      if (from < to && !this.closed) {
-        this.#held = [{ status: 0, chunk: Buffer.from(scratch.subarray(from, to)) }]
+      if (from < bytes.length && !this.closed) {
+        this.#held = [{ status: 0, chunk: bytes.subarray(from) }]
         if (this.reading) this.#postHeld()
       }
     }
@@ -848,5 +914,3 @@ function endpoint(found: string | number): Endpoint | string | number {
   const [family, address, port] = found.split(' ')
   return { address: address!, family: family === '4' ? 'IPv4' : 'IPv6', port: Number(port) }
 }
-
-const { EBADF, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF } = engine.errnos()

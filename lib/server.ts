@@ -8,6 +8,7 @@ import { type BlockList, isIP } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
+import { adoptMethods } from './constructor.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
 import type { Endpoint, Handle } from './handle.js'
@@ -424,14 +425,7 @@ export const Server = function Server(
   return undefined
 } as unknown as ServerFunction
 
-Server.prototype = ServerMethods.prototype
-Object.setPrototypeOf(Server, EventEmitter)
-Object.defineProperty(Server.prototype, 'constructor', { value: Server, writable: true, configurable: true })
-
-for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(ServerMethods.prototype))) {
-  if (name !== 'constructor')
-    Object.defineProperty(ServerMethods.prototype, name, { ...property, enumerable: true })
-}
+adoptMethods(Server, ServerMethods, { shown: ['listening'] })
 
 /** `new Server(…)` */
 export function createServer(

@@ -2,7 +2,6 @@
 // machinery, which it inherits as it is in the running Node; below it a Handle, which it asks with verbs and
 // which tells it of events by the symbols of symbols.ts. I/O never throws here: it destroys the socket.
 
-import { AsyncResource } from 'node:async_hooks'
 import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
@@ -18,6 +17,7 @@ import {
   normalizeArgs,
   whenConnected,
 } from './connect.js'
+import { adoptMethods, setDefaults } from './constructor.js'
 import {
   endedByPeer,
   errnoException,
@@ -43,9 +43,9 @@ import {
   kNoDelay,
   kOpened,
   kReplaceHandle,
-  kShutdownCallback,
+  kShutdownRequest,
   kTimeout,
-  kWriteCallback,
+  kWriteRequest,
 } from './fields.js'
 import { Handle } from './handle.js'
 import type { Server } from './server.js'
@@ -67,21 +67,19 @@ import {
   validateInt32,
   validateKeepAliveDelay,
 } from './validate.js'
-
-type Done = (error?: Error | null) => void
-
-/** A user's callback of a write, waiting until the kernel has taken that write's last byte. */
-interface Held {
-  handle: Handle
-  /** How many bytes the handle must have sent. */
-  mark: number
-  callback: Done
-}
-
-interface Chunk {
-  chunk: Buffer | string
-  encoding: BufferEncoding
-}
+import {
+  type Chunk,
+  COALESCED,
+  canceled,
+  type Done,
+  type Held,
+  Request,
+  releaseHeld,
+  sizeOf,
+  writeChunk,
+  writeChunks,
+  writeHeard,
+} from './write.js'
 
 /** The parts of Node's stream states that the two fast paths read, the same on Node 20 to 26. */
 interface ReadableState {
@@ -125,9 +123,6 @@ const clientChannel = channel('net.client.socket')
 
 const pushOriginal = Duplex.prototype.push
 
-// Up to here the Handle copies a write into its shared buffer and so always takes it.
-const COALESCED = 4096
-
 /**
  * The methods of Socket. Never constructed: `Socket` below is a plain function with this prototype, because
  * programs call it without `new` and inherit from it in the way of ES5.
@@ -170,9 +165,9 @@ export class SocketMethods extends Duplex {
   declare [kKeepAliveDelay]: number
   declare [kKeepAliveInterval]: number | undefined
   declare [kKeepAliveCount]: number | undefined
-  declare [kWriteCallback]: Done | null
+  declare [kWriteRequest]: Request | null
   declare [kHeld]: Held[] | null
-  declare [kShutdownCallback]: Done | null
+  declare [kShutdownRequest]: Request | null
   declare [kBytesRead]: number
   declare [kBytesWritten]: number
 
@@ -456,7 +451,7 @@ export class SocketMethods extends Duplex {
     if (result === 0) done()
     else if (result < 0) done(errnoException(result, 'write'))
     else {
-      this[kWriteCallback] = AsyncResource.bind(done, 'WRITEWRAP')
+      this[kWriteRequest] = new Request('WRITEWRAP', done)
       this[kLastWriteQueueSize] = handle.bytesWritten - before
     }
     return
@@ -464,19 +459,19 @@ export class SocketMethods extends Duplex {
 
   /** The kernel has taken all that was queued, or will take no more. */
   [kOnWritten](status: number): void {
-    const done = this[kWriteCallback]
-    this[kWriteCallback] = null
+    const request = this[kWriteRequest]
+    this[kWriteRequest] = null
     if (status < 0) {
       const error = errnoException(status, 'write')
       releaseHeld(this, error)
-      if (done !== null) done(error)
+      if (request !== null) request.complete(error)
       else this.destroy(error)
       return
     }
     this._unrefTimer()
     this[kLastWriteQueueSize] = 0
     releaseHeld(this, null)
-    done?.(null)
+    request?.complete(null)
   }
 
   /** Bytes that the stream has forgotten about could not be sent. */
@@ -505,16 +500,16 @@ export class SocketMethods extends Duplex {
       return
     }
     const status = handle.shutdown()
-    if (status === 0) this[kShutdownCallback] = AsyncResource.bind(done, 'SHUTDOWNWRAP')
+    if (status === 0) this[kShutdownRequest] = new Request('SHUTDOWNWRAP', done)
     else if (status === errnoOf('ENOTCONN')) done()
     else done(errnoException(status, 'shutdown'))
   }
 
   // The status is not asked for: that the peer is gone already is for the reading side to find out.
   [kOnShutdown](_status: number): void {
-    const done = this[kShutdownCallback]
-    this[kShutdownCallback] = null
-    done?.()
+    const request = this[kShutdownRequest]
+    this[kShutdownRequest] = null
+    request?.complete()
   }
 
   // --- close ----------------------------------------------------------------------------------------------------
@@ -640,12 +635,12 @@ export class SocketMethods extends Duplex {
   /** Bytes written, those included that still wait in the stream. */
   get bytesWritten(): number {
     let bytes = this._bytesDispatched
-    for (const { chunk, encoding } of this._writableState.getBuffer()) bytes += sizeOf(chunk, encoding)
+    for (const item of this._writableState.getBuffer()) bytes += sizeOf(item)
     const pending = this._pendingData
     if (Array.isArray(pending)) {
-      for (const { chunk, encoding } of pending) bytes += sizeOf(chunk, encoding)
+      for (const item of pending) bytes += sizeOf(item)
     } else if (pending) {
-      bytes += sizeOf(pending, this._pendingEncoding as BufferEncoding)
+      bytes += sizeOf({ chunk: pending, encoding: this._pendingEncoding as BufferEncoding })
     }
     return bytes
   }
@@ -732,92 +727,6 @@ function readOn(socket: Socket): void {
   if (handle !== null && !handle.reading) startReading(socket, handle)
 }
 
-function writeChunk(handle: Handle, data: Buffer | string, encoding: BufferEncoding): number {
-  if (typeof data !== 'string') return handle.write(data)
-  switch (encoding) {
-    case 'utf8':
-    case 'utf-8':
-      return handle.write(data, 'utf8')
-    case 'latin1':
-    case 'binary':
-    case 'ascii':
-      return handle.write(data, 'latin1')
-    case 'ucs2':
-    case 'ucs-2':
-    case 'utf16le':
-    case 'utf-16le':
-      return handle.write(data, 'utf16le')
-    default:
-      return handle.write(Buffer.from(data, encoding))
-  }
-}
-
-function writeChunks(handle: Handle, chunks: Chunk[]): number {
-  let length = 0
-  for (const { chunk } of chunks) length += chunk.length
-  if (length > COALESCED) {
-    return handle.writev(
-      chunks.map(({ chunk, encoding }) => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)),
-    )
-  }
-  // Small ones are copied, and strings encoded, right where they wait for the flush.
-  let result = 0
-  for (const { chunk, encoding } of chunks) {
-    result = writeChunk(handle, chunk, encoding)
-    if (result < 0) return result
-  }
-  return result
-}
-
-// The stream calls back when the handle has taken a write. The handle may have coalesced it, and the kernel refused
-// it since: a program that asks is told only when the kernel has the bytes.
-function writeHeard(socket: Socket, chunk: unknown, encoding: BufferEncoding, callback: Done): boolean {
-  let accepted: Handle | null = null
-  let mark = 0
-  socket[kHandle]?.flushSoon()
-  const result = Duplex.prototype.write.call(socket, chunk, encoding, (error?: Error | null) => {
-    const handle = accepted ?? socket[kHandle]
-    if (error || handle === null) callback(error)
-    else if (handle.writeErrno !== 0) callback(errnoException(handle.writeErrno, 'write'))
-    else if (handle.writeQueueSize === 0) callback(error)
-    else {
-      if (accepted === null) mark = handle.bytesWritten
-      if (handle.bytesWritten - handle.writeQueueSize >= mark) callback(error)
-      else if (handle.closed && socket[kHandle] !== handle) callback(canceled())
-      else (socket[kHeld] ??= []).push({ handle, mark, callback })
-    }
-  })
-  if (socket._writableState.length === 0 && socket[kHandle] !== null) {
-    accepted = socket[kHandle]
-    mark = accepted.bytesWritten
-  }
-  return result
-}
-
-/** Calls back those whose bytes are sent, or all of them with `error`. */
-function releaseHeld(socket: Socket, error: Error | null): void {
-  const held = socket[kHeld]
-  if (held === null) return
-  const waiting = error === null ? held.filter(({ handle, mark }) => sent(handle) < mark) : []
-  socket[kHeld] = waiting.length === 0 ? null : waiting
-  for (const { handle, mark, callback } of held) {
-    if (error !== null) callback(error)
-    else if (sent(handle) >= mark) callback(null)
-  }
-}
-
-function sent(handle: Handle): number {
-  return handle.bytesWritten - handle.writeQueueSize
-}
-
-function canceled(): Error {
-  return errnoException(errnoOf('ECANCELED'), 'write')
-}
-
-function sizeOf(chunk: Buffer | string, encoding: BufferEncoding): number {
-  return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
-}
-
 // Takes the place of `write` when the peer's FIN has ended our side too: the stream's own "write after end" would
 // blame the program.
 function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
@@ -842,23 +751,34 @@ function stopSeries(socket: Socket): void {
 
 // For the handle's close callback: the writes that were still queued fail before 'close', as libuv cancels its own.
 function closer(socket: Socket, hadError: boolean, then?: () => void): () => void {
-  const done = socket[kWriteCallback]
-  const shutdownDone = socket[kShutdownCallback]
-  const handle = socket[kHandle]!
-  socket[kWriteCallback] = null
-  socket[kShutdownCallback] = null
+  const held = socket[kHeld]
+  const write = socket[kWriteRequest]
+  const shutdown = socket[kShutdownRequest]
+  socket[kHeld] = null
+  socket[kWriteRequest] = null
+  socket[kShutdownRequest] = null
   return () => {
-    const held = socket[kHeld]
-    if (held !== null) {
-      const others = held.filter(waiting => waiting.handle !== handle)
-      socket[kHeld] = others.length === 0 ? null : others
-      for (const waiting of held) if (waiting.handle === handle) waiting.callback(canceled())
-    }
-    done?.(canceled())
-    shutdownDone?.()
-    socket.emit('close', hadError)
-    then?.()
+    const calls: (() => void)[] = []
+    for (const { callback } of held ?? []) calls.push(() => callback(canceled()))
+    if (write !== null) calls.push(() => write.complete(canceled()))
+    if (shutdown !== null) calls.push(() => shutdown.complete())
+    calls.push(() => socket.emit('close', hadError))
+    if (then !== undefined) calls.push(then)
+    callAll(calls)
   }
+}
+
+/** Calls each, though some may throw; what they throw goes on to the caller, the last of it. */
+function callAll(calls: (() => void)[]): void {
+  let next = 0
+  function rest(): void {
+    try {
+      while (next < calls.length) calls[next++]!()
+    } finally {
+      if (next < calls.length) rest()
+    }
+  }
+  rest()
 }
 
 // Without an argument, as Node closes a socket that never had a handle.
@@ -993,11 +913,14 @@ function stopAttemptsOnAbort(socket: Socket, signal: AbortSignal): void {
   })
 }
 
-Socket.prototype = SocketMethods.prototype
-Object.setPrototypeOf(Socket, Duplex)
-Object.defineProperty(Socket.prototype, 'constructor', { value: Socket, writable: true, configurable: true })
-
-const defaults: Partial<Socket> = {
+const facts = ['bytesRead', 'bytesWritten', '_bytesDispatched'].concat(
+  ['local', 'remote'].flatMap(end => [`${end}Address`, `${end}Port`, `${end}Family`]),
+)
+adoptMethods(Socket, SocketMethods, {
+  shown: facts,
+  fixed: [...facts, '_connecting', 'readyState', 'bufferSize'],
+})
+setDefaults(Socket.prototype, {
   [kAttempt]: null,
   [kTimeout]: null,
   [kLastWriteQueueSize]: 0,
@@ -1009,31 +932,12 @@ const defaults: Partial<Socket> = {
   [kKeepAliveDelay]: 0,
   [kKeepAliveInterval]: undefined,
   [kKeepAliveCount]: undefined,
-  [kWriteCallback]: null,
+  [kWriteRequest]: null,
   [kHeld]: null,
-  [kShutdownCallback]: null,
+  [kShutdownRequest]: null,
   [kBytesRead]: 0,
   [kBytesWritten]: 0,
-}
-for (const key of Object.getOwnPropertySymbols(defaults)) {
-  const value = defaults[key as keyof Socket]
-  Object.defineProperty(Socket.prototype, key, { value, writable: true, configurable: true })
-}
-
-// Methods and facts show up in `for … in`, as Node's do: wrappers copy them in that way.
-const shown = new Set(
-  'bytesRead bytesWritten _bytesDispatched localAddress localPort localFamily remoteAddress remotePort remoteFamily'.split(
-    ' ',
-  ),
-)
-const fixed = new Set(['_connecting', 'readyState', 'bufferSize'])
-for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(SocketMethods.prototype))) {
-  if (name === 'constructor') continue
-  if (typeof property.value === 'function') property.enumerable = true
-  else if (shown.has(name)) Object.assign(property, { enumerable: true, configurable: false })
-  else if (fixed.has(name)) property.configurable = false
-  Object.defineProperty(SocketMethods.prototype, name, property)
-}
+})
 
 /**
  * A new Socket with the options of both `Socket` and `connect()`, connecting. `timeout` (ms) is the idle timeout.

@@ -1,23 +1,25 @@
-//! The batch of events of one pump: four int32 an event in an array that JavaScript reads, bytes in two buffers
-//! beside it. The layout is shared with `lib/handle.ts`.
+//! The batch of events of one pump: four int32 an event in an array that JavaScript reads, and the bytes in two slabs,
+//! of which JavaScript hands out views. The layout is shared with `lib/handle.ts`.
 
 use ferronet_core::Sink;
 
 const EVENT_WORDS: usize = 4;
 const CONNECT: i32 = 1;
-const DATA_SLAB: i32 = 2;
-const DATA_SCRATCH: i32 = 3;
+const DATA_SMALL: i32 = 2;
+const DATA_BULK: i32 = 3;
 const END: i32 = 4;
 const READ_ERROR: i32 = 5;
 const READABLE: i32 = 6;
 const WRITABLE: i32 = 7;
 const ACCEPT: i32 = 8;
 const ACCEPT_ERROR: i32 = 9;
-const RENEW_SLAB: u32 = 1 << 16;
+const RENEW_SMALL: u32 = 1 << 16;
+const RENEW_BULK: u32 = 1 << 17;
 
-/// A read up to this size is packed into the slab and becomes a view of it, without an allocation of its own.
-/// Above it, a chunk is copied once by JavaScript into memory that is its own alone.
+/// A read up to this size is moved to the slab for small ones, so that it can pin no more memory than that.
 const SMALL: usize = 4 * 1024;
+/// With less room than this the bulk slab is renewed.
+const ROOM: usize = 64 * 1024;
 
 /// Memory of a typed array that JavaScript keeps for as long as we do.
 #[derive(Clone, Copy)]
@@ -69,49 +71,78 @@ impl Memory {
     }
 }
 
+/// Memory that fills up from the front.
+struct Slab {
+    memory: Memory,
+    used: usize,
+}
+
+impl Slab {
+    const EMPTY: Self = Self {
+        memory: Memory::NONE,
+        used: 0,
+    };
+
+    const fn room(&self) -> usize {
+        self.memory.len().saturating_sub(self.used)
+    }
+
+    fn take(&mut self, length: usize) {
+        // Views start on eight bytes, so that a program may lay typed arrays over them.
+        self.used = (self.used + length).next_multiple_of(8);
+    }
+}
+
 pub(crate) struct Batch {
     events: Memory,
     count: usize,
-    scratch: Memory,
-    scratch_used: usize,
-    slab: Memory,
-    slab_used: usize,
+    small: Slab,
+    /// Every read goes here first; what is not small stays.
+    bulk: Slab,
 }
 
 impl Batch {
-    pub(crate) const fn new(events: Memory, scratch: Memory) -> Self {
+    pub(crate) const fn new(events: Memory) -> Self {
         Self {
             events,
             count: 0,
-            scratch,
-            scratch_used: 0,
-            slab: Memory::NONE,
-            slab_used: 0,
+            small: Slab::EMPTY,
+            bulk: Slab::EMPTY,
         }
     }
 
-    /// Empties the batch for the next pump. `slab` is its memory as JavaScript has it now: a program may have
-    /// detached the buffer that its chunks are views of.
-    pub(crate) fn begin(&mut self, slab: Memory) {
+    /// Empties the batch for the next pump. The slabs' memory is told anew each time: a program has views of it, and
+    /// may have detached it.
+    pub(crate) fn begin(&mut self, small: Memory, bulk: Memory) {
         self.count = 0;
-        self.scratch_used = 0;
-        self.slab = slab;
+        self.small.memory = small;
+        self.bulk.memory = bulk;
     }
 
-    /// A new slab is in place.
-    pub(crate) fn reset_slab(&mut self) {
-        self.slab_used = 0;
+    /// New slabs are in place.
+    pub(crate) fn renewed(&mut self, small: bool, bulk: bool) {
+        if small {
+            self.small.used = 0;
+        }
+        if bulk {
+            self.bulk.used = 0;
+        }
     }
 
-    /// What `dispatch` is called with: the number of events, and whether JavaScript should renew the slab; 0 when
-    /// nothing happened.
+    /// What `dispatch` is called with: the number of events, and which slabs JavaScript should renew when it is
+    /// done with them; 0 when there is nothing to do.
     pub(crate) const fn summary(&self) -> u32 {
-        let renew = if self.count > 0 && self.slab_used > self.slab.len() / 2 {
-            RENEW_SLAB
+        let small = if self.small.room() < SMALL {
+            RENEW_SMALL
         } else {
             0
         };
-        self.count as u32 | renew
+        let bulk = if self.bulk.room() < ROOM {
+            RENEW_BULK
+        } else {
+            0
+        };
+        self.count as u32 | small | bulk
     }
 
     fn event(&mut self, kind: i32, slot: u32, a: i32, b: i32) {
@@ -129,24 +160,23 @@ impl Sink for Batch {
     }
 
     fn buffer(&mut self, wanted: usize) -> &mut [u8] {
-        let from = self.scratch_used;
-        let to = (from + wanted).min(self.scratch.len());
-        &mut self.scratch.bytes_mut()[from..to]
+        let from = self.bulk.memory.len() - self.bulk.room();
+        let length = wanted.min(self.bulk.room());
+        &mut self.bulk.memory.bytes_mut()[from..from + length]
     }
 
     fn read(&mut self, slot: u32, length: usize) {
-        let from = self.scratch_used;
-        if length <= SMALL && self.slab_used + length <= self.slab.len() {
-            // One copy of at most 4 KiB, hot in the cache, against an allocation in JavaScript.
-            let at = self.slab_used;
-            let bytes = &self.scratch.bytes()[from..from + length];
-            self.slab.bytes_mut()[at..at + length].copy_from_slice(bytes);
-            // Views start on eight bytes, so that a program may lay typed arrays over them.
-            self.slab_used = (at + length).next_multiple_of(8).min(self.slab.len());
-            self.event(DATA_SLAB, slot, at as i32, length as i32);
+        let from = self.bulk.used;
+        if length <= SMALL && length <= self.small.room() {
+            // A copy of at most 4 KiB, out of memory that is hot because it is used again at once.
+            let at = self.small.used;
+            let bytes = &self.bulk.memory.bytes()[from..from + length];
+            self.small.memory.bytes_mut()[at..at + length].copy_from_slice(bytes);
+            self.small.take(length);
+            self.event(DATA_SMALL, slot, at as i32, length as i32);
         } else {
-            self.scratch_used += length;
-            self.event(DATA_SCRATCH, slot, from as i32, length as i32);
+            self.bulk.take(length);
+            self.event(DATA_BULK, slot, from as i32, length as i32);
         }
     }
 
@@ -183,45 +213,57 @@ impl Sink for Batch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn small_reads_go_to_the_slab_and_large_ones_stay_in_the_scratch() {
-        let mut events = vec![0i32; 4 * 16];
-        let mut scratch = vec![0u8; 64 * 1024];
-        let mut slab = vec![0u8; 8 * 1024];
-        // SAFETY: the three vectors outlive the batch and are not touched while it lives.
+    /// A batch over memory of its own, with slabs of the given sizes.
+    fn batch(events: &mut Vec<i32>, small: &mut Vec<u8>, bulk: &mut Vec<u8>) -> Batch {
+        events.resize(4 * 16, 0);
+        // SAFETY: the callers' vectors outlive the batch, and are not touched or resized while it is used.
         let memory = |data: *mut u8, length| unsafe { Memory::new(data, length) };
-        let mut batch = Batch::new(
-            memory(events.as_mut_ptr().cast(), events.len() * 4),
-            memory(scratch.as_mut_ptr(), scratch.len()),
+        let mut batch = Batch::new(memory(events.as_mut_ptr().cast(), events.len() * 4));
+        batch.begin(
+            memory(small.as_mut_ptr(), small.len()),
+            memory(bulk.as_mut_ptr(), bulk.len()),
         );
-        batch.begin(memory(slab.as_mut_ptr(), slab.len()));
+        batch
+    }
+
+    #[test]
+    fn small_reads_are_moved_to_their_slab_and_large_ones_stay_where_they_are() {
+        let (mut events, mut small, mut bulk) =
+            (Vec::new(), vec![0; 8 * 1024], vec![0; 128 * 1024]);
+        let mut batch = batch(&mut events, &mut small, &mut bulk);
         batch.buffer(100)[..3].copy_from_slice(b"abc");
         batch.read(1, 3);
         batch.buffer(5000)[..5000].fill(b'x');
         batch.read(2, 5000);
-        assert_eq!(batch.slab_used, 8);
-        assert_eq!(batch.buffer(usize::MAX).len(), 64 * 1024 - 5000);
+        assert_eq!(batch.buffer(usize::MAX).len(), 128 * 1024 - 5000);
         assert_eq!(batch.summary(), 2);
-        assert_eq!(
-            events[..8],
-            [DATA_SLAB, 1, 0, 3, DATA_SCRATCH, 2, 0, 5000]
-        );
-        assert_eq!(&slab[..3], b"abc");
+        assert_eq!(events[..8], [DATA_SMALL, 1, 0, 3, DATA_BULK, 2, 0, 5000]);
+        assert_eq!(&small[..3], b"abc");
     }
 
     #[test]
-    fn a_detached_slab_is_not_written() {
-        let mut events = vec![0i32; 4 * 16];
-        let mut scratch = vec![0u8; 1024];
-        // SAFETY: as above.
-        let memory = |data: *mut u8, length| unsafe { Memory::new(data, length) };
-        let mut batch = Batch::new(
-            memory(events.as_mut_ptr().cast(), events.len() * 4),
-            memory(scratch.as_mut_ptr(), scratch.len()),
-        );
-        batch.begin(Memory::NONE);
+    fn a_slab_that_is_nearly_full_asks_to_be_renewed() {
+        let (mut events, mut small, mut bulk) = (Vec::new(), vec![0; 8 * 1024], vec![0; 65 * 1024]);
+        let mut batch = batch(&mut events, &mut small, &mut bulk);
+        assert_eq!(batch.summary(), 0);
+        batch.read(1, 4096);
+        batch.read(1, 4000);
+        assert_eq!(batch.summary(), 2 | RENEW_SMALL);
+        batch.read(1, 5000);
+        assert_eq!(batch.summary(), 3 | RENEW_SMALL | RENEW_BULK);
+        batch.renewed(true, true);
+        assert_eq!(batch.summary(), 3);
+    }
+
+    #[test]
+    fn detached_slabs_are_not_written() {
+        let (mut events, mut small, mut bulk) = (Vec::new(), Vec::new(), vec![0; 64 * 1024]);
+        let mut batch = batch(&mut events, &mut small, &mut bulk);
         batch.buffer(100)[0] = 1;
         batch.read(1, 1);
-        assert_eq!(events[0], DATA_SCRATCH);
+        assert_eq!(events[0], DATA_BULK);
+        batch.begin(Memory::NONE, Memory::NONE);
+        assert!(batch.buffer(100).is_empty());
+        assert_eq!(batch.summary(), RENEW_SMALL | RENEW_BULK);
     }
 }

@@ -10,14 +10,15 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferronet_core::endpoint::{self, Endpoint};
-use ferronet_core::{DriverKind, ReadMode, Reactor, errno, options};
-use napi::bindgen_prelude::{Either, JsObjectValue, Object, Unknown};
+use ferronet_core::{DriverKind, Reactor, ReadMode, errno, options};
+use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, Result, check_status, sys};
 use napi_derive::napi;
 
 use crate::batch::{Batch, Memory};
 use crate::enter::Callback;
-use crate::host::{Guest, Host};
+use crate::host::{Context, Guest, Host};
+use crate::verbs::{Text, Value, verbs};
 
 /// Pumps in one visit of the event loop before its other guests get their turn.
 const ROUNDS: usize = 8;
@@ -31,17 +32,17 @@ struct Seen {
     rounds: Vec<u32>,
 }
 
-/// One environment's engine, shared by the JavaScript object and the event loop.
-struct Inner {
+/// One environment's engine.
+struct Engine {
     env: sys::napi_env,
     /// `None` once the environment has begun to end. Never borrowed while JavaScript runs.
     reactor: RefCell<Option<Reactor>>,
-    driver: DriverKind,
     batch: RefCell<Batch>,
     host: Host,
     log: Cell<Memory>,
     out: Memory,
-    slab: Cell<sys::napi_ref>,
+    small: Cell<sys::napi_ref>,
+    bulk: Cell<sys::napi_ref>,
     blocked: Cell<bool>,
     seen: RefCell<Seen>,
     dispatch: Callback,
@@ -49,147 +50,152 @@ struct Inner {
     closed: Callback,
 }
 
-#[napi]
-pub struct Engine {
-    inner: Rc<Inner>,
+/// Starts an engine and returns its verbs. `shared` holds the buffers of the batch protocol and the three entries into
+/// JavaScript; `libuv` tells whether the host's event loop is libuv's.
+#[napi(
+    ts_args_type = "driver: string | undefined, libuv: boolean, shared: object",
+    ts_return_type = "unknown"
+)]
+pub fn open(
+    env: Env,
+    driver: Option<String>,
+    libuv: bool,
+    shared: Object<'_>,
+) -> Result<Object<'_>> {
+    let raw = env.raw();
+    // SAFETY: called by JavaScript on the thread of `env`.
+    let host = unsafe { Host::new(raw, libuv) };
+    let wanted = match driver.as_deref() {
+        Some("helper-thread") => DriverKind::HelperThread,
+        _ if host.can_watch() => DriverKind::InLoop,
+        _ => DriverKind::HelperThread,
+    };
+    let reactor = Reactor::start(wanted, host.bell())
+        .map_err(|error| napi::Error::from_reason(format!("the reactor cannot start: {error}")))?;
+    let name = match reactor.driver() {
+        DriverKind::InLoop => "in-loop",
+        DriverKind::HelperThread => "helper-thread",
+    };
+    #[cfg(unix)]
+    let descriptor = reactor.descriptor();
+    #[cfg(not(unix))]
+    let descriptor = None;
+
+    let kept = |name: &str| -> Result<Memory> {
+        let value = shared.get_named_property::<Unknown<'_>>(name)?;
+        let mut reference = ptr::null_mut();
+        // SAFETY: the value was just read from an object of `env`. The reference is never deleted: the memory lives
+        // as long as the environment.
+        check_status!(unsafe { sys::napi_create_reference(raw, value.raw(), 1, &mut reference) })?;
+        // SAFETY: referenced above; handle.ts hands this array to nobody who could detach or resize it.
+        unsafe { memory(raw, value.raw()) }
+    };
+    let callback = |name: &str| -> Result<Callback> {
+        let value = shared.get_named_property::<Unknown<'_>>(name)?;
+        // SAFETY: a value of `env`; handle.ts passes functions.
+        unsafe { Callback::new(raw, value.raw()) }
+    };
+    let engine = Rc::new(Engine {
+        env: raw,
+        reactor: RefCell::new(Some(reactor)),
+        batch: RefCell::new(Batch::new(kept("events")?)),
+        host,
+        log: Cell::new(kept("log")?),
+        out: kept("out")?,
+        small: Cell::new(ptr::null_mut()),
+        bulk: Cell::new(ptr::null_mut()),
+        blocked: Cell::new(false),
+        seen: RefCell::default(),
+        dispatch: callback("dispatch")?,
+        posted: callback("posted")?,
+        closed: callback("closed")?,
+    });
+    // Freed by `end`, when the loop has let go of us.
+    let guest: *mut Box<dyn Guest> = Box::into_raw(Box::new(Box::new(Rc::clone(&engine))));
+    // SAFETY: just leaked, and freed only after `detach`.
+    let attached: &'static Context = unsafe { &*guest };
+    // SAFETY: on the thread of `env`; the guest stays until `detach`.
+    unsafe { engine.host.attach(attached, descriptor) }?;
+    let ending = Box::into_raw(Box::new(Ending {
+        engine: Rc::clone(&engine),
+        guest,
+    }));
+    // SAFETY: `ending` stays until `end` takes it back.
+    check_status!(unsafe {
+        sys::napi_add_async_cleanup_hook(raw, Some(end), ending.cast(), ptr::null_mut())
+    })?;
+
+    let mut verbs = Object::new(&env)?;
+    verbs.set_named_property("driver", name)?;
+    // The functions find their engine by this pointer, for as long as JavaScript can call them: one engine an
+    // environment is never freed.
+    let data = Rc::into_raw(engine);
+    for (name, verb) in VERBS {
+        let mut function = ptr::null_mut();
+        // SAFETY: the name is NUL-terminated, hence the automatic length; `data` is what the verbs expect.
+        check_status!(unsafe {
+            sys::napi_create_function(
+                raw,
+                name.as_ptr(),
+                // NAPI_AUTO_LENGTH
+                -1,
+                Some(*verb),
+                data.cast_mut().cast(),
+                &mut function,
+            )
+        })?;
+        // SAFETY: both values are of `env` and were made in this call's handle scope.
+        check_status!(unsafe {
+            sys::napi_set_named_property(raw, verbs.raw(), name.as_ptr(), function)
+        })?;
+    }
+    Ok(verbs)
 }
 
-#[napi]
-impl Engine {
-    /// Starts the environment's reactor. `shared` holds the buffers of the batch protocol and the three entries
-    /// into JavaScript; `libuv` tells whether the host's event loop is libuv's.
-    #[napi(
-        constructor,
-        ts_args_type = "driver: string | undefined, libuv: boolean, shared: { events: Int32Array, log: Int32Array, out: Uint8Array, scratch: Uint8Array, slab: Uint8Array, dispatch: (count: number) => void, posted: () => void, closed: () => void }"
-    )]
-    pub fn new(env: Env, driver: Option<String>, libuv: bool, shared: Object<'_>) -> Result<Self> {
-        let raw = env.raw();
-        // SAFETY: called by JavaScript on the thread of `env`.
-        let host = unsafe { Host::new(raw, libuv) };
-        let wanted = match driver.as_deref() {
-            Some("helper-thread") => DriverKind::HelperThread,
-            _ if host.can_watch() => DriverKind::InLoop,
-            _ => DriverKind::HelperThread,
-        };
-        let reactor = Reactor::start(wanted, host.bell())
-            .map_err(|error| napi::Error::from_reason(format!("the reactor cannot start: {error}")))?;
-        #[cfg(unix)]
-        let descriptor = reactor.descriptor();
-        #[cfg(not(unix))]
-        let descriptor = None;
-
-        let kept = |name: &str| -> Result<Memory> {
-            let value = shared.get_named_property::<Unknown<'_>>(name)?;
-            let mut reference = ptr::null_mut();
-            // SAFETY: the value was just read from an object of `env`. The reference is never deleted: the memory
-            // lives as long as the environment.
-            check_status!(unsafe {
-                sys::napi_create_reference(raw, value.raw(), 1, &mut reference)
-            })?;
-            // SAFETY: referenced above; handle.ts hands this array to nobody who could detach or resize it.
-            unsafe { memory(raw, value.raw()) }
-        };
-        let callback = |name: &str| -> Result<Callback> {
-            let value = shared.get_named_property::<Unknown<'_>>(name)?;
-            // SAFETY: a value of `env`; handle.ts passes functions.
-            unsafe { Callback::new(raw, value.raw()) }
-        };
-        let inner = Rc::new(Inner {
-            env: raw,
-            driver: reactor.driver(),
-            reactor: RefCell::new(Some(reactor)),
-            batch: RefCell::new(Batch::new(kept("events")?, kept("scratch")?)),
-            host,
-            log: Cell::new(kept("log")?),
-            out: kept("out")?,
-            slab: Cell::new(ptr::null_mut()),
-            blocked: Cell::new(false),
-            seen: RefCell::default(),
-            dispatch: callback("dispatch")?,
-            posted: callback("posted")?,
-            closed: callback("closed")?,
-        });
-        inner.set_slab(shared.get_named_property::<Unknown<'_>>("slab")?.raw())?;
-
-        // Freed by `end`, when the loop has let go of us.
-        let guest: *mut Box<dyn Guest> = Box::into_raw(Box::new(Box::new(Rc::clone(&inner))));
-        // SAFETY: just leaked, and freed only after `detach`.
-        unsafe { inner.host.attach(&*guest, descriptor) }?;
-        let ending = Box::into_raw(Box::new(Ending {
-            inner: Rc::clone(&inner),
-            guest,
-        }));
-        // SAFETY: `ending` stays until `end` takes it back.
-        check_status!(unsafe {
-            sys::napi_add_async_cleanup_hook(raw, Some(end), ending.cast(), ptr::null_mut())
-        })?;
-        Ok(Self { inner })
-    }
-
-    #[napi(getter)]
-    pub fn driver(&self) -> &'static str {
-        match self.inner.driver {
-            DriverKind::InLoop => "in-loop",
-            DriverKind::HelperThread => "helper-thread",
-        }
-    }
-
+verbs! { engine:
     // --- open ---------------------------------------------------------------------------------------------------
 
-    #[napi]
-    pub fn bind_tcp(&self, address: String, port: u32, flags: u32) -> i32 {
-        self.verb(|reactor| {
+    fn c"bindTcp"(address: String, port: u32, flags: u32) -> i32 {
+        engine.verb(|reactor| {
             let address = endpoint::parse_ip(&address, port as u16)?;
             reactor.bind_tcp(address, flags & 1 != 0, flags & 2 != 0)
         })
     }
 
-    #[napi]
-    pub fn bind_path(&self, path: String) -> i32 {
-        self.verb(|reactor| reactor.bind_path(&path))
+    fn c"bindPath"(path: String) -> i32 {
+        engine.verb(|reactor| reactor.bind_path(&path))
     }
 
-    #[napi]
-    pub fn listen(&self, slot: i32, backlog: i32) -> i32 {
-        self.verb_then_pump(|reactor| reactor.listen(slot as u32, backlog))
+    fn c"listen"(slot: i32, backlog: i32) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.listen(slot as u32, backlog))
     }
 
-    #[napi]
-    pub fn connect_tcp(&self, slot: i32, address: String, port: u32) -> i32 {
-        self.verb_then_pump(|reactor| {
+    fn c"connectTcp"(slot: i32, address: String, port: u32) -> i32 {
+        engine.verb_then_pump(|reactor| {
             let address = endpoint::parse_ip(&address, port as u16)?;
             reactor.connect_tcp(u32::try_from(slot).ok(), address)
         })
     }
 
-    #[napi]
-    pub fn connect_path(&self, slot: i32, path: String) -> i32 {
-        self.verb_then_pump(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
+    fn c"connectPath"(slot: i32, path: String) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
 
-    #[napi]
-    pub fn read_start(&self, slot: u32, into: bool) -> i32 {
-        let mode = if into {
-            ReadMode::Into
-        } else {
-            ReadMode::Chunks
-        };
-        self.verb_then_pump(|reactor| reactor.read_start(slot, mode))
+    fn c"readStart"(slot: u32, into: bool) -> i32 {
+        let mode = if into { ReadMode::Into } else { ReadMode::Chunks };
+        engine.verb_then_pump(|reactor| reactor.read_start(slot, mode))
     }
 
-    #[napi]
-    pub fn read_stop(&self, slot: u32) -> i32 {
-        self.verb(|reactor| reactor.read_stop(slot))
+    fn c"readStop"(slot: u32) -> i32 {
+        engine.verb(|reactor| reactor.read_stop(slot))
     }
 
-    /// Reads into the user's own buffer; `EOF` at the peer's FIN, `EAGAIN` when nothing waits.
-    #[napi(ts_args_type = "slot: number, buffer: Uint8Array")]
-    pub fn read_into(&self, slot: u32, buffer: Unknown<'_>) -> i32 {
-        self.verb_then_pump(|reactor| {
+    fn c"readInto"(slot: u32, buffer: Value) -> i32 {
+        engine.verb_then_pump(|reactor| {
             // SAFETY: the memory is used within this call, in which JavaScript does not run.
-            let mut memory = unsafe { memory(self.inner.env, buffer.raw()) }.map_err(io::Error::other)?;
+            let mut memory = unsafe { memory(engine.env, buffer.0) }.map_err(io::Error::other)?;
             if memory.len() == 0 {
                 return Err(io::Error::from(io::ErrorKind::InvalidInput));
             }
@@ -202,37 +208,23 @@ impl Engine {
 
     // --- write --------------------------------------------------------------------------------------------------
 
-    /// Sends what the first `count` entries of the log describe, each socket's in one system call. Returns how many
-    /// sockets could not send all; (slot, bytes sent or error) of each stands in the log behind the entries.
-    #[napi]
-    pub fn flush(&self, count: u32) -> u32 {
-        catch_unwind(AssertUnwindSafe(|| self.inner.flush(count as usize))).unwrap_or(0)
+    fn c"flush"(count: u32) -> u32 {
+        engine.flush(count as usize)
     }
 
-    /// Sends a chunk from `offset` on; returns the number of bytes that the kernel took.
-    #[napi(ts_args_type = "slot: number, chunk: Uint8Array, offset: number")]
-    pub fn write(&self, slot: u32, chunk: Unknown<'_>, offset: u32) -> i32 {
-        self.verb(|reactor| {
+    fn c"write"(slot: u32, chunk: Value, offset: u32) -> i32 {
+        engine.verb(|reactor| {
             // SAFETY: the memory is used within this call, in which JavaScript does not run.
-            let memory = unsafe { memory(self.inner.env, chunk.raw()) }.map_err(io::Error::other)?;
+            let memory = unsafe { memory(engine.env, chunk.0) }.map_err(io::Error::other)?;
             let rest = memory.bytes().get(offset as usize..).unwrap_or_default();
-            self.inner.send(reactor, slot, &[IoSlice::new(rest)])
+            engine.send(reactor, slot, &[IoSlice::new(rest)])
         })
     }
 
-    /// Sends several chunks, the first from `offset` on, in one system call; returns as `write`.
-    #[napi(ts_args_type = "slot: number, chunks: Uint8Array[], offset: number")]
-    pub fn writev(&self, slot: u32, chunks: Object<'_>, offset: u32) -> i32 {
-        // What a writev(2) takes at most (IOV_MAX); the caller comes again for the rest.
-        const MOST: u32 = 1024;
-        self.verb(|reactor| {
-            let count = chunks.get_array_length().map_err(io::Error::other)?.min(MOST);
-            let mut memories = Vec::with_capacity(count as usize);
-            for index in 0..count {
-                let chunk: Unknown<'_> = chunks.get_element(index).map_err(io::Error::other)?;
-                // SAFETY: the memory is used within this call, in which JavaScript does not run.
-                memories.push(unsafe { memory(self.inner.env, chunk.raw()) }.map_err(io::Error::other)?);
-            }
+    fn c"writev"(slot: u32, chunks: Value, offset: u32) -> i32 {
+        engine.verb(|reactor| {
+            // SAFETY: the memory is used within this call, in which JavaScript does not run.
+            let memories = unsafe { memories(engine.env, chunks.0) }.map_err(io::Error::other)?;
             let mut skip = offset as usize;
             let slices: Vec<_> = memories
                 .iter()
@@ -242,58 +234,47 @@ impl Engine {
                     IoSlice::new(rest)
                 })
                 .collect();
-            self.inner.send(reactor, slot, &slices)
+            engine.send(reactor, slot, &slices)
         })
     }
 
-    /// Whether the last write took less than it was offered; a WRITABLE event follows then.
-    #[napi]
-    pub fn blocked(&self) -> bool {
-        self.inner.blocked.get()
+    fn c"blocked"() -> bool {
+        engine.blocked.get()
     }
 
     // --- half-close and close -----------------------------------------------------------------------------------
 
-    #[napi]
-    pub fn shutdown(&self, slot: u32) -> i32 {
-        self.verb(|reactor| reactor.shutdown(slot))
+    fn c"shutdown"(slot: u32) -> i32 {
+        engine.verb(|reactor| reactor.shutdown(slot))
     }
 
-    /// Closes the descriptor; returns whether a connect was under way.
-    #[napi]
-    pub fn close(&self, slot: u32, reset: bool) -> bool {
-        self.verb_then_pump(|reactor| Ok(i32::from(reactor.close(slot, reset)))) == 1
+    fn c"close"(slot: u32, reset: bool) -> bool {
+        engine.verb_then_pump(|reactor| Ok(i32::from(reactor.close(slot, reset)))) == 1
     }
 
     // --- options and facts --------------------------------------------------------------------------------------
 
-    #[napi]
-    pub fn set_no_delay(&self, slot: u32, enable: bool) -> i32 {
-        self.verb(|reactor| options::set_nodelay(reactor.socket(slot)?, enable))
+    fn c"setNoDelay"(slot: u32, enable: bool) -> i32 {
+        engine.verb(|reactor| options::set_nodelay(reactor.socket(slot)?, enable))
     }
 
-    #[napi]
-    pub fn set_keep_alive(&self, slot: u32, enable: bool, delay: u32, interval: u32, count: u32) -> i32 {
-        self.verb(|reactor| {
+    fn c"setKeepAlive"(slot: u32, enable: bool, delay: u32, interval: u32, count: u32) -> i32 {
+        engine.verb(|reactor| {
             options::set_keepalive(reactor.socket(slot)?, enable, delay, interval, count)
         })
     }
 
-    /// The local end: "4 address port", "6 address port", "p path", or an error number.
-    #[napi]
-    pub fn sockname(&self, slot: u32) -> Either<String, i32> {
-        self.endpoint(|reactor| reactor.local(slot))
+    fn c"sockname"(slot: u32) -> Text {
+        engine.endpoint(|reactor| reactor.local(slot))
     }
 
-    #[napi]
-    pub fn peername(&self, slot: u32) -> Either<String, i32> {
-        self.endpoint(|reactor| reactor.peer(slot))
+    fn c"peername"(slot: u32) -> Text {
+        engine.endpoint(|reactor| reactor.peer(slot))
     }
 
-    #[napi]
-    pub fn fd(&self, slot: u32) -> i32 {
+    fn c"fd"(slot: u32) -> i32 {
         #[cfg(unix)]
-        return self.verb(|reactor| Ok(std::os::fd::AsRawFd::as_raw_fd(&*reactor.socket(slot)?)));
+        return engine.verb(|reactor| Ok(std::os::fd::AsRawFd::as_raw_fd(&*reactor.socket(slot)?)));
         #[cfg(not(unix))]
         {
             let _ = slot;
@@ -303,89 +284,36 @@ impl Engine {
 
     // --- the event loop -----------------------------------------------------------------------------------------
 
-    #[napi]
-    pub fn set_ref(&self, referenced: bool) {
-        self.inner.host.set_ref(referenced);
+    fn c"setRef"(referenced: bool) -> () {
+        engine.host.set_ref(referenced);
     }
 
-    /// Gives an exception of a handler to 'uncaughtException', as from Node's own callbacks; without a listener the
-    /// process ends here, as Node would.
-    #[napi(ts_args_type = "error: unknown")]
-    pub fn fatal(&self, error: Unknown<'_>) {
+    fn c"fatal"(error: Value) -> () {
         // SAFETY: called by JavaScript, on the environment's thread, with a value of it.
-        unsafe { sys::napi_fatal_exception(self.inner.env, error.raw()) };
+        unsafe { sys::napi_fatal_exception(engine.env, error.0) };
     }
 
-    /// Has `posted` called before the loop polls again.
-    #[napi]
-    pub fn post(&self) {
-        self.inner.host.post();
+    fn c"post"() -> () {
+        engine.host.post();
     }
 
-    /// Has `closed` called in the loop's closing phase.
-    #[napi]
-    pub fn close_soon(&self) {
-        self.inner.host.close_soon();
+    fn c"closeSoon"() -> () {
+        engine.host.close_soon();
     }
 
-    /// Lets listeners that met a full descriptor table try again.
-    #[napi]
-    pub fn retry_accept(&self) {
-        self.verb_then_pump(|reactor| {
+    fn c"retryAccept"() -> () {
+        engine.verb_then_pump(|reactor| {
             reactor.retry_accept();
-            Ok(0)
-        });
-    }
-
-    #[napi(ts_args_type = "slab: Uint8Array")]
-    pub fn set_slab(&self, slab: Unknown<'_>) -> Result<()> {
-        self.inner.set_slab(slab.raw())
-    }
-
-    /// The numbers of the errors that handle.ts knows by name.
-    #[napi(ts_return_type = "Record<'EBADF' | 'EINVAL' | 'ENOTCONN' | 'ECANCELED' | 'EAGAIN' | 'EOF', number>")]
-    pub fn errnos(&self) -> HashMap<&'static str, i32> {
-        use errno::{EAGAIN, EBADF, ECANCELED, EINVAL, ENOTCONN, EOF};
-        [EBADF, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF]
-            .map(|code| (errno::name(code), code))
-            .into()
-    }
-
-    fn verb<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
-        self.inner.verb(run)
-    }
-
-    /// A verb after which the pump may have work that no descriptor announces.
-    fn verb_then_pump<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
-        let inner = &self.inner;
-        inner.verb(|reactor| {
-            let outcome = run(reactor);
-            if reactor.has_work() {
-                inner.host.again();
-            }
-            outcome
-        })
-    }
-
-    fn endpoint(&self, find: impl FnOnce(&Reactor) -> io::Result<Endpoint>) -> Either<String, i32> {
-        let mut text = String::new();
-        let status = self.verb(|reactor| {
-            text = match find(reactor)? {
-                Endpoint::Ip(ip) => format!(
-                    "{} {} {}",
-                    if ip.is_ipv4() { 4 } else { 6 },
-                    ip.ip(),
-                    ip.port()
-                ),
-                Endpoint::Path(path) => format!("p {}", String::from_utf8_lossy(&path)),
-            };
             Ok(())
         });
-        if status < 0 {
-            Either::B(status)
-        } else {
-            Either::A(text)
-        }
+    }
+
+    fn c"setSlabs"(small: Value, bulk: Value) -> () {
+        engine.set_slabs(small.0, bulk.0);
+    }
+
+    fn c"errno"(name: String) -> i32 {
+        errno::by_name(&name)
     }
 }
 
@@ -413,17 +341,45 @@ impl Outcome for u32 {
     }
 }
 
-impl Inner {
+impl Engine {
     fn verb<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
-        let outcome = catch_unwind(AssertUnwindSafe(|| match self.reactor.borrow_mut().as_mut() {
-            Some(reactor) => run(reactor),
-            None => Err(io::Error::from(io::ErrorKind::NotConnected)),
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            match self.reactor.borrow_mut().as_mut() {
+                Some(reactor) => run(reactor),
+                None => Err(io::Error::from(io::ErrorKind::NotConnected)),
+            }
         }));
         match outcome {
             Ok(Ok(outcome)) => outcome.number(),
             Ok(Err(error)) => errno::code(&error),
             Err(_panic) => errno::UNKNOWN,
         }
+    }
+
+    /// A verb after which the pump may have work that no descriptor announces.
+    fn verb_then_pump<T: Outcome>(&self, run: impl FnOnce(&mut Reactor) -> io::Result<T>) -> i32 {
+        self.verb(|reactor| {
+            let outcome = run(reactor);
+            if reactor.has_work() {
+                self.host.again();
+            }
+            outcome
+        })
+    }
+
+    fn endpoint(&self, find: impl FnOnce(&Reactor) -> io::Result<Endpoint>) -> Text {
+        let mut text = String::new();
+        let status = self.verb(|reactor| {
+            text = match find(reactor)? {
+                Endpoint::Ip(ip) => {
+                    let family = if ip.is_ipv4() { 4 } else { 6 };
+                    format!("{family} {} {}", ip.ip(), ip.port())
+                }
+                Endpoint::Path(path) => format!("p {}", String::from_utf8_lossy(&path)),
+            };
+            Ok(())
+        });
+        if status < 0 { Err(status) } else { Ok(text) }
     }
 
     fn send(&self, reactor: &mut Reactor, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<i32> {
@@ -491,24 +447,37 @@ impl Inner {
         short as u32
     }
 
-    fn set_slab(&self, slab: sys::napi_value) -> Result<()> {
-        let mut reference = ptr::null_mut();
-        // SAFETY: on the thread of `env`, called by JavaScript with a value of it.
-        check_status!(unsafe { sys::napi_create_reference(self.env, slab, 1, &mut reference) })?;
-        let old = self.slab.replace(reference);
-        if !old.is_null() {
-            // SAFETY: created here earlier, and deleted once. Chunks that a program still holds keep the memory.
-            unsafe { sys::napi_delete_reference(self.env, old) };
+    /// Takes the slabs that are given; `undefined` leaves one as it is.
+    fn set_slabs(&self, small: sys::napi_value, bulk: sys::napi_value) {
+        let mut renewed = [false; 2];
+        for (index, (place, slab)) in [(&self.small, small), (&self.bulk, bulk)]
+            .into_iter()
+            .enumerate()
+        {
+            let mut kind = 0;
+            // SAFETY: on the thread of `env`, called by JavaScript with a value of it.
+            unsafe { sys::napi_typeof(self.env, slab, &mut kind) };
+            if kind != sys::ValueType::napi_object {
+                continue;
+            }
+            let mut reference = ptr::null_mut();
+            // SAFETY: as above.
+            unsafe { sys::napi_create_reference(self.env, slab, 1, &mut reference) };
+            let old = place.replace(reference);
+            if !old.is_null() {
+                // SAFETY: created here earlier, and deleted once. Chunks that a program still holds keep the memory.
+                unsafe { sys::napi_delete_reference(self.env, old) };
+            }
+            renewed[index] = true;
         }
-        self.batch.borrow_mut().reset_slab();
-        Ok(())
+        self.batch.borrow_mut().renewed(renewed[0], renewed[1]);
     }
 
-    /// The slab as it is now: programs hold views of its buffer, and may have detached it.
-    fn slab(&self) -> Memory {
+    /// A slab as it is now: programs hold views of its buffer, and may have detached it.
+    fn slab(&self, place: &Cell<sys::napi_ref>) -> Memory {
         let mut value = ptr::null_mut();
         // SAFETY: the reference is strong and of this environment; a handle scope is open around every turn.
-        let status = unsafe { sys::napi_get_reference_value(self.env, self.slab.get(), &mut value) };
+        let status = unsafe { sys::napi_get_reference_value(self.env, place.get(), &mut value) };
         if status != sys::Status::napi_ok {
             return Memory::NONE;
         }
@@ -519,14 +488,14 @@ impl Inner {
     /// Pumps and tells JavaScript until nothing is ready, or others have waited long enough.
     fn run(&self) {
         for _ in 0..ROUNDS {
-            let slab = self.slab();
+            let (small, bulk) = (self.slab(&self.small), self.slab(&self.bulk));
             let events = {
                 let mut reactor = self.reactor.borrow_mut();
                 let Some(reactor) = reactor.as_mut() else {
                     return;
                 };
                 let mut batch = self.batch.borrow_mut();
-                batch.begin(slab);
+                batch.begin(small, bulk);
                 reactor.pump(&mut *batch);
                 batch.summary()
             };
@@ -557,13 +526,16 @@ impl Inner {
     }
 
     fn has_work(&self) -> bool {
-        self.reactor.borrow().as_ref().is_some_and(Reactor::has_work)
+        self.reactor
+            .borrow()
+            .as_ref()
+            .is_some_and(Reactor::has_work)
     }
 }
 
 // The callers are libuv and N-API, through which nothing may unwind; the pump has dealt with panics that belong to one
 // socket.
-impl Guest for Rc<Inner> {
+impl Guest for Rc<Engine> {
     fn turn(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if !self.host.can_watch() {
@@ -603,27 +575,48 @@ impl Guest for Rc<Inner> {
 
 /// What the environment's end must undo.
 struct Ending {
-    inner: Rc<Inner>,
+    engine: Rc<Engine>,
     guest: *mut Box<dyn Guest>,
 }
 
 /// Closes every socket and leaves the event loop; the environment waits for that.
 extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: the box that `Engine::new` leaked for this one call.
-    let Ending { inner, guest } = *unsafe { Box::from_raw(data.cast::<Ending>()) };
+    // SAFETY: the box that `open` leaked for this one call.
+    let Ending { engine, guest } = *unsafe { Box::from_raw(data.cast::<Ending>()) };
     // Closes the descriptors, and joins the helper thread, so that nobody rings any more.
-    let reactor = catch_unwind(AssertUnwindSafe(|| inner.reactor.take()));
+    let reactor = catch_unwind(AssertUnwindSafe(|| engine.reactor.take()));
     drop(reactor);
-    let kept = Rc::clone(&inner);
+    let kept = Rc::clone(&engine);
     let done = Box::new(move || {
-        // SAFETY: the loop has let go of the guest; leaked by `Engine::new` and freed here only.
+        // SAFETY: the loop has let go of the guest; leaked by `open` and freed here only.
         drop(unsafe { Box::from_raw(guest) });
         drop(kept);
         // SAFETY: the handle that this hook was called with, removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     });
     // SAFETY: on the environment's thread; the helper thread is gone with the reactor.
-    unsafe { inner.host.detach(done) };
+    unsafe { engine.host.detach(done) };
+}
+
+/// Where the bytes of an array of typed arrays are now.
+///
+/// # Safety
+/// As [`memory`].
+unsafe fn memories(env: sys::napi_env, array: sys::napi_value) -> Result<Vec<Memory>> {
+    // What a writev(2) takes at most (IOV_MAX); the caller comes again for the rest.
+    const MOST: u32 = 1024;
+    let mut count = 0;
+    // SAFETY: the caller's promise.
+    check_status!(unsafe { sys::napi_get_array_length(env, array, &mut count) })?;
+    (0..count.min(MOST))
+        .map(|index| {
+            let mut chunk = ptr::null_mut();
+            // SAFETY: the caller's promise.
+            check_status!(unsafe { sys::napi_get_element(env, array, index, &mut chunk) })?;
+            // SAFETY: the caller's promise.
+            unsafe { memory(env, chunk) }
+        })
+        .collect()
 }
 
 /// Where a typed array's bytes are now; nothing if it has been detached.

@@ -16,10 +16,7 @@ pub(crate) struct Callback {
 impl Callback {
     /// # Safety
     /// `function` must be a function of `env`.
-    pub(crate) unsafe fn new(
-        env: sys::napi_env,
-        function: sys::napi_value,
-    ) -> napi::Result<Self> {
+    pub(crate) unsafe fn new(env: sys::napi_env, function: sys::napi_value) -> napi::Result<Self> {
         let mut reference = ptr::null_mut();
         // SAFETY: the caller's promise; `reference` is written before it is read.
         napi::check_status!(unsafe {

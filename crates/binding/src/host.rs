@@ -29,7 +29,7 @@ pub(crate) trait Guest {
     fn closed(&self);
 }
 
-type Context = Box<dyn Guest>;
+pub(crate) type Context = Box<dyn Guest>;
 
 pub(crate) struct Host {
     env: sys::napi_env,
@@ -530,7 +530,10 @@ mod uv {
 
     impl Shared {
         /// The handle's share of us.
-        fn of(handle: Handle, get_data: unsafe extern "C" fn(Handle) -> *mut c_void) -> &'static Self {
+        fn of(
+            handle: Handle,
+            get_data: unsafe extern "C" fn(Handle) -> *mut c_void,
+        ) -> &'static Self {
             // SAFETY: libuv calls back with a handle that is initialised.
             let data = unsafe { get_data(handle) };
             // SAFETY: every handle's data was set to the leaked `Shared`.
@@ -544,7 +547,8 @@ mod uv {
             };
             let mut scope = ptr::null_mut();
             // SAFETY: the environment is alive while its guest is attached; on its thread.
-            if unsafe { sys::napi_open_handle_scope(self.env, &mut scope) } != sys::Status::napi_ok {
+            if unsafe { sys::napi_open_handle_scope(self.env, &mut scope) } != sys::Status::napi_ok
+            {
                 return;
             }
             visit(guest);
@@ -619,5 +623,4 @@ mod uv {
     extern "C" fn on_idle_closed(handle: Handle) {
         shared(handle).let_go(UV_IDLE, handle);
     }
-
 }

@@ -2,6 +2,7 @@
 //! in TypeScript, what a socket does in the core. Verbs stand here under the names and in the order of handle.ts.
 
 mod batch;
-mod engine;
+pub mod engine;
 mod enter;
 mod host;
+mod verbs;

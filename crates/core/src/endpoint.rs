@@ -84,7 +84,6 @@ pub fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

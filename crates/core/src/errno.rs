@@ -28,6 +28,15 @@ macro_rules! errors {
             }
         }
 
+        /// The number of an error's name, [`UNKNOWN`]'s for a name that is none.
+        pub fn by_name(name: &str) -> i32 {
+            match name {
+                "EOF" => EOF,
+                $(stringify!($name) => $name,)*
+                _ => UNKNOWN,
+            }
+        }
+
         #[cfg(windows)]
         fn from_raw(raw: i32) -> i32 {
             match raw {
@@ -138,5 +147,7 @@ mod tests {
         assert_eq!(code(&io::Error::from(io::ErrorKind::WouldBlock)), EAGAIN);
         assert_eq!(code(&io::Error::other("?")), UNKNOWN);
         assert_eq!(name(EOF), "EOF");
+        assert_eq!(by_name("EOF"), EOF);
+        assert_eq!(by_name(name(EPIPE)), EPIPE);
     }
 }

@@ -27,9 +27,8 @@ use crate::stream::{Listener, Stream};
 /// What a read asks for at first, and again after the reader has stopped: what lies beyond a reader's high-water
 /// mark is bounded by it.
 const FIRST_READ: usize = 64 * 1024;
-/// A reader that keeps up is asked for twice as much after each full read, up to this. 512 KiB a call carried
-/// twice as much as 64 KiB a call on an upload over loopback (2026-11); 1 MiB was within noise of it.
-const MAX_READ: usize = 512 * 1024;
+/// A reader that keeps up is asked for twice as much after each full read, up to this.
+const MAX_READ: usize = 256 * 1024;
 /// Less room than this is not worth a system call: the socket waits for the next batch.
 const MIN_READ: usize = 16 * 1024;
 /// Connections taken from one listener in one pump, so that a flood of them leaves time for those that are open.
@@ -70,12 +69,25 @@ pub enum ReadMode {
 
 /// A socket that is bound, or failed to connect, and does no I/O.
 struct Bound {
+    #[cfg(unix)]
+    unlink: Option<Unlink>,
     socket: Socket,
     tcp: bool,
     /// libuv tells EADDRINUSE of a TCP bind only when the socket is put to use, and so do we.
     delayed: Option<i32>,
-    #[cfg(unix)]
-    unlink: Option<PathBuf>,
+}
+
+/// The path of a Unix-domain socket, which goes when its socket does, just before it: with `close`, and when the
+/// environment ends.
+#[cfg(unix)]
+struct Unlink(PathBuf);
+
+#[cfg(unix)]
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        // Somebody else may have removed it; libuv does not mind either.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 struct Connection {
@@ -91,10 +103,10 @@ struct Connection {
 }
 
 struct Accepting {
+    #[cfg(unix)]
+    _unlink: Option<Unlink>,
     listener: Listener,
     readable: Arc<Signal>,
-    #[cfg(unix)]
-    unlink: Option<PathBuf>,
 }
 
 enum Place {
@@ -103,6 +115,16 @@ enum Place {
     Accepting(Box<Accepting>),
     /// Its registration failed half-way: there is nothing left to do but close.
     Spent,
+}
+
+/// What one step of a socket leaves.
+enum Step {
+    /// Nothing, until the system tells.
+    Done,
+    /// More, after all the others.
+    More,
+    /// The batch had no memory for it: it is the first of the next one.
+    Unserved,
 }
 
 /// See the [module](self).
@@ -121,6 +143,14 @@ pub struct Reactor {
 
 fn not_a_socket<T>() -> io::Result<T> {
     Err(errno::error(errno::EBADF))
+}
+
+/// A place in the pump's queue, for a signal that has none yet. Every entry is made here or by a waker: a socket with
+/// two of them would get two steps a pump.
+fn enqueue(queue: &mut VecDeque<Ready>, signal: &Signal) {
+    if signal.claim() {
+        queue.push_back(signal.ready());
+    }
 }
 
 impl Reactor {
@@ -215,7 +245,7 @@ impl Reactor {
                 errno::ENOENT => errno::error(errno::EACCES),
                 _ => error,
             })?;
-        let unlink = (!path.is_empty() && !path.starts_with('\0')).then(|| PathBuf::from(path));
+        let unlink = (!path.is_empty() && !path.starts_with('\0')).then(|| Unlink(path.into()));
         self.insert_bound(Bound {
             socket,
             tcp: false,
@@ -255,17 +285,15 @@ impl Reactor {
             return not_a_socket();
         };
         let listener = Listener::adopt(bound.socket, bound.tcp)?;
-        *place = Place::Accepting(Box::new(Accepting {
-            listener,
-            readable: Signal::new(key, Direction::Read, &self.ready),
-            #[cfg(unix)]
-            unlink: bound.unlink,
-        }));
+        let readable = Signal::new(key, Direction::Read, &self.ready);
         // Not polled yet: the pump does that, and arms it.
-        self.queue.push_back(Ready {
-            key,
-            direction: Direction::Read,
-        });
+        enqueue(&mut self.queue, &readable);
+        *place = Place::Accepting(Box::new(Accepting {
+            #[cfg(unix)]
+            _unlink: bound.unlink,
+            listener,
+            readable,
+        }));
         Ok(())
     }
 
@@ -359,14 +387,12 @@ impl Reactor {
         let stream = Stream::adopt(bound.socket, bound.tcp)?;
         let mut connection = Connection::new(stream, key, &self.ready);
         connection.connecting = true;
-        let armed = connection.arm_write(key, &self.ready);
-        *place = Place::Connection(connection);
-        if !armed {
-            self.queue.push_back(Ready {
-                key,
-                direction: Direction::Write,
-            });
+        if !connection.arm_write(key, &self.ready)
+            && let Some(writable) = &connection.writable
+        {
+            enqueue(&mut self.queue, writable);
         }
+        *place = Place::Connection(connection);
         Ok(())
     }
 
@@ -374,16 +400,12 @@ impl Reactor {
 
     /// Starts to read, or goes on.
     pub fn read_start(&mut self, slot: u32, mode: ReadMode) -> io::Result<()> {
-        let key = self.slots.key(slot);
         let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
             return not_a_socket();
         };
         connection.reading = Some(mode);
         if !connection.arm_read() {
-            self.queue.push_back(Ready {
-                key,
-                direction: Direction::Read,
-            });
+            enqueue(&mut self.queue, &connection.readable);
         }
         Ok(())
     }
@@ -403,7 +425,6 @@ impl Reactor {
     /// # Errors
     /// `EAGAIN` when nothing waits ([`Sink::readable`] will tell), and the socket's own.
     pub fn read_into(&mut self, slot: u32, buffer: &mut [u8]) -> io::Result<usize> {
-        let key = self.slots.key(slot);
         let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
             return not_a_socket();
         };
@@ -421,10 +442,7 @@ impl Reactor {
                 if length == 0 {
                     connection.reading = None;
                 } else if buffer.remaining() == 0 || !connection.arm_read() {
-                    self.queue.push_back(Ready {
-                        key,
-                        direction: Direction::Read,
-                    });
+                    enqueue(&mut self.queue, &connection.readable);
                 }
                 Ok(length)
             }
@@ -494,12 +512,7 @@ impl Reactor {
             return false;
         };
         // Room for a listener that had none.
-        for key in self.starved.drain(..) {
-            self.queue.push_back(Ready {
-                key,
-                direction: Direction::Read,
-            });
-        }
+        self.retry_accept();
         let outcomes = self.outcomes.len();
         self.outcomes.retain(|(of, _)| *of != key);
         match place {
@@ -510,21 +523,8 @@ impl Reactor {
                 }
                 connection.connecting
             }
-            Place::Bound(bound) => {
-                #[cfg(unix)]
-                unlink(bound.unlink);
-                #[cfg(windows)]
-                drop(bound);
-                outcomes != self.outcomes.len()
-            }
-            Place::Accepting(accepting) => {
-                #[cfg(unix)]
-                unlink(accepting.unlink);
-                #[cfg(windows)]
-                drop(accepting);
-                false
-            }
-            Place::Spent => false,
+            Place::Bound(_) => outcomes != self.outcomes.len(),
+            Place::Accepting(_) | Place::Spent => false,
         }
     }
 
@@ -603,46 +603,76 @@ impl Reactor {
             };
             // A bug of ours must cost one socket, not the process: a panic becomes an error on it.
             let step = panic::catch_unwind(AssertUnwindSafe(|| self.advance(ready, sink)));
-            if step.is_err() {
-                sink.read_error(ready.key.slot, errno::UNKNOWN);
+            match step {
+                Ok(Step::Done) => {}
+                Ok(Step::More) => {
+                    if self.signal(ready).is_some_and(Signal::claim) {
+                        self.queue.push_back(ready);
+                    }
+                }
+                Ok(Step::Unserved) => {
+                    // Not behind those who had memory and want more, or it would never get any.
+                    if self.signal(ready).is_some_and(Signal::claim) {
+                        self.queue.push_front(ready);
+                    }
+                    break;
+                }
+                Err(_panic) => {
+                    if let Some(Place::Accepting(_)) = self.slots.get_key_mut(ready.key) {
+                        self.starved.push(ready.key);
+                        sink.accept_failed(ready.key.slot, errno::UNKNOWN);
+                    } else {
+                        sink.read_error(ready.key.slot, errno::UNKNOWN);
+                    }
+                }
             }
+        }
+    }
+
+    /// The signal that an entry of the queue is for, if its socket is open still.
+    fn signal(&mut self, ready: Ready) -> Option<&Signal> {
+        match self.slots.get_key_mut(ready.key)? {
+            Place::Bound(_) | Place::Spent => None,
+            Place::Accepting(accepting) => Some(&accepting.readable),
+            Place::Connection(connection) => match ready.direction {
+                Direction::Read => Some(&connection.readable),
+                Direction::Write => connection.writable.as_deref(),
+            },
         }
     }
 
     /// One step of one socket.
-    fn advance(&mut self, ready: Ready, sink: &mut impl Sink) {
+    fn advance(&mut self, ready: Ready, sink: &mut impl Sink) -> Step {
         let Ready { key, direction } = ready;
-        let again = match self.slots.get_key_mut(key) {
-            None => false,
-            Some(Place::Bound(_) | Place::Spent) => false,
-            Some(Place::Accepting(_)) => self.accept(key, sink),
+        match self.slots.get_key_mut(key) {
+            None | Some(Place::Bound(_) | Place::Spent) => Step::Done,
+            Some(Place::Accepting(accepting)) => {
+                accepting.readable.taken();
+                self.accept(key, sink)
+            }
             Some(Place::Connection(connection)) => match direction {
                 Direction::Read => connection.read(key.slot, sink),
                 Direction::Write => connection.write_ready(key, &self.ready, sink),
             },
-        };
-        if again {
-            self.queue.push_back(ready);
         }
     }
 
-    /// Accepts until nobody waits; true when somebody may still.
-    fn accept(&mut self, key: Key, sink: &mut impl Sink) -> bool {
+    /// Accepts until nobody waits, or the budget is spent.
+    fn accept(&mut self, key: Key, sink: &mut impl Sink) -> Step {
         let _context = self.driver.handle().enter();
         for _ in 0..ACCEPT_BUDGET {
             if !sink.has_room() {
-                return true;
+                return Step::More;
             }
             let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) else {
-                return false;
+                return Step::Done;
             };
-            accepting.readable.taken();
             let waker = accepting.readable.waker();
             let stream = match accepting
                 .listener
                 .poll_accept(&mut Context::from_waker(&waker))
             {
-                Poll::Pending => return false,
+                Poll::Pending => return Step::Done,
                 Poll::Ready(Ok(stream)) => stream,
                 Poll::Ready(Err(error)) => {
                     let code = errno::code(&error);
@@ -652,7 +682,7 @@ impl Reactor {
                     }
                     self.starved.push(key);
                     sink.accept_failed(key.slot, code);
-                    return false;
+                    return Step::Done;
                 }
             };
             let ready = &self.ready;
@@ -664,16 +694,15 @@ impl Reactor {
                 .expect("the closure returns Ok");
             sink.accepted(key.slot, slot);
         }
-        true
+        Step::More
     }
 
     /// Lets listeners that met a full descriptor table try again.
     pub fn retry_accept(&mut self) {
-        for key in self.starved.drain(..) {
-            self.queue.push_back(Ready {
-                key,
-                direction: Direction::Read,
-            });
+        while let Some(key) = self.starved.pop() {
+            if let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) {
+                enqueue(&mut self.queue, &accepting.readable);
+            }
         }
     }
 }
@@ -709,33 +738,34 @@ impl Connection {
             .is_pending()
     }
 
-    /// One read; true when there may be more.
-    fn read(&mut self, slot: u32, sink: &mut impl Sink) -> bool {
+    /// One read, and those behind it that find no more than a few bytes.
+    fn read(&mut self, slot: u32, sink: &mut impl Sink) -> Step {
         self.readable.taken();
         match self.reading {
-            None => return false,
+            None => return Step::Done,
             Some(ReadMode::Into) => {
                 if !self.arm_read() {
                     sink.readable(slot);
                 }
-                return false;
+                return Step::Done;
             }
             Some(ReadMode::Chunks) => {}
         }
         let waker = self.readable.waker();
         let mut cx = Context::from_waker(&waker);
+        let mut no_memory = Step::Unserved;
         loop {
             let memory = sink.buffer(self.read_size as usize);
             if memory.len() < MIN_READ {
-                return true;
+                return no_memory;
             }
             let mut buffer = ReadBuf::new(memory);
             match self.stream.poll_read(&mut cx, &mut buffer) {
-                Poll::Pending => return false,
+                Poll::Pending => return Step::Done,
                 Poll::Ready(Err(error)) => {
                     self.reading = None;
                     sink.read_error(slot, errno::code(&error));
-                    return false;
+                    return Step::Done;
                 }
                 Poll::Ready(Ok(())) => {}
             }
@@ -744,32 +774,33 @@ impl Connection {
             if length == 0 {
                 self.reading = None;
                 sink.read_end(slot);
-                return false;
+                return Step::Done;
             }
             sink.read(slot, length);
             if full {
                 // JavaScript must see these before more is read: it may want to stop.
                 self.read_size = (self.read_size * 2).min(MAX_READ as u32);
-                return true;
+                return Step::More;
             }
             // The kernel's buffer is empty. What comes now wakes us, unless it has come already: mostly the FIN
             // behind the last bytes, which then goes in the same batch.
             if self.stream.poll_read_ready(&mut cx).is_pending() {
-                return false;
+                return Step::Done;
             }
             if !sink.has_room() {
-                return true;
+                return Step::More;
             }
+            no_memory = Step::More;
         }
     }
 
-    /// The end of a connect, or of a full send buffer; true when it was a false alarm that must be polled again.
-    fn write_ready(&mut self, key: Key, ready: &Arc<ReadyList>, sink: &mut impl Sink) -> bool {
+    /// The end of a connect, or of a full send buffer.
+    fn write_ready(&mut self, key: Key, ready: &Arc<ReadyList>, sink: &mut impl Sink) -> Step {
         if let Some(signal) = &self.writable {
             signal.taken();
         }
         if !(self.connecting || self.blocked) || self.arm_write(key, ready) {
-            return false;
+            return Step::Done;
         }
         if self.connecting {
             self.connecting = false;
@@ -782,7 +813,7 @@ impl Connection {
             self.blocked = false;
             sink.writable(key.slot);
         }
-        false
+        Step::Done
     }
 }
 
@@ -810,12 +841,4 @@ fn is_in_progress(error: &io::Error) -> bool {
 #[cfg(windows)]
 fn is_in_progress(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock
-}
-
-#[cfg(unix)]
-fn unlink(path: Option<PathBuf>) {
-    if let Some(path) = path {
-        // Somebody else may have removed it; libuv does not mind either.
-        let _ = std::fs::remove_file(path);
-    }
 }

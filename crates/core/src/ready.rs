@@ -1,7 +1,7 @@
 //! The ready list: the keys of sockets that Tokio found ready, waiting for the pump.
 //!
 //! Wakers fill it, on the JavaScript thread (in-loop driver) or on the helper thread; the pump empties it. A
-//! signal is in the list at most once.
+//! signal is at most once in the list and the pump's queue together.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +76,15 @@ impl Signal {
         })
     }
 
+    pub(crate) const fn ready(&self) -> Ready {
+        self.ready
+    }
+
+    /// Claims the one place that a signal has in the list or in the pump's queue; false when it stands there already.
+    pub(crate) fn claim(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
     /// The pump has taken the entry: the next wake queues again. Called before the socket is polled, so that
     /// readiness that arrives while it is polled is not lost.
     pub(crate) fn taken(&self) {
@@ -93,7 +102,7 @@ impl Wake for Signal {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if !self.queued.swap(true, Ordering::AcqRel) {
+        if self.claim() {
             self.list.push(self.ready);
         }
     }
@@ -130,5 +139,12 @@ mod tests {
         list.take(&mut queue);
         assert_eq!(queue.len(), 2);
         assert_eq!(rings.load(Ordering::Relaxed), 2);
+
+        signal.taken();
+        assert!(signal.claim());
+        assert!(!signal.claim());
+        signal.waker().wake();
+        list.take(&mut queue);
+        assert_eq!(queue.len(), 2, "whoever claimed it has it queued");
     }
 }

@@ -25,4 +25,21 @@ fn a_panic_costs_the_socket_it_was_for(host: &mut Host) {
     host.until(|host| host.seen.of(far).bytes == b"and new ones work");
 }
 
-under_both_drivers! { a_panic_costs_the_socket_it_was_for }
+fn a_listener_that_met_a_panic_accepts_again(host: &mut Host) {
+    let (listener, address) = host.listen_tcp();
+    host.seen.panic_at = Some(listener);
+    let _lost = host.start_connect(address);
+    host.until(|host| !host.seen.of(listener).accept_failed.is_empty());
+    assert_eq!(host.seen.of(listener).accept_failed, [errno::UNKNOWN]);
+
+    host.seen.panic_at = None;
+    let client = host.start_connect(address);
+    host.reactor.retry_accept();
+    assert_eq!(host.connected(client), 0);
+    host.accepted(listener);
+}
+
+under_both_drivers! {
+    a_panic_costs_the_socket_it_was_for,
+    a_listener_that_met_a_panic_accepts_again,
+}

@@ -16,7 +16,9 @@ fn a_write_to_a_peer_that_is_gone_does_not_kill(host: &mut Host) {
                 let (client, server) = pair(host);
                 host.read(client);
                 host.reset(server);
-                host.until(|host| host.seen.of(client).error.is_some() || host.seen.of(client).ended);
+                host.until(|host| {
+                    host.seen.of(client).error.is_some() || host.seen.of(client).ended
+                });
                 let bytes = vec![IoSlice::new(b"anybody?"); slices];
                 // The first may still go out; none may end the process.
                 let codes = [(); 3].map(|()| {
@@ -67,7 +69,10 @@ mod linux {
             other.unix_pair();
             other.listen_tcp();
             other.listen_path(&directory.path("listening"));
-            other.reactor.bind_path(&directory.path("bound")).expect("bind");
+            other
+                .reactor
+                .bind_path(&directory.path("bound"))
+                .expect("bind");
 
             let ours: Vec<RawFd> = descriptors().difference(&before).copied().collect();
             assert!(ours.len() >= 8, "{ours:?}");
@@ -87,7 +92,10 @@ mod linux {
         let output = Command::new("sh").args(["-c", script]).output();
         let listed = String::from_utf8(output.expect("a shell").stdout).expect("ASCII");
         let kinds = listed.lines().map(|line| line.split(':').next());
-        kinds.map(Option::unwrap_or_default).collect::<Vec<_>>().join("\n")
+        kinds
+            .map(Option::unwrap_or_default)
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     fn twenty_thousand_connections_leave_nothing_behind(host: &mut Host) {

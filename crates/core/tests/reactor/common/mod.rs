@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use ferronet_core::endpoint::Endpoint;
-use ferronet_core::{DriverKind, ReadMode, Reactor};
+use ferronet_core::{DriverKind, Reactor, ReadMode};
 
 pub(crate) use child::in_a_process_of_its_own;
 pub(crate) use seen::Seen;
 
 /// No test takes nearly as long: whoever waits longer waits in vain.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Turns each `fn(&mut Host)` into two tests.
 macro_rules! under_both_drivers {

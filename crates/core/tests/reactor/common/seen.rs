@@ -29,7 +29,7 @@ pub(crate) struct Seen {
     pub(crate) most_events: usize,
     /// How many bytes each read asked for.
     pub(crate) wanted: Vec<usize>,
-    /// Panic when this socket is read.
+    /// Panic when this socket is read, or this listener accepts.
     pub(crate) panic_at: Option<u32>,
     memory: Vec<u8>,
     used: usize,
@@ -74,6 +74,10 @@ impl Seen {
         self.told.get_mut(&slot).expect("an open socket")
     }
 
+    fn maybe_panic(&self, slot: u32) {
+        assert_ne!(self.panic_at, Some(slot), "the panic that was ordered");
+    }
+
     fn tell(&mut self, slot: u32, event: &'static str, tell: impl FnOnce(&mut Told)) {
         self.events += 1;
         assert!(self.events <= self.most_events, "a batch beyond its room");
@@ -96,7 +100,7 @@ impl Sink for Seen {
     }
 
     fn read(&mut self, slot: u32, length: usize) {
-        assert_ne!(self.panic_at, Some(slot), "the panic that was ordered");
+        self.maybe_panic(slot);
         let bytes = self.memory[self.used..self.used + length].to_vec();
         self.used += length;
         self.tell(slot, "read", |told| {
@@ -126,6 +130,7 @@ impl Sink for Seen {
     }
 
     fn accepted(&mut self, listener: u32, slot: u32) {
+        self.maybe_panic(listener);
         self.tell(listener, "accepted", |told| told.accepted.push_back(slot));
         self.open(slot);
     }

@@ -1,0 +1,34 @@
+// Node's `net` classes are functions from before `class`: called without `new`, and inherited from by calling them
+// on the heir (`net.Socket.call(this)`). A class can be neither, so the methods are written as a class that is never
+// constructed, and a plain function takes over its prototype.
+
+type Constructor = abstract new (...args: never[]) => object
+
+/**
+ * Gives `target` the prototype of `methods` and its parent's statics. Methods become enumerable, as Node's are
+ * and as wrappers that copy them expect; so do the accessors named in `shown`. Those in `fixed` cannot be redefined.
+ */
+export function adoptMethods(
+  target: { prototype: object },
+  methods: Constructor,
+  { shown = [], fixed = [] }: { shown?: string[]; fixed?: string[] } = {},
+): void {
+  const prototype = methods.prototype as object
+  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
+    property.enumerable =
+      name !== 'constructor' && (typeof property.value === 'function' || shown.includes(name))
+    property.configurable = !fixed.includes(name)
+    Object.defineProperty(prototype, name, property)
+  }
+  target.prototype = prototype
+  Object.setPrototypeOf(target, Object.getPrototypeOf(methods))
+  Object.defineProperty(prototype, 'constructor', { value: target, writable: true, configurable: true })
+}
+
+/** Values that instances have until they are given their own; they cost an instance nothing. */
+export function setDefaults<T extends object>(prototype: T, defaults: Partial<T>): void {
+  for (const key of Reflect.ownKeys(defaults)) {
+    const value = defaults[key as keyof T]
+    Object.defineProperty(prototype, key, { value, writable: true, configurable: true })
+  }
+}
