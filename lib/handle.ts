@@ -366,6 +366,8 @@ process.on('exit', () => {
 interface Backlog {
   chunks: Uint8Array[]
   offset: number
+  /** Bytes left. */
+  size: number
 }
 
 /** What was read beyond the point where the reader stopped: a chunk, or (without one) the end and its status. */
@@ -381,6 +383,8 @@ const COUNTED = 2
 const WRITING = 4
 /** FIN is to follow what is queued. */
 const ENDING = 8
+const LISTENING = 16
+const CLOSED = 32
 
 export class Handle extends AsyncResource {
   readonly kind: 'tcp' | 'pipe'
@@ -388,14 +392,10 @@ export class Handle extends AsyncResource {
   /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
   slot = -1
   reading = false
-  listening = false
-  closed = false
   /** Bytes received from the kernel. */
   bytesRead = 0
   /** Bytes accepted for sending: sent, coalescing or queued. */
   bytesWritten = 0
-  /** Of these, the bytes the kernel has not taken yet. */
-  writeQueueSize = 0
 
   // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
   #flags = REFERENCED
@@ -425,7 +425,7 @@ export class Handle extends AsyncResource {
   listen(backlog: number): number {
     const status = engine.listen(this.slot, backlog)
     if (status === 0) {
-      this.listening = true
+      this.#flags |= LISTENING
       this.#recount()
     }
     return status
@@ -581,8 +581,7 @@ export class Handle extends AsyncResource {
     if (sent < 0) return sent
     this.bytesWritten += chunk.byteLength
     if (sent === chunk.byteLength) return 0
-    this.writeQueueSize += chunk.byteLength - sent
-    this.#backlog = { chunks: [chunk], offset: sent }
+    this.#backlog = { chunks: [chunk], offset: sent, size: chunk.byteLength - sent }
     return this.#await()
   }
 
@@ -594,9 +593,9 @@ export class Handle extends AsyncResource {
 
   #queue(chunk: Uint8Array): void {
     if (chunk.byteLength === 0) return
-    this.#backlog ??= { chunks: [], offset: 0 }
+    this.#backlog ??= { chunks: [], offset: 0, size: 0 }
     this.#backlog.chunks.push(chunk)
-    this.writeQueueSize += chunk.byteLength
+    this.#backlog.size += chunk.byteLength
   }
 
   #await(): number {
@@ -619,10 +618,9 @@ export class Handle extends AsyncResource {
           : engine.writev(this.slot, chunks, backlog.offset)
       if (sent < 0) {
         this.#backlog = null
-        this.writeQueueSize = 0
         return sent
       }
-      this.writeQueueSize -= sent
+      backlog.size -= sent
       let done = backlog.offset + sent
       let full = 0
       while (full < chunks.length && done >= chunks[full]!.byteLength) done -= chunks[full++]!.byteLength
@@ -655,6 +653,11 @@ export class Handle extends AsyncResource {
     if (status < 0) this.#writeErrno = status
     this.owner?.[kOnWritten]?.(status)
     if ((this.#flags & ENDING) !== 0 && this.slot >= 0) this.#finish()
+  }
+
+  /** Of `bytesWritten`, the bytes that were refused by a full kernel buffer and wait. */
+  get writeQueueSize(): number {
+    return this.#backlog === null ? 0 : this.#backlog.size
   }
 
   /** The error that ended sending, or 0. */
@@ -704,10 +707,10 @@ export class Handle extends AsyncResource {
 
   #close(callback: (() => void) | undefined, reset: boolean): void {
     if (this.closed) return
-    this.closed = true
+    this.#flags |= CLOSED
     if (logCount !== 0) flush()
     this.reading = false
-    this.listening = false
+    this.#flags &= ~LISTENING
     this.#recount()
     if ((this.#flags & WRITING) !== 0) release()
     if ((this.#flags & ENDING) !== 0) release()
@@ -759,6 +762,10 @@ export class Handle extends AsyncResource {
     this.#recount()
   }
 
+  get closed(): boolean {
+    return (this.#flags & CLOSED) !== 0
+  }
+
   hasRef(): boolean {
     return (this.#flags & REFERENCED) !== 0 && !this.closed
   }
@@ -768,7 +775,8 @@ export class Handle extends AsyncResource {
   }
 
   #recount(): void {
-    const counts = (this.#flags & REFERENCED) !== 0 && (this.reading || this.listening)
+    const active = this.reading || (this.#flags & LISTENING) !== 0
+    const counts = active && (this.#flags & REFERENCED) !== 0
     if (counts === ((this.#flags & COUNTED) !== 0)) return
     this.#flags ^= COUNTED
     if (counts) hold()
