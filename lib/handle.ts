@@ -176,9 +176,6 @@ function release(): void {
 
 const drainTicks: () => void = (process as unknown as { _tickCallback(): void })._tickCallback
 
-// A thread-safe function opens a callback scope of its own around ours, so that leaving ours drains nothing.
-const nested = engine.driver === 'helper-thread'
-
 let eventCount = 0
 let eventNext = 0
 let renew = 0
@@ -210,7 +207,7 @@ function dispatch(batch: number): void {
     }
     inHandler = false
     if (logCount !== 0 && (flushNow || eventNext === eventCount || performance.now() > flushBy)) flush()
-    if (eventNext < eventCount || nested) drain()
+    drain()
   }
   // Here, where no event points into them any more.
   if (renew !== 0) renewSlabs()
@@ -237,7 +234,8 @@ function enter(handle: Handle, run: (this: Handle) => void): void {
   if (logCount !== 0) flush()
 }
 
-// An exception of a tick has left async_hooks' stack as it was; giving it to 'uncaughtException' right here clears
+// Leaving the last callback would drain as well, but not under the helper thread, whose thread-safe function has a scope
+// of its own around ours; and here an exception keeps its place. An exception of a tick has left async_hooks' stack as it was; giving it to 'uncaughtException' right here clears
 // that, before anything of ours on the stack looks at it.
 function drain(): void {
   try {
@@ -272,7 +270,7 @@ function posted(): void {
     const { handle, complete } = completions[completionNext++]!
     release()
     enter(handle, complete)
-    if (completionNext < end || nested) drain()
+    drain()
   }
   completions = completions.slice(completionNext)
   completionNext = 0
@@ -293,7 +291,7 @@ function closed(): void {
     release()
     if (callback === undefined) continue
     enter(handle, callback)
-    if (closingNow.length > 0) drain()
+    drain()
   }
 }
 

@@ -273,9 +273,11 @@ function collect(child) {
   return output
 }
 
-// Where an error was thrown and what it says: what people read first, without stacks and Node's version.
+// Where an error was thrown and what it says: what people read first, without stacks and Node's version. An error that
+// nobody listened to was thrown by `emit` in node:events, or given on by ferronet: both are inside, as docs/api.md says.
 function firstWords(stderr) {
   const lines = stderr.split('\n').filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
   const thrown = lines.find(line => /^\s*(\w*Error|Uncaught|thrown)\b/.test(line))
-  return lines.length ? [lines[0].replace(/^.*\//, ''), thrown].filter(Boolean) : []
+  const place = lines[0]?.replace(/^.*\//, '').replace(/^(node:events|handle\.js):\d+$/, '(inside)')
+  return lines.length ? [place, thrown].filter(Boolean) : []
 }
