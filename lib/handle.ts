@@ -7,6 +7,7 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { performance } from 'node:perf_hooks'
+import { markAsUntransferable } from 'node:worker_threads'
 import { open } from '#binding'
 import {
   kOnConnect,
@@ -134,8 +135,9 @@ const DIRECT_SIZE = 16 * 1024
 const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
 const log = new Int32Array(LOG_WORDS * MAX_LOG)
 const out = Buffer.allocUnsafeSlow(OUT_SIZE)
-let small = Buffer.allocUnsafeSlow(SMALL_SIZE)
-let bulk = Buffer.allocUnsafeSlow(BULK_SIZE)
+const libuv = process.versions.bun === undefined && process.versions.deno === undefined
+let small = allocateSlab(SMALL_SIZE)
+let bulk = allocateSlab(BULK_SIZE)
 
 /** The handle in each slot of the reactor; what keeps an open socket from being collected. */
 const table: (Handle | undefined)[] = []
@@ -144,17 +146,17 @@ const driver = process.env.FERRONET_DRIVER
 if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 'helper-thread') {
   throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
 }
-const libuv = process.versions.bun === undefined && process.versions.deno === undefined
 const engine = open(driver || undefined, libuv, { events, log, out, dispatch, posted, closed }) as Engine
 engine.setSlabs(small, bulk)
-const [EBADF, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
+const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
   'EBADF',
+  'EFAULT',
   'EINVAL',
   'ENOTCONN',
   'ECANCELED',
   'EAGAIN',
   'EOF',
-].map(engine.errno) as [number, number, number, number, number, number]
+].map(engine.errno) as [number, number, number, number, number, number, number]
 
 /** Which driver runs this environment's reactor: `'in-loop'` or `'helper-thread'`. */
 export const driverName: string = engine.driver
@@ -197,6 +199,8 @@ function dispatch(batch: number): void {
     const handle = table[events[at + 1]!]
     if (handle === undefined) {
       if (events[at] === ACCEPT) engine.close(events[at + 2]!, false)
+      // Closed by a handler of this batch, when the reactor had told the end of its connect already.
+      else if (events[at] === CONNECT) release()
       continue
     }
     inHandler = true
@@ -213,9 +217,17 @@ function dispatch(batch: number): void {
   if (renew !== 0) renewSlabs()
 }
 
+// A slab holds the bytes of several sockets: whoever transferred the memory of one chunk would take the others' along.
+// Node marks Buffer's own pool like this. (Node 22 lets `ArrayBuffer.prototype.transfer` pass; see `deliver`.)
+function allocateSlab(size: number): Buffer {
+  const slab = Buffer.allocUnsafeSlow(size)
+  if (libuv) markAsUntransferable(slab.buffer)
+  return slab
+}
+
 function renewSlabs(): void {
-  const newSmall = (renew & RENEW_SMALL) !== 0 ? Buffer.allocUnsafeSlow(SMALL_SIZE) : undefined
-  const newBulk = (renew & RENEW_BULK) !== 0 ? Buffer.allocUnsafeSlow(BULK_SIZE) : undefined
+  const newSmall = (renew & RENEW_SMALL) !== 0 ? allocateSlab(SMALL_SIZE) : undefined
+  const newBulk = (renew & RENEW_BULK) !== 0 ? allocateSlab(BULK_SIZE) : undefined
   renew = 0
   small = newSmall ?? small
   bulk = newBulk ?? bulk
@@ -293,6 +305,18 @@ function closed(): void {
     enter(handle, callback)
     drain()
   }
+}
+
+// A listener that met a full descriptor table tries again when one of our sockets closes; that somebody else made room
+// nobody tells.
+const ACCEPT_PAUSE = 100
+let acceptTimer: NodeJS.Timeout | undefined
+
+function retryAcceptLater(): void {
+  acceptTimer ??= setTimeout(() => {
+    acceptTimer = undefined
+    engine.retryAccept()
+  }, ACCEPT_PAUSE).unref()
 }
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -476,7 +500,8 @@ export class Handle extends AsyncResource {
     if (!this.reading) return 0
     this.reading = false
     this.#recount()
-    return this.slot < 0 || this.#held !== null ? 0 : engine.readStop(this.slot)
+    // Also while bytes are held: when a handler threw, the kernel's are still being read behind them.
+    return this.slot < 0 ? 0 : engine.readStop(this.slot)
   }
 
   /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`. */
@@ -609,6 +634,13 @@ export class Handle extends AsyncResource {
     const backlog = this.#backlog
     if (backlog === null) return 0
     const { chunks } = backlog
+    // A program may have transferred a chunk's memory away meanwhile: better no byte than the wrong one.
+    let size = -backlog.offset
+    for (const chunk of chunks) size += chunk.byteLength
+    if (size !== backlog.size) {
+      this.#backlog = null
+      return EFAULT
+    }
     while (chunks.length > 0) {
       const sent =
         chunks.length === 1
@@ -787,11 +819,13 @@ export class Handle extends AsyncResource {
   deliver(kind: number, a: number, b: number): void {
     switch (kind) {
       case DATA_SMALL:
+        if (small.byteLength === 0) return this.#deliverEnd(EFAULT)
         this.bytesRead += b
         if (this.#held !== null) this.#held.push({ chunk: small.subarray(a, a + b), status: 0 })
         else this.runInAsyncScope(this.#emitRead, this, small.subarray(a, a + b))
         break
       case DATA_BULK:
+        if (bulk.byteLength === 0) return this.#deliverEnd(EFAULT)
         this.bytesRead += b
         if (this.#held !== null) this.#held.push({ chunk: bulk.subarray(a, a + b), status: 0 })
         else if (b <= MAX_CHUNK) this.runInAsyncScope(this.#emitRead, this, bulk.subarray(a, a + b))
@@ -819,6 +853,7 @@ export class Handle extends AsyncResource {
         break
       }
       case ACCEPT_ERROR:
+        retryAcceptLater()
         this.runInAsyncScope(this.#emitConnection, this, a)
         break
     }

@@ -55,6 +55,9 @@ const listenStart = channel('tracing:net.server.listen:asyncStart')
 const listenEnd = channel('tracing:net.server.listen:asyncEnd')
 const listenError = channel('tracing:net.server.listen:error')
 
+const EMFILE = errnoOf('EMFILE')
+const ENFILE = errnoOf('ENFILE')
+
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? (Symbol.for('nodejs.asyncDispose') as typeof Symbol.asyncDispose)
 
@@ -176,6 +179,9 @@ export class ServerMethods extends EventEmitter {
 
   [kOnConnection](status: number, client?: Handle): void {
     if (client === undefined) {
+      // A full descriptor table is no event in Node, which closes those who wait; here they are served when there is
+      // room again.
+      if (status === EMFILE || status === ENFILE) return
       this.emit('error', errnoException(status, 'accept'))
       return
     }

@@ -212,7 +212,7 @@ verbs! { engine:
         engine.flush(count as usize)
     }
 
-    fn c"write"(slot: u32, chunk: Value, offset: u32) -> i32 {
+    fn c"write"(slot: u32, chunk: Value, offset: i64) -> i32 {
         engine.verb(|reactor| {
             // SAFETY: the memory is used within this call, in which JavaScript does not run.
             let memory = unsafe { memory(engine.env, chunk.0) }.map_err(io::Error::other)?;
@@ -221,7 +221,7 @@ verbs! { engine:
         })
     }
 
-    fn c"writev"(slot: u32, chunks: Value, offset: u32) -> i32 {
+    fn c"writev"(slot: u32, chunks: Value, offset: i64) -> i32 {
         engine.verb(|reactor| {
             // SAFETY: the memory is used within this call, in which JavaScript does not run.
             let memories = unsafe { memories(engine.env, chunks.0) }.map_err(io::Error::other)?;

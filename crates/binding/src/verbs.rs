@@ -52,6 +52,8 @@ macro_rules! primitive {
 
 primitive!(i32, napi_get_value_int32, napi_create_int32);
 primitive!(u32, napi_get_value_uint32, napi_create_uint32);
+// Offsets: a Buffer may be longer than 4 GiB.
+primitive!(i64, napi_get_value_int64, napi_create_int64);
 primitive!(bool, napi_get_value_bool, napi_get_boolean);
 
 impl Argument for Value {

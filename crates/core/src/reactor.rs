@@ -470,8 +470,13 @@ impl Reactor {
         if sent == total {
             return Ok(sent);
         }
-        // Rare: the kernel's buffer is full. Tokio may still think otherwise, so it is told by a send that fails.
+        // Rare: the kernel's buffer is full, which Tokio does not know yet. In the owner's thread nothing can have
+        // changed its mind since the send, so it is just told; a helper thread may have seen the socket become
+        // writable meanwhile, and only another send shows that.
         connection.blocked = true;
+        if self.driver.kind() == DriverKind::InLoop {
+            connection.stream.clear_writable();
+        }
         while !connection.arm_write(key, &self.ready) {
             let mut rest = slices.to_vec();
             let mut rest = rest.as_mut_slice();

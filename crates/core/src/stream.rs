@@ -106,6 +106,17 @@ impl Stream {
         }
     }
 
+    /// Tells Tokio that the kernel's buffer is full. Sound only where no readiness can have come since it was seen.
+    pub(crate) fn clear_writable(&self) {
+        let full = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        // It fails with what it is given.
+        let _ = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, full),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_io(Interest::WRITABLE, full),
+        };
+    }
+
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         self.socket().shutdown(Shutdown::Write)
     }
