@@ -583,6 +583,7 @@ struct Ending {
 extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
     // SAFETY: the box that `open` leaked for this one call.
     let Ending { engine, guest } = *unsafe { Box::from_raw(data.cast::<Ending>()) };
+    engine.host.unwatch();
     // Closes the descriptors, and joins the helper thread, so that nobody rings any more.
     let reactor = catch_unwind(AssertUnwindSafe(|| engine.reactor.take()));
     drop(reactor);

@@ -186,6 +186,14 @@ impl Host {
         self.close_due.take()
     }
 
+    /// Stops watching the descriptor, which may be closed from now on.
+    pub(crate) fn unwatch(&self) {
+        #[cfg(unix)]
+        if let Some(uv) = &self.uv {
+            uv.unwatch();
+        }
+    }
+
     /// Stops calling the guest; `done` runs when nothing of ours is in the loop any more.
     ///
     /// # Safety
@@ -307,6 +315,7 @@ mod uv {
         uv_handle_get_data(Handle) -> *mut c_void;
         uv_poll_init(Loop, Handle, c_int) -> c_int;
         uv_poll_start(Handle, c_int, PollCallback) -> c_int;
+        uv_poll_stop(Handle) -> c_int;
         uv_idle_init(Loop, Handle) -> c_int;
         uv_idle_start(Handle, Callback) -> c_int;
         uv_idle_stop(Handle) -> c_int;
@@ -494,6 +503,14 @@ mod uv {
             unsafe { (f.uv_handle_set_data)(closer, ptr::from_ref(self.shared).cast_mut().cast()) };
             // SAFETY: initialised above and closed once; the callback frees it.
             unsafe { (f.uv_close)(closer, Some(on_closer_closed)) };
+        }
+
+        pub(super) fn unwatch(&self) {
+            let poll = self.shared.poll.get();
+            if !poll.is_null() {
+                // SAFETY: initialised and not closed; on the loop's thread.
+                unsafe { (self.shared.functions.uv_poll_stop)(poll) };
+            }
         }
 
         pub(super) fn detach(&self, done: Box<dyn FnOnce()>) {

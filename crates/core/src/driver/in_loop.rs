@@ -8,6 +8,7 @@ use std::fs;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::fs::MetadataExt;
 use std::task::Poll;
 
 use tokio::net::UnixStream;
@@ -57,6 +58,8 @@ fn find_epoll(runtime: &Runtime) -> io::Result<Option<RawFd>> {
     let _context = runtime.enter();
     let (probe, _peer) = UnixStream::pair()?;
     let target = probe.as_raw_fd().to_string();
+    let inode = fs::metadata(format!("/proc/self/fd/{target}"))
+        .map(|probe| format!("ino:{:x}", probe.ino()));
 
     let Ok(descriptors) = fs::read_dir("/proc/self/fd") else {
         return Ok(None);
@@ -74,11 +77,17 @@ fn find_epoll(runtime: &Runtime) -> io::Result<Option<RawFd>> {
         let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else {
             continue;
         };
-        // "tfd:       21 events: 8000201d data: …", a line per descriptor that this epoll instance watches.
+        // "tfd:       21 events: 8000201d data: …  pos:0 ino:61af sdev:9", a line per descriptor that this epoll
+        // instance watches. The inode (since Linux 4.13) tells the probe from a closed namesake.
         let watches = info
             .lines()
             .filter_map(|line| line.strip_prefix("tfd:"))
-            .any(|rest| rest.split_whitespace().next() == Some(&target));
+            .any(|rest| {
+                let mut words = rest.split_whitespace();
+                let mut named = words.clone().filter(|word| word.starts_with("ino:"));
+                words.next() == Some(&target)
+                    && named.all(|word| inode.as_ref().is_ok_and(|inode| inode == word))
+            });
         if watches {
             return Ok(Some(number));
         }
