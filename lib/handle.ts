@@ -184,8 +184,8 @@ let renew = 0
 let inHandler = false
 
 /**
- * Called by the addon with the number of events in the batch (and RENEW_*); called again, with none, after a handler threw (the
- * addon has then given the error to 'uncaughtException'), until it returns: the events behind it are not lost.
+ * Called by the addon with the number of events in the batch, and RENEW_*. A handler's exception is given to
+ * 'uncaughtException' right here: the events behind it are not lost. (Called again, with 0, if one got out after all.)
  */
 function dispatch(batch: number): void {
   if (batch > 0) {
@@ -247,8 +247,8 @@ function enter(handle: Handle, run: (this: Handle) => void): void {
 }
 
 // Leaving the last callback would drain as well, but not under the helper thread, whose thread-safe function has a scope
-// of its own around ours; and here an exception keeps its place. An exception of a tick has left async_hooks' stack as it was; giving it to 'uncaughtException' right here clears
-// that, before anything of ours on the stack looks at it.
+// of its own around ours. An exception of a tick has left async_hooks' stack as it was; giving it to 'uncaughtException'
+// right here clears that, before anything of ours on the stack looks at it.
 function drain(): void {
   try {
     drainTicks()
@@ -313,7 +313,8 @@ const ACCEPT_PAUSE = 100
 let acceptTimer: NodeJS.Timeout | undefined
 
 function retryAcceptLater(): void {
-  acceptTimer ??= setTimeout(() => {
+  if (acceptTimer !== undefined) return
+  acceptTimer = setTimeout(() => {
     acceptTimer = undefined
     engine.retryAccept()
   }, ACCEPT_PAUSE).unref()
@@ -486,7 +487,7 @@ export class Handle extends AsyncResource {
 
   readStart(): number {
     if (this.reading) return 0
-    if (this.slot < 0) return -1
+    if (this.slot < 0) return EBADF
     this.reading = true
     this.#recount()
     if (this.#held !== null) {
@@ -819,24 +820,17 @@ export class Handle extends AsyncResource {
   deliver(kind: number, a: number, b: number): void {
     switch (kind) {
       case DATA_SMALL:
-        if (small.byteLength === 0) return this.#deliverEnd(EFAULT)
-        this.bytesRead += b
-        if (this.#held !== null) this.#held.push({ chunk: small.subarray(a, a + b), status: 0 })
-        else this.runInAsyncScope(this.#emitRead, this, small.subarray(a, a + b))
+        this.#deliverData(small, a, b)
         break
       case DATA_BULK:
-        if (bulk.byteLength === 0) return this.#deliverEnd(EFAULT)
-        this.bytesRead += b
-        if (this.#held !== null) this.#held.push({ chunk: bulk.subarray(a, a + b), status: 0 })
-        else if (b <= MAX_CHUNK) this.runInAsyncScope(this.#emitRead, this, bulk.subarray(a, a + b))
-        else this.#deliverBulk(bulk.subarray(a, a + b))
+        this.#deliverData(bulk, a, b)
         break
       case WRITABLE:
         this.runInAsyncScope(this.#onWritable, this)
         break
       case END:
       case READ_ERROR:
-        if (this.#held !== null) this.#held.push({ chunk: undefined, status: a })
+        if (this.#isHeld()) this.#hold(undefined, a)
         else this.#deliverEnd(a)
         break
       case CONNECT:
@@ -879,6 +873,29 @@ export class Handle extends AsyncResource {
     this.owner?.[kOnConnection]?.(status, client)
   }
 
+  #deliverData(slab: Buffer, from: number, length: number): void {
+    // A handler of this batch has detached the slab, and the bytes with it.
+    if (slab.byteLength === 0) {
+      this.#deliverEnd(EFAULT)
+      return
+    }
+    this.bytesRead += length
+    const bytes = slab.subarray(from, from + length)
+    if (this.#isHeld()) this.#hold(bytes, 0)
+    else if (length <= MAX_CHUNK) this.runInAsyncScope(this.#emitRead, this, bytes)
+    else this.#deliverBulk(bytes)
+  }
+
+  /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
+  #isHeld(): boolean {
+    return !this.reading || this.#held !== null
+  }
+
+  #hold(chunk: Buffer | undefined, status: number): void {
+    this.#held ??= []
+    this.#held.push({ chunk, status })
+  }
+
   // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
   // the rest waiting here, not in its own buffer beyond the high-water mark.
   #deliverBulk(bytes: Buffer): void {
@@ -892,7 +909,7 @@ export class Handle extends AsyncResource {
       }
     } finally {
       if (from < bytes.length && !this.closed) {
-        this.#held = [{ status: 0, chunk: bytes.subarray(from) }]
+        this.#hold(bytes.subarray(from), 0)
         if (this.reading) this.#postHeld()
       }
     }

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
-use std::mem;
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 #[cfg(unix)]
@@ -277,24 +276,30 @@ impl Reactor {
         }
         bound.socket.listen(backlog)?;
         let key = self.slots.key(slot);
+        let bound = self.take_bound(slot)?;
         let _context = self.driver.handle().enter();
-        let Some(place) = self.slots.get_mut(slot) else {
-            return not_a_socket();
-        };
-        let Place::Bound(bound) = mem::replace(place, Place::Spent) else {
-            return not_a_socket();
-        };
         let listener = Listener::adopt(bound.socket, bound.tcp)?;
         let readable = Signal::new(key, Direction::Read, &self.ready);
         // Not polled yet: the pump does that, and arms it.
         enqueue(&mut self.queue, &readable);
-        *place = Place::Accepting(Box::new(Accepting {
-            #[cfg(unix)]
-            _unlink: bound.unlink,
-            listener,
-            readable,
-        }));
+        self.slots.replace(
+            slot,
+            Place::Accepting(Box::new(Accepting {
+                #[cfg(unix)]
+                _unlink: bound.unlink,
+                listener,
+                readable,
+            })),
+        );
         Ok(())
+    }
+
+    /// Takes a bound socket out to make something else of it; until that is put in its place the slot is spent.
+    fn take_bound(&mut self, slot: u32) -> io::Result<Bound> {
+        match self.slots.replace(slot, Place::Spent) {
+            Some(Place::Bound(bound)) => Ok(*bound),
+            _ => not_a_socket(),
+        }
     }
 
     /// Starts to connect to an IP endpoint, from a bound socket or a new one; [`Sink::connected`] tells the end.
@@ -377,13 +382,8 @@ impl Reactor {
             _ => {}
         }
         let key = self.slots.key(slot);
+        let bound = self.take_bound(slot)?;
         let _context = self.driver.handle().enter();
-        let Some(place) = self.slots.get_mut(slot) else {
-            return not_a_socket();
-        };
-        let Place::Bound(bound) = mem::replace(place, Place::Spent) else {
-            return not_a_socket();
-        };
         let stream = Stream::adopt(bound.socket, bound.tcp)?;
         let mut connection = Connection::new(stream, key, &self.ready);
         connection.connecting = true;
@@ -392,7 +392,7 @@ impl Reactor {
         {
             enqueue(&mut self.queue, writable);
         }
-        *place = Place::Connection(connection);
+        self.slots.replace(slot, Place::Connection(connection));
         Ok(())
     }
 

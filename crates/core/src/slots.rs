@@ -69,6 +69,12 @@ impl<T> Slots<T> {
         slot.value.as_mut()
     }
 
+    /// Puts another value in the slot, in the same life of it; the old one, or nothing where the slot is empty.
+    pub(crate) fn replace(&mut self, slot: u32, value: T) -> Option<T> {
+        self.get_mut(slot)
+            .map(|place| std::mem::replace(place, value))
+    }
+
     /// Takes the value out; its number stays out of use until [`Slots::recycle`].
     pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
         let place = self.slots.get_mut(slot as usize)?;
