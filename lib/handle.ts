@@ -899,17 +899,20 @@ export class Handle extends AsyncResource {
   // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
   // the rest waiting here, not in its own buffer beyond the high-water mark.
   #deliverBulk(bytes: Buffer): void {
+    const { length } = bytes
     let from = 0
     try {
-      while (from < bytes.length && this.reading) {
+      while (from < length && bytes.length > 0 && this.reading) {
         const chunk = bytes.subarray(from, from + MAX_CHUNK)
         from += chunk.length
         this.runInAsyncScope(this.#emitRead, this, chunk)
-        if (from < bytes.length) between()
+        if (from < length) between()
       }
     } finally {
-      if (from < bytes.length && !this.closed) {
-        this.#hold(bytes.subarray(from), 0)
+      if (from < length && !this.closed) {
+        // The rest, unless a program has transferred the slab away.
+        if (bytes.length > 0) this.#hold(bytes.subarray(from), 0)
+        else this.#hold(undefined, EFAULT)
         if (this.reading) this.#postHeld()
       }
     }
@@ -925,9 +928,9 @@ export class Handle extends AsyncResource {
     try {
       while (held.length > 0 && this.reading) {
         const { chunk, status } = held[0]!
-        if (chunk === undefined) {
+        if (chunk === undefined || chunk.byteLength === 0) {
           this.#held = null
-          this.#deliverEnd(status)
+          this.#deliverEnd(chunk === undefined ? status : EFAULT)
           return
         }
         const part = chunk.subarray(0, MAX_CHUNK)
