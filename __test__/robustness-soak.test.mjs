@@ -13,7 +13,7 @@ for (const driver of process.platform === 'linux' ? ['in-loop', 'helper-thread']
       env: { ...process.env, FERRONET_DRIVER: driver },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    t.teardown(() => child.kill('SIGKILL'))
+    t.teardown(() => child.kill())
     let output = ''
     for (const stream of [child.stdout, child.stderr])
       stream.setEncoding('utf8').on('data', text => (output += text))
