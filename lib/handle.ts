@@ -110,6 +110,7 @@ const READABLE = 6 // bytes wait in the kernel for a socket that reads into its 
 const WRITABLE = 7
 const ACCEPT = 8 // a: the slot of the new socket
 const ACCEPT_ERROR = 9 // a: error number
+const DATA_SCRATCH = 10 // a: offset in the scratch buffer, b: length; to be copied before the turn ends
 // Beside the number of events: this slab is nearly full, or a program has detached it.
 const RENEW_SMALL = 1 << 16
 const RENEW_BULK = 1 << 17
@@ -119,6 +120,10 @@ const RENEW_BULK = 1 << 17
 // about as large as Buffer's own pool.
 const SMALL_SIZE = 16 * 1024
 const BULK_SIZE = 256 * 1024
+// Reads of more than one chunk go into the same memory each time, which stays hot in the cache, and are copied into
+// chunks of their own. On bulk uploads that takes a fifth less CPU than reading into slabs, which are cold, and large
+// enough for the allocator to fetch them from the system and give them back (2026-11); for single chunks, slabs win.
+const SCRATCH_SIZE = 1024 * 1024
 const MAX_CHUNK = 64 * 1024
 // Small writes wait here for the end of the handler or tick. As large as the default high-water mark: a tick that
 // writes more than that is flushed at once, so that a writer sees the backpressure it would see from node:net.
@@ -135,6 +140,7 @@ const DIRECT_SIZE = 16 * 1024
 const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
 const log = new Int32Array(LOG_WORDS * MAX_LOG)
 const out = Buffer.allocUnsafeSlow(OUT_SIZE)
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 const libuv = process.versions.bun === undefined && process.versions.deno === undefined
 let small = allocateSlab(SMALL_SIZE)
 let bulk = allocateSlab(BULK_SIZE)
@@ -146,7 +152,15 @@ const driver = process.env.FERRONET_DRIVER
 if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 'helper-thread') {
   throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
 }
-const engine = open(driver || undefined, libuv, { events, log, out, dispatch, posted, closed }) as Engine
+const engine = open(driver || undefined, libuv, {
+  events,
+  log,
+  out,
+  scratch,
+  dispatch,
+  posted,
+  closed,
+}) as Engine
 engine.setSlabs(small, bulk)
 const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
   'EBADF',
@@ -825,6 +839,9 @@ export class Handle extends AsyncResource {
       case DATA_BULK:
         this.#deliverData(bulk, a, b)
         break
+      case DATA_SCRATCH:
+        this.#deliverBulk(a, b)
+        break
       case WRITABLE:
         this.runInAsyncScope(this.#onWritable, this)
         break
@@ -882,8 +899,7 @@ export class Handle extends AsyncResource {
     this.bytesRead += length
     const bytes = slab.subarray(from, from + length)
     if (this.#isHeld()) this.#hold(bytes, 0)
-    else if (length <= MAX_CHUNK) this.runInAsyncScope(this.#emitRead, this, bytes)
-    else this.#deliverBulk(bytes)
+    else this.runInAsyncScope(this.#emitRead, this, bytes)
   }
 
   /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
@@ -898,21 +914,25 @@ export class Handle extends AsyncResource {
 
   // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
   // the rest waiting here, not in its own buffer beyond the high-water mark.
-  #deliverBulk(bytes: Buffer): void {
-    const { length } = bytes
-    let from = 0
+  #deliverBulk(from: number, length: number): void {
+    const to = from + length
+    this.bytesRead += length
+    if (this.#isHeld()) {
+      this.#hold(Buffer.from(scratch.subarray(from, to)), 0)
+      return
+    }
     try {
-      while (from < length && bytes.length > 0 && this.reading) {
-        const chunk = bytes.subarray(from, from + MAX_CHUNK)
-        from += chunk.length
+      while (from < to && this.reading) {
+        const end = Math.min(from + MAX_CHUNK, to)
+        const chunk = Buffer.allocUnsafeSlow(end - from)
+        scratch.copy(chunk, 0, from, end)
+        from = end
         this.runInAsyncScope(this.#emitRead, this, chunk)
-        if (from < length) between()
+        if (from < to) between()
       }
     } finally {
-      if (from < length && !this.closed) {
-        // The rest, unless a program has transferred the slab away.
-        if (bytes.length > 0) this.#hold(bytes.subarray(from), 0)
-        else this.#hold(undefined, EFAULT)
+      if (from < to && !this.closed) {
+        this.#hold(Buffer.from(scratch.subarray(from, to)), 0)
         if (this.reading) this.#postHeld()
       }
     }

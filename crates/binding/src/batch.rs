@@ -1,5 +1,6 @@
 //! The batch of events of one pump: four int32 an event in an array that JavaScript reads, and the bytes in two slabs,
-//! of which JavaScript hands out views. The layout is shared with `lib/handle.ts`.
+//! of which JavaScript hands out views, or in a scratch buffer, out of which it copies. The layout is shared with
+//! `lib/handle.ts`.
 
 use ferronet_core::Sink;
 
@@ -13,12 +14,13 @@ const READABLE: i32 = 6;
 const WRITABLE: i32 = 7;
 const ACCEPT: i32 = 8;
 const ACCEPT_ERROR: i32 = 9;
+const DATA_SCRATCH: i32 = 10;
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
 
 /// A read up to this size is moved to the slab for small ones, so that it can pin no more memory than that.
 const SMALL: usize = 4 * 1024;
-/// With less room than this the bulk slab is renewed.
+/// With less room than this the bulk slab is renewed. A read that asks for more goes to the scratch buffer.
 const ROOM: usize = 64 * 1024;
 
 /// Memory of a typed array that JavaScript keeps for as long as we do.
@@ -97,17 +99,25 @@ pub(crate) struct Batch {
     events: Memory,
     count: usize,
     small: Slab,
-    /// Every read goes here first; what is not small stays.
+    /// Reads of up to 64 KiB go here first; what is not small stays.
     bulk: Slab,
+    /// Larger ones go here: the same memory each time.
+    scratch: Slab,
+    in_scratch: bool,
 }
 
 impl Batch {
-    pub(crate) const fn new(events: Memory) -> Self {
+    pub(crate) const fn new(events: Memory, scratch: Memory) -> Self {
         Self {
             events,
             count: 0,
             small: Slab::EMPTY,
             bulk: Slab::EMPTY,
+            scratch: Slab {
+                memory: scratch,
+                used: 0,
+            },
+            in_scratch: false,
         }
     }
 
@@ -115,6 +125,7 @@ impl Batch {
     /// may have detached it.
     pub(crate) fn begin(&mut self, small: Memory, bulk: Memory) {
         self.count = 0;
+        self.scratch.used = 0;
         self.small.memory = small;
         self.bulk.memory = bulk;
     }
@@ -160,23 +171,39 @@ impl Sink for Batch {
     }
 
     fn buffer(&mut self, wanted: usize) -> &mut [u8] {
-        let from = self.bulk.memory.len() - self.bulk.room();
-        let length = wanted.min(self.bulk.room());
-        &mut self.bulk.memory.bytes_mut()[from..from + length]
+        self.in_scratch = wanted > ROOM;
+        let slab = if self.in_scratch {
+            &mut self.scratch
+        } else {
+            &mut self.bulk
+        };
+        let from = slab.memory.len() - slab.room();
+        let length = wanted.min(slab.room());
+        &mut slab.memory.bytes_mut()[from..from + length]
     }
 
     fn read(&mut self, slot: u32, length: usize) {
-        let from = self.bulk.used;
+        let slab = if self.in_scratch {
+            &mut self.scratch
+        } else {
+            &mut self.bulk
+        };
+        let from = slab.used;
         if length <= SMALL && length <= self.small.room() {
             // A copy of at most 4 KiB, out of memory that is hot because it is used again at once.
             let at = self.small.used;
-            let bytes = &self.bulk.memory.bytes()[from..from + length];
+            let bytes = &slab.memory.bytes()[from..from + length];
             self.small.memory.bytes_mut()[at..at + length].copy_from_slice(bytes);
             self.small.take(length);
             self.event(DATA_SMALL, slot, at as i32, length as i32);
         } else {
-            self.bulk.take(length);
-            self.event(DATA_BULK, slot, from as i32, length as i32);
+            slab.take(length);
+            let kind = if self.in_scratch {
+                DATA_SCRATCH
+            } else {
+                DATA_BULK
+            };
+            self.event(kind, slot, from as i32, length as i32);
         }
     }
 
@@ -218,7 +245,10 @@ mod tests {
         events.resize(4 * 16, 0);
         // SAFETY: the callers' vectors outlive the batch, and are not touched or resized while it is used.
         let memory = |data: *mut u8, length| unsafe { Memory::new(data, length) };
-        let mut batch = Batch::new(memory(events.as_mut_ptr().cast(), events.len() * 4));
+        let mut batch = Batch::new(
+            memory(events.as_mut_ptr().cast(), events.len() * 4),
+            Memory::NONE,
+        );
         batch.begin(
             memory(small.as_mut_ptr(), small.len()),
             memory(bulk.as_mut_ptr(), bulk.len()),
@@ -235,10 +265,28 @@ mod tests {
         batch.read(1, 3);
         batch.buffer(5000)[..5000].fill(b'x');
         batch.read(2, 5000);
-        assert_eq!(batch.buffer(usize::MAX).len(), 128 * 1024 - 5000);
+        assert_eq!(batch.buffer(ROOM).len(), ROOM);
         assert_eq!(batch.summary(), 2);
         assert_eq!(events[..8], [DATA_SMALL, 1, 0, 3, DATA_BULK, 2, 0, 5000]);
         assert_eq!(&small[..3], b"abc");
+    }
+
+    #[test]
+    fn reads_of_more_than_64_kib_go_to_the_scratch_buffer_anew_in_each_batch() {
+        let (mut events, mut small, mut bulk) =
+            (Vec::new(), vec![0; 8 * 1024], vec![0; 128 * 1024]);
+        let mut scratch = vec![0; 256 * 1024];
+        let mut batch = batch(&mut events, &mut small, &mut bulk);
+        // SAFETY: the vector outlives the batch and is not touched while it is used.
+        batch.scratch.memory = unsafe { Memory::new(scratch.as_mut_ptr(), scratch.len()) };
+        for _ in 0..2 {
+            assert_eq!(batch.buffer(200 * 1024).len(), 200 * 1024);
+            batch.read(1, 200 * 1024);
+            assert_eq!(batch.buffer(200 * 1024).len(), 56 * 1024);
+            let (small, bulk) = (batch.small.memory, batch.bulk.memory);
+            batch.begin(small, bulk);
+        }
+        assert_eq!(events[..4], [DATA_SCRATCH, 1, 0, 200 * 1024]);
     }
 
     #[test]

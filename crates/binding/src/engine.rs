@@ -98,7 +98,7 @@ pub fn open(
     let engine = Rc::new(Engine {
         env: raw,
         reactor: RefCell::new(Some(reactor)),
-        batch: RefCell::new(Batch::new(kept("events")?)),
+        batch: RefCell::new(Batch::new(kept("events")?, kept("scratch")?)),
         host,
         log: Cell::new(kept("log")?),
         out: kept("out")?,
