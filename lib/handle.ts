@@ -137,6 +137,18 @@ const MAX_WAIT = 0.1
 // From this size on a copy costs more than a system call of its own saves.
 const DIRECT_SIZE = 16 * 1024
 
+// V8 frees the memory of a dead buffer cheaply in a collection of its young generation, and begins one when that has
+// filled up with objects. We make so few that the memory would grow until V8 collects everything, for 5 ms and more,
+// some 30 times a second (Node 24, 16 KiB messages, 2026-11). So each buffer comes with an object a sixteenth of its
+// size, garbage at once, which brings the small collections on: p99 fell from 4.6 ms to 0.86 ms, CPU by a seventh, on
+// bulk uploads by a third.
+const young: { ballast: unknown[] } = { ballast: [] }
+
+function allocate(size: number): Buffer {
+  young.ballast = new Array(size >>> 7)
+  return Buffer.allocUnsafeSlow(size)
+}
+
 const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
 const log = new Int32Array(LOG_WORDS * MAX_LOG)
 const out = Buffer.allocUnsafeSlow(OUT_SIZE)
@@ -234,7 +246,7 @@ function dispatch(batch: number): void {
 // A slab holds the bytes of several sockets: whoever transferred the memory of one chunk would take the others' along.
 // Node marks Buffer's own pool like this. (Node 22 lets `ArrayBuffer.prototype.transfer` pass; see `deliver`.)
 function allocateSlab(size: number): Buffer {
-  const slab = Buffer.allocUnsafeSlow(size)
+  const slab = allocate(size)
   if (libuv) markAsUntransferable(slab.buffer)
   return slab
 }
@@ -924,7 +936,7 @@ export class Handle extends AsyncResource {
     try {
       while (from < to && this.reading) {
         const end = Math.min(from + MAX_CHUNK, to)
-        const chunk = Buffer.allocUnsafeSlow(end - from)
+        const chunk = allocate(end - from)
         scratch.copy(chunk, 0, from, end)
         from = end
         this.runInAsyncScope(this.#emitRead, this, chunk)
