@@ -184,9 +184,6 @@ const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
   'EOF',
 ].map(engine.errno) as [number, number, number, number, number, number, number]
 
-/** Which driver runs this environment's reactor: `'in-loop'` or `'helper-thread'`. */
-export const driverName: string = engine.driver
-
 // ---------------------------------------------------------------------------------------------------------------
 // Keeping the process alive: as in libuv, a handle counts while it is referenced and active (reading, listening),
 // a request (connect, write, shutdown, close) while it is open.

@@ -21,9 +21,6 @@ pub enum DriverKind {
     HelperThread,
 }
 
-/// The driver that was chosen.
-pub type DriverName = DriverKind;
-
 pub(crate) enum Driver {
     #[cfg(target_os = "linux")]
     InLoop(InLoop),

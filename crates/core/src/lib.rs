@@ -15,6 +15,6 @@ mod ready;
 mod slots;
 mod stream;
 
-pub use driver::{DriverKind, DriverName};
+pub use driver::DriverKind;
 pub use reactor::{Reactor, ReadMode, Sink};
 pub use ready::Bell;
