@@ -4,6 +4,7 @@ import * as net from 'node:net'
 
 import ferronet = require('./lib/self.js')
 
+import { BoundSocket as BoundSocketClass } from './lib/bound.js'
 import { normalizeArgs } from './lib/connect.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
@@ -39,6 +40,9 @@ export const Stream = Socket
 
 export interface Server extends types.Server {}
 export const Server = ServerFunction as unknown as ServerConstructor
+
+export const BoundSocket = BoundSocketClass
+export type BoundSocket = BoundSocketClass
 
 export const createServer = createServerFunction as unknown as CreateServer
 export const connect = connectFunction as unknown as Connect

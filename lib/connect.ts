@@ -16,11 +16,12 @@ import {
   ipBlocked,
   type SystemError,
 } from './errors.js'
-import { kAttempt, kHandle, kOpened, kReplaceHandle } from './fields.js'
+import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './fields.js'
 import { Handle } from './handle.js'
 import type { Socket } from './socket.js'
 import {
   invalidArgType,
+  invalidArgValue,
   validateBoolean,
   validateFunction,
   validateHost,
@@ -85,6 +86,11 @@ export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
   const localAddress = options.localAddress as string | undefined
   const localPort = options.localPort as number | undefined
   validateHost(host, 'options.host')
+  const bound = socket[kBoundSource]
+  if (bound && (localAddress !== undefined || localPort !== undefined)) {
+    const reason = 'localAddress and localPort cannot be used with an adopted bound socket'
+    throw invalidArgValue('options', options, reason)
+  }
   if (localAddress && !net.isIP(localAddress)) throw invalidIpAddress(localAddress)
   if (localPort) validateNumber(localPort, 'options.localPort')
   if (options.port !== undefined) {
@@ -94,7 +100,9 @@ export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
     validatePort(options.port, 'Port')
   }
   let autoSelectFamily = net.getDefaultAutoSelectFamily()
-  if (options.autoSelectFamily != null) {
+  // A bound socket has its family.
+  if (bound) autoSelectFamily = false
+  else if (options.autoSelectFamily != null) {
     validateBoolean(options.autoSelectFamily, 'options.autoSelectFamily')
     autoSelectFamily = options.autoSelectFamily
   }
@@ -106,6 +114,11 @@ export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
   const to: Destination = { port: Number(options.port ?? 0), localAddress, localPort }
 
   const literal = net.isIP(host)
+  if (literal !== 0 && bound) {
+    // Its local address is known as soon as the system has chosen a route.
+    attempt(socket, host, literal as 4 | 6, to)
+    return
+  }
   if (literal !== 0) {
     process.nextTick(connectLiteral, socket, host, literal, to)
     return

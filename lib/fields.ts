@@ -23,6 +23,11 @@ export const kKeepAlive = Symbol('ferronet.keepAlive')
 export const kKeepAliveDelay = Symbol('ferronet.keepAliveInitialDelay')
 export const kKeepAliveInterval = Symbol('ferronet.keepAliveInterval')
 export const kKeepAliveCount = Symbol('ferronet.keepAliveCount')
+/** The type of service to be set, or that was set last. */
+export const kTypeOfService = Symbol('ferronet.typeOfService')
+/** Whether the Handle comes from a BoundSocket, and its path if that is a pipe. */
+export const kBoundSource = Symbol('ferronet.boundSource')
+export const kBoundPath = Symbol('ferronet.boundPath')
 /** The write that the handle has queued. */
 export const kWriteRequest = Symbol('ferronet.writeRequest')
 /** User callbacks of writes that the stream has done with but the kernel has not taken yet. */

@@ -47,6 +47,20 @@ interface Engine {
   connectTcp(slot: number, address: string, port: number): number
   connectPath(slot: number, path: string): number
 
+  /** What a descriptor is: 'TCP', 'PIPE', 'UDP', 'FILE', 'TTY', or 'UNKNOWN', also when it is none. */
+  kind(descriptor: number): string
+  /** Takes a descriptor in, or a `copy` of it. Returns a slot; on failure the descriptor stays the caller's. */
+  adopt(descriptor: number, copy: boolean): number
+  /** Closes the slot, but not its descriptor, which is returned and the caller's from now on. */
+  release(slot: number): number
+  /** Another descriptor of the same socket, the caller's. */
+  copy(slot: number): number
+  /** Closes what `release` or `copy` returned. */
+  closeCopy(descriptor: number): void
+  /** Closes the slot and keeps its socket for another thread: returns the number that `claim` takes, once. */
+  park(slot: number): number
+  claim(ticket: number): number
+
   /** Bytes come as DATA events, or (`into`) wait for `readInto` behind a READABLE one. */
   readStart(slot: number, into: boolean): number
   readStop(slot: number): number
@@ -72,6 +86,9 @@ interface Engine {
   setNoDelay(slot: number, enable: boolean): number
   /** Seconds; 0 leaves the system's. */
   setKeepAlive(slot: number, enable: boolean, delay: number, interval: number, count: number): number
+  /** IP_TOS or IPv6's traffic class, 0-255. */
+  setTypeOfService(slot: number, tos: number): number
+  typeOfService(slot: number): number
   /** "4 address port", "6 address port" or "p path". */
   sockname(slot: number): string | number
   peername(slot: number): string | number
@@ -101,6 +118,7 @@ export interface Endpoint {
 // The batch protocol, shared with crates/binding/src/batch.rs: an event is four int32.
 const EVENT_WORDS = 4
 const MAX_EVENTS = 1024
+const NOTHING = 0
 const CONNECT = 1 // a: status
 const DATA_SMALL = 2 // a: offset in the slab for small reads, b: length
 const DATA_BULK = 3 // a: offset in the bulk slab, b: length
@@ -422,6 +440,28 @@ interface Held {
   status: number
 }
 
+/** What a handle that is given away leaves to whoever gets it. */
+export interface Leftover {
+  /** Bytes that were read and not delivered, in order. */
+  unread: Uint8Array[]
+  /** Bytes that the kernel has not taken yet, in order. */
+  unsent: Uint8Array[]
+  /** FIN was to follow them. */
+  ending: boolean
+  /** The error that reading met behind `unread`, or 0. */
+  readErrno: number
+}
+
+/** What a descriptor is, in the words of Node's errors. */
+export function kindOfDescriptor(fd: number): string {
+  return engine.kind(fd)
+}
+
+/** Closes a descriptor that `Handle#release` or `Handle#copy` returned and nobody took. */
+export function closeDescriptor(fd: number): void {
+  engine.closeCopy(fd)
+}
+
 const REFERENCED = 1
 /** Referenced and active: one of those that keep the process alive. */
 const COUNTED = 2
@@ -497,6 +537,23 @@ export class Handle extends AsyncResource {
     this.slot = result
     table[result] = this
     return 0
+  }
+
+  /** Takes in a descriptor (or a copy of it), connected, listening or just bound; a negative error number otherwise. */
+  static adopt(kind: Handle['kind'], provider: string, fd: number, copy = false): Handle | number {
+    return Handle.#of(kind, provider, engine.adopt(fd, copy))
+  }
+
+  /** The socket that a handle of another thread parked under this number. */
+  static claim(kind: Handle['kind'], provider: string, ticket: number): Handle | number {
+    return Handle.#of(kind, provider, engine.claim(ticket))
+  }
+
+  static #of(kind: Handle['kind'], provider: string, slot: number): Handle | number {
+    if (slot < 0) return slot
+    const handle = new Handle(kind, provider)
+    handle.#adopt(slot)
+    return handle
   }
 
   /** For a listener's events: the handle of a connection that the reactor accepted. */
@@ -781,6 +838,81 @@ export class Handle extends AsyncResource {
     if (closing.length === 1) engine.closeSoon()
   }
 
+  // --- hand over ----------------------------------------------------------------------------------------------
+
+  /** What would be lost if the descriptor went now. Nothing more is read or sent by this handle. */
+  leave(): Leftover {
+    if (logCount !== 0) flush()
+    this.readStop()
+    this.#takeFromBatch()
+    const unread: Uint8Array[] = []
+    let readErrno = 0
+    for (const { chunk, status } of this.#held ?? []) {
+      if (chunk !== undefined) unread.push(chunk)
+      else readErrno = status
+    }
+    const unsent = this.#backlog?.chunks.slice() ?? []
+    if (unsent.length > 0) unsent[0] = unsent[0]!.subarray(this.#backlog!.offset)
+    const ending = (this.#flags & ENDING) !== 0
+    if ((this.#flags & WRITING) !== 0) release()
+    if (ending) release()
+    this.#flags &= ~(WRITING | ENDING)
+    this.#backlog = null
+    this.#held = null
+    return { unread, unsent, ending, readErrno }
+  }
+
+  // What the reactor has told of this handle, and the batch has not come to: it would be told to nobody.
+  #takeFromBatch(): void {
+    for (let event = eventNext; event < eventCount; event++) {
+      const at = event * EVENT_WORDS
+      if (events[at + 1] !== this.slot) continue
+      const [kind, , a, b] = events.subarray(at, at + EVENT_WORDS) as unknown as [
+        number,
+        number,
+        number,
+        number,
+      ]
+      events[at] = NOTHING
+      const slab =
+        kind === DATA_SMALL ? small : kind === DATA_BULK ? bulk : kind === DATA_SCRATCH ? scratch : null
+      if (slab !== null) {
+        this.bytesRead += b
+        this.#hold(Buffer.from(slab.subarray(a, a + b)), 0)
+      } else if (kind === READ_ERROR) {
+        this.#hold(undefined, a)
+      } else if (kind === ACCEPT) {
+        const client = Handle.accepted(this.kind, a)
+        post(this, () => this.#emitConnection(0, client))
+      }
+    }
+  }
+
+  /** Gives the descriptor to the caller; the handle is closed. After `leave()`. */
+  release(): number {
+    return this.#part(engine.release(this.slot))
+  }
+
+  /** Leaves the socket for another thread, which claims it by the number that is returned. After `leave()`. */
+  park(): number {
+    return this.#part(engine.park(this.slot))
+  }
+
+  /** A second descriptor of the same socket, for the caller. */
+  copy(): number {
+    return this.slot < 0 ? EBADF : engine.copy(this.slot)
+  }
+
+  #part(result: number): number {
+    if (result < 0) return result
+    table[this.slot] = undefined
+    this.slot = -1
+    this.#flags = (this.#flags | CLOSED) & ~LISTENING
+    this.reading = false
+    this.#recount()
+    return result
+  }
+
   // --- options and facts --------------------------------------------------------------------------------------
 
   setNoDelay(enable: boolean): number {
@@ -792,7 +924,15 @@ export class Handle extends AsyncResource {
     return this.slot < 0 ? EBADF : engine.setKeepAlive(this.slot, enable, delay, interval, count)
   }
 
-  /** Fills `target` with the local end: `{}` stays empty for a pipe, whose path comes as a string. */
+  setTypeOfService(tos: number): number {
+    return this.slot < 0 ? EBADF : engine.setTypeOfService(this.slot, tos)
+  }
+
+  getTypeOfService(): number {
+    return this.slot < 0 ? EBADF : engine.typeOfService(this.slot)
+  }
+
+  /** The local end; a pipe's path comes as a string. */
   sockname(): Endpoint | string | number {
     return this.slot < 0 ? EBADF : endpoint(engine.sockname(this.slot))
   }

@@ -5,6 +5,7 @@ import { chmodSync, unlinkSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
+import { adoptDescriptor } from './foreign.js'
 import { Handle } from './handle.js'
 import { invalidArgValue, validatePort } from './validate.js'
 
@@ -22,7 +23,7 @@ const EVERYBODY_WRITES = 0o222
 
 /** `args` are the arguments of `listen`, `options` what `normalizeArgs` made of them. */
 export function planListen(args: unknown[], options: AnyOptions): Plan {
-  const backlog = count(options.backlog) || count(args[1]) || count(args[2])
+  const backlog = backlogOf(args, options)
   if (typeof options.fd === 'number' && options.fd >= 0) return { kind: 'fd', fd: options.fd, backlog }
 
   const anyPort = options.port === null || (options.port === undefined && 'port' in options)
@@ -53,6 +54,11 @@ export function planListen(args: unknown[], options: AnyOptions): Plan {
   throw invalidArgValue('options', options, 'must have the property "port" or "path"')
 }
 
+/** 0 where none is given. */
+export function backlogOf(args: unknown[], options: AnyOptions): number {
+  return count(options.backlog) || count(args[1]) || count(args[2])
+}
+
 function count(value: unknown): number {
   return Math.max(Number(value), 0) || 0
 }
@@ -77,6 +83,16 @@ export function bindAnyAddress(
   if (typeof handle !== 'number' || handle === errnoOf('EADDRINUSE'))
     return { handle, address: '::', family: 6 }
   return { handle: bindTcp('0.0.0.0', port, flags), address: '0.0.0.0', family: 4 }
+}
+
+/** A handle on a descriptor that the program gives away. */
+export function bindDescriptor(fd: number): Handle | number {
+  try {
+    return adoptDescriptor(fd, 'SERVERWRAP')
+  } catch {
+    // Not a descriptor one could listen on.
+    return errnoOf('EINVAL')
+  }
 }
 
 export function bindPath(path: string): Handle | number {

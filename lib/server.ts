@@ -7,13 +7,17 @@ import { addAbortListener, EventEmitter } from 'node:events'
 import { type BlockList, isIP } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
+import { BoundSocket } from './bound.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods } from './constructor.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
-import type { Endpoint, Handle } from './handle.js'
+import { adoptNative, isNative } from './foreign.js'
+import { type Endpoint, Handle } from './handle.js'
 import {
+  backlogOf,
   bindAnyAddress,
+  bindDescriptor,
   bindPath,
   bindTcp,
   chooseAddress,
@@ -95,9 +99,28 @@ export class ServerMethods extends EventEmitter {
     if (this._handle) throw alreadyListening()
     if (listenStart.hasSubscribers) listenStart.publish({ server: this, options: given })
     if (listener !== null) this.once('listening', listener)
+    const bound = [given, given.handle].find(value => value instanceof BoundSocket)
+    if (bound instanceof BoundSocket) {
+      const { handle, path } = BoundSocket.adopt(bound)
+      this._handle = handle
+      if (path !== undefined) this._pipeName = path
+      this._listeningId++
+      this._listen2(null, -1, -1, backlogOf(args, {}))
+      return this
+    }
     const options = (given._handle || given.handle || given) as AnyOptions
     // What an earlier call is still looking up no longer counts.
     this._listeningId++
+    if (isNative(options) || options instanceof Handle) {
+      const handle = options instanceof Handle ? options : adoptNative(options, 'SERVERWRAP')
+      if (typeof handle === 'number') {
+        process.nextTick(emitError, this, listenException(handle, null, -1))
+        return this
+      }
+      this._handle = handle
+      this._listen2(null, -1, -1, backlogOf(args, {}))
+      return this
+    }
     closeOnAbort(this, options.signal)
 
     const plan = planListen(args, options)
@@ -134,7 +157,7 @@ export class ServerMethods extends EventEmitter {
   ): void {
     let handle: Handle | number
     if (this._handle) handle = this._handle
-    else if (typeof fd === 'number') handle = errnoOf('EINVAL')
+    else if (typeof fd === 'number') handle = bindDescriptor(fd)
     else if (port === -1 && addressType === -1) handle = bindPath(address!)
     else if (address) handle = bindTcp(address, port!, flags)
     else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags))

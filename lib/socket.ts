@@ -7,6 +7,7 @@ import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
+import { BoundSocket } from './bound.js'
 import {
   type AnyOptions,
   type Attempt,
@@ -18,16 +19,11 @@ import {
   whenConnected,
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
-import {
-  endedByPeer,
-  errnoException,
-  errnoOf,
-  invalidFdType,
-  invalidHandleType,
-  socketClosed,
-} from './errors.js'
+import { endedByPeer, errnoException, errnoOf, invalidHandleType, socketClosed } from './errors.js'
 import {
   kAttempt,
+  kBoundPath,
+  kBoundSource,
   kBuffer,
   kBufferCb,
   kBufferGen,
@@ -45,8 +41,10 @@ import {
   kReplaceHandle,
   kShutdownRequest,
   kTimeout,
+  kTypeOfService,
   kWriteRequest,
 } from './fields.js'
+import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
 import { Handle } from './handle.js'
 import type { Server } from './server.js'
 import {
@@ -60,6 +58,7 @@ import {
 } from './symbols.js'
 import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimer } from './timeout.js'
 import {
+  invalidArgType,
   invalidArgValue,
   missingArgs,
   validateAbortSignal,
@@ -106,9 +105,11 @@ interface WritableState {
 export interface SocketOptions extends AnyOptions {
   allowHalfOpen?: boolean
   blockList?: BlockList
+  fd?: number
   handle?: unknown
   keepAlive?: boolean
   keepAliveInitialDelay?: number
+  manualStart?: boolean
   noDelay?: boolean
   objectMode?: boolean
   onread?: { buffer?: unknown; callback?: unknown } | null
@@ -116,10 +117,13 @@ export interface SocketOptions extends AnyOptions {
   readable?: boolean
   readableObjectMode?: boolean
   signal?: AbortSignal
+  typeOfService?: number
   writableObjectMode?: boolean
 }
 
 const clientChannel = channel('net.client.socket')
+
+const EBADF = errnoOf('EBADF')
 
 const pushOriginal = Duplex.prototype.push
 
@@ -165,6 +169,9 @@ export class SocketMethods extends Duplex {
   declare [kKeepAliveDelay]: number
   declare [kKeepAliveInterval]: number | undefined
   declare [kKeepAliveCount]: number | undefined
+  declare [kTypeOfService]: number | undefined
+  declare [kBoundSource]: boolean
+  declare [kBoundPath]: string | undefined
   declare [kWriteRequest]: Request | null
   declare [kHeld]: Held[] | null
   declare [kShutdownRequest]: Request | null
@@ -190,7 +197,9 @@ export class SocketMethods extends Duplex {
       this._peername = null
       this._sockname = null
     }
-    const pipe = Boolean(options.path)
+    // What is bound already is what it is, whatever the options say.
+    const pipe =
+      this[kBoundSource] && this[kHandle] !== null ? this[kHandle].kind === 'pipe' : Boolean(options.path)
     if (this[kHandle] === null)
       attach(this, pipe ? new Handle('pipe', 'PIPEWRAP') : new Handle('tcp', 'TCPWRAP'))
     this._unrefTimer()
@@ -220,6 +229,12 @@ export class SocketMethods extends Duplex {
     this._unrefTimer()
     if (this[kNoDelay]) handle.setNoDelay(true)
     if (this[kKeepAlive]) applyKeepAlive(this, handle)
+    if (this[kTypeOfService] !== undefined && handle.kind === 'tcp') {
+      const status = handle.setTypeOfService(this[kTypeOfService])
+      // Windows often refuses it, or half of it.
+      if (status !== 0 && status !== EBADF && process.platform !== 'win32')
+        this.emit('error', errnoException(status, 'setTypeOfService'))
+    }
     this.emit('connect')
     this.emit('ready')
     // Reading starts by itself, for the peer's FIN to be noticed.
@@ -302,6 +317,32 @@ export class SocketMethods extends Duplex {
     this[kKeepAliveCount] = count
     if (handle !== null) applyKeepAlive(this, handle)
     return this
+  }
+
+  /**
+   * The type of service (IPv4) or traffic class (IPv6) of what is sent, 0-255; before a connection it is
+   * remembered. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE and what the system refuses. Since Node 25.6 and 24.15.
+   */
+  setTypeOfService(tos: number): this {
+    if (Number.isNaN(tos)) throw invalidArgType('tos', 'of type number', tos)
+    validateInt32(tos, 'tos', 0, 255)
+    const handle = this[kHandle]
+    const changed = tos !== this[kTypeOfService]
+    this[kTypeOfService] = tos
+    if (handle === null || handle.kind !== 'tcp' || !changed) return this
+    const status = handle.setTypeOfService(tos)
+    if (status !== 0 && process.platform !== 'win32') throw errnoException(status, 'setTypeOfService')
+    return this
+  }
+
+  /** The type of service as the system has it; without a connection the one that was set, or 0. */
+  getTypeOfService(): number {
+    const handle = this[kHandle]
+    if (handle === null || handle.kind !== 'tcp') return this[kTypeOfService] ?? 0
+    const found = handle.getTypeOfService()
+    if (found >= 0) return found
+    if (process.platform === 'win32') return this[kTypeOfService] ?? 0
+    throw errnoException(found, 'getTypeOfService')
   }
 
   // --- read -----------------------------------------------------------------------------------------------------
@@ -590,7 +631,8 @@ export class SocketMethods extends Duplex {
 
   _getsockname(): AddressInfo {
     const handle = this[kHandle]
-    if (handle === null || handle.kind === 'pipe') return {}
+    if (handle === null) return {}
+    if (handle.kind === 'pipe') return this[kBoundPath] === undefined ? {} : { address: this[kBoundPath] }
     this._sockname ??= localEnd(handle)
     return this._sockname
   }
@@ -823,7 +865,6 @@ interface SocketFunction {
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
   if (!(this instanceof Socket)) return new (Socket as SocketFunction)(given)
   const options: SocketOptions = given instanceof AcceptedOptions ? given : ownOptions(given)
-  const handle = options.handle instanceof Handle ? options.handle : null
 
   this.connecting = false
   this._hadError = false
@@ -834,16 +875,17 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
 
   ;(Duplex as unknown as (this: Socket, options: object) => void).call(this, options)
 
-  if (handle === null && options.fd !== undefined) {
-    validateInt32(options.fd, 'fd', 0)
-    throw invalidFdType('UNKNOWN')
-  }
+  const handle = options.handle instanceof Handle ? options.handle : handleOf(this, options)
   const { onread } = options
   if (onread !== null && typeof onread === 'object') readIntoUserBuffer(this, onread)
   if (options.noDelay) this[kNoDelay] = true
   if (options.keepAlive) this[kKeepAlive] = true
   if (options.keepAliveInitialDelay !== undefined)
     this[kKeepAliveDelay] = seconds(options.keepAliveInitialDelay)
+  if (options.typeOfService !== undefined) {
+    validateInt32(options.typeOfService, 'options.typeOfService', 0, 255)
+    this[kTypeOfService] = options.typeOfService
+  }
 
   this.on('end', onReadableStreamEnd)
   this._sockname = null
@@ -855,9 +897,9 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   if (handle !== null) {
     this[kHandle] = handle
     own(this, handle)
-    if (options.readable !== false) {
+    if (options.readable !== false && !this[kBoundSource]) {
       if (options.pauseOnCreate) (this as { readableFlowing: boolean | null }).readableFlowing = false
-      else this.read(0)
+      else if (!options.manualStart) this.read(0)
     }
   }
   if (options.signal) {
@@ -872,6 +914,33 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   }
   return undefined
 } as unknown as SocketFunction
+
+/** The handle that the options `handle` and `fd` stand for. */
+function handleOf(socket: Socket, options: SocketOptions): Handle | null {
+  if (options.handle instanceof BoundSocket) {
+    const { handle, path } = BoundSocket.adopt(options.handle)
+    socket[kBoundSource] = true
+    if (path !== undefined) socket[kBoundPath] = path
+    return handle
+  }
+  if (options.handle) {
+    if (!isNative(options.handle)) {
+      throw invalidArgType(
+        'options.handle',
+        'an instance of BoundSocket or a native TCP or Pipe handle',
+        options.handle,
+      )
+    }
+    const handle = adoptNative(options.handle)
+    if (typeof handle === 'number') throw errnoException(handle, 'open')
+    return handle
+  }
+  if (options.fd === undefined) return null
+  validateInt32(options.fd, 'fd', 0)
+  const handle = adoptDescriptor(options.fd)
+  if (typeof handle === 'number') throw errnoException(handle, 'open')
+  return handle
+}
 
 /** A copy of the caller's options, checked, with what a Socket demands of its stream. */
 function ownOptions(given: SocketOptions | number | undefined): SocketOptions {
@@ -932,6 +1001,9 @@ setDefaults(Socket.prototype, {
   [kKeepAliveDelay]: 0,
   [kKeepAliveInterval]: undefined,
   [kKeepAliveCount]: undefined,
+  [kTypeOfService]: undefined,
+  [kBoundSource]: false,
+  [kBoundPath]: undefined,
   [kWriteRequest]: null,
   [kHeld]: null,
   [kShutdownRequest]: null,

@@ -88,6 +88,11 @@ export function validateBoolean(value: unknown, name: string): asserts value is 
   if (typeof value !== 'boolean') throw invalidArgType(name, 'of type boolean', value)
 }
 
+export function validateObject(value: unknown, name: string): void {
+  if (value === null || typeof value !== 'object' || Array.isArray(value))
+    throw invalidArgType(name, 'of type object', value)
+}
+
 export function validateFunction(value: unknown, name: string): void {
   if (typeof value !== 'function') throw invalidArgType(name, 'of type function', value)
 }

@@ -17,6 +17,7 @@ use napi_derive::napi;
 
 use crate::batch::{Batch, Memory};
 use crate::enter::Callback;
+use crate::handover;
 use crate::host::{Context, Guest, Host};
 use crate::verbs::{Text, Value, verbs};
 
@@ -181,6 +182,36 @@ verbs! { engine:
         engine.verb_then_pump(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
     }
 
+    // --- hand over ----------------------------------------------------------------------------------------------
+
+    fn c"kind"(descriptor: i32) -> Text {
+        Ok(handover::kind(descriptor).to_owned())
+    }
+
+    fn c"adopt"(descriptor: i32, copy: bool) -> i32 {
+        engine.verb_then_pump(|reactor| handover::adopt(reactor, descriptor, copy))
+    }
+
+    fn c"release"(slot: u32) -> i32 {
+        engine.verb(|reactor| handover::release(reactor, slot))
+    }
+
+    fn c"copy"(slot: u32) -> i32 {
+        engine.verb(|reactor| handover::copy(reactor, slot))
+    }
+
+    fn c"closeCopy"(descriptor: i32) -> () {
+        handover::close(descriptor);
+    }
+
+    fn c"park"(slot: u32) -> i32 {
+        engine.verb(|reactor| handover::park(reactor, slot))
+    }
+
+    fn c"claim"(ticket: u32) -> i32 {
+        engine.verb_then_pump(|reactor| handover::claim(reactor, ticket))
+    }
+
     // --- read ---------------------------------------------------------------------------------------------------
 
     fn c"readStart"(slot: u32, into: bool) -> i32 {
@@ -262,6 +293,14 @@ verbs! { engine:
         engine.verb(|reactor| {
             options::set_keepalive(reactor.socket(slot)?, enable, delay, interval, count)
         })
+    }
+
+    fn c"setTypeOfService"(slot: u32, tos: u32) -> i32 {
+        engine.verb(|reactor| options::set_type_of_service(reactor.socket(slot)?, tos))
+    }
+
+    fn c"typeOfService"(slot: u32) -> i32 {
+        engine.verb(|reactor| options::type_of_service(reactor.socket(slot)?))
     }
 
     fn c"sockname"(slot: u32) -> Text {

@@ -4,5 +4,6 @@
 mod batch;
 pub mod engine;
 mod enter;
+mod handover;
 mod host;
 mod verbs;

@@ -60,6 +60,7 @@ errors! {
     ECONNABORTED -4079 => 10053 | 1236,
     ECONNREFUSED -4078 => 10061 | 1225,
     ECONNRESET -4077 => 10054 | 64,
+    EEXIST -4075 => 183,
     EFAULT -4074 => 10014,
     EHOSTUNREACH -4073 => 10065 | 1232,
     EINVAL -4071 => 10022 | 87,
@@ -115,12 +116,12 @@ fn from_kind(kind: io::ErrorKind) -> i32 {
 
 /// An [`io::Error`] of the given (negative) number.
 #[cfg(unix)]
-pub(crate) fn error(code: i32) -> io::Error {
+pub fn error(code: i32) -> io::Error {
     io::Error::from_raw_os_error(-code)
 }
 
 #[cfg(windows)]
-pub(crate) fn error(code: i32) -> io::Error {
+pub fn error(code: i32) -> io::Error {
     io::Error::from(match code {
         EINVAL => io::ErrorKind::InvalidInput,
         ENOTCONN => io::ErrorKind::NotConnected,

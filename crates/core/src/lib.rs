@@ -9,6 +9,8 @@
 pub mod driver;
 pub mod endpoint;
 pub mod errno;
+#[cfg(unix)]
+pub mod handover;
 pub mod options;
 mod reactor;
 mod ready;

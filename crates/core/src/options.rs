@@ -35,6 +35,24 @@ pub fn set_keepalive(
     socket.set_tcp_keepalive(&keepalive)
 }
 
+/// `IP_TOS`, or the traffic class of IPv6: 0 to 255.
+pub fn set_type_of_service(socket: SockRef<'_>, tos: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    if socket.local_addr()?.is_ipv6() {
+        return socket.set_tclass_v6(tos);
+    }
+    socket.set_tos_v4(tos)
+}
+
+/// What [`set_type_of_service`] sets.
+pub fn type_of_service(socket: SockRef<'_>) -> io::Result<u32> {
+    #[cfg(unix)]
+    if socket.local_addr()?.is_ipv6() {
+        return socket.tclass_v6();
+    }
+    socket.tos_v4()
+}
+
 /// `SO_LINGER` with zero seconds: close sends RST and drops what is unsent.
 pub fn set_reset_on_close(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_linger(Some(Duration::ZERO))

@@ -6,9 +6,9 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::panic::{self, AssertUnwindSafe};
 #[cfg(unix)]
-use std::path::PathBuf;
+use std::os::fd::{AsFd, AsRawFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -18,6 +18,8 @@ use tokio::io::ReadBuf;
 use crate::driver::{Driver, DriverKind};
 use crate::endpoint::{self, Endpoint};
 use crate::errno;
+#[cfg(unix)]
+use crate::handover::{self, Released, Stage, Unlink};
 use crate::options;
 use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
 use crate::slots::Slots;
@@ -70,27 +72,17 @@ pub enum ReadMode {
 /// A socket that is bound, or failed to connect, and does no I/O.
 struct Bound {
     #[cfg(unix)]
-    unlink: Option<Unlink>,
+    unlink: Option<Box<Unlink>>,
     socket: Socket,
     tcp: bool,
     /// libuv tells EADDRINUSE of a TCP bind only when the socket is put to use, and so do we.
     delayed: Option<i32>,
 }
 
-/// The path of a Unix-domain socket, which goes when its socket does, just before it: with `close`, and when the
-/// environment ends.
-#[cfg(unix)]
-struct Unlink(PathBuf);
-
-#[cfg(unix)]
-impl Drop for Unlink {
-    fn drop(&mut self) {
-        // Somebody else may have removed it; libuv does not mind either.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 struct Connection {
+    /// Of a client that is bound to a path; before the stream, for the name goes first.
+    #[cfg(unix)]
+    unlink: Option<Box<Unlink>>,
     stream: Stream,
     connecting: bool,
     /// A short write waits for the socket to be writable.
@@ -104,7 +96,7 @@ struct Connection {
 
 struct Accepting {
     #[cfg(unix)]
-    _unlink: Option<Unlink>,
+    unlink: Option<Box<Unlink>>,
     listener: Listener,
     readable: Arc<Signal>,
 }
@@ -245,7 +237,8 @@ impl Reactor {
                 errno::ENOENT => errno::error(errno::EACCES),
                 _ => error,
             })?;
-        let unlink = (!path.is_empty() && !path.starts_with('\0')).then(|| Unlink(path.into()));
+        let unlink =
+            (!path.is_empty() && !path.starts_with('\0')).then(|| Box::new(Unlink(path.into())));
         self.insert_bound(Bound {
             socket,
             tcp: false,
@@ -287,7 +280,7 @@ impl Reactor {
             slot,
             Place::Accepting(Box::new(Accepting {
                 #[cfg(unix)]
-                _unlink: bound.unlink,
+                unlink: bound.unlink,
                 listener,
                 readable,
             })),
@@ -387,6 +380,10 @@ impl Reactor {
         let _context = self.driver.handle().enter();
         let stream = Stream::adopt(bound.socket, bound.tcp)?;
         let mut connection = Connection::new(stream, key, &self.ready);
+        #[cfg(unix)]
+        {
+            connection.unlink = bound.unlink;
+        }
         connection.connecting = true;
         if !connection.arm_write(key, &self.ready)
             && let Some(writable) = &connection.writable
@@ -397,12 +394,106 @@ impl Reactor {
         Ok(())
     }
 
+    // --- hand over ----------------------------------------------------------------------------------------------
+
+    /// Takes in a descriptor from outside, or from another reactor: a connection can be read and written, what is
+    /// not connected can be bound, listen or connect. A connect under way is not noticed.
+    ///
+    /// # Errors
+    /// `EINVAL` for what is neither TCP nor a Unix-domain stream nor a FIFO, `EEXIST` for a descriptor that is here
+    /// already. The descriptor is given back, but when the system would not watch it: then it is closed.
+    #[cfg(unix)]
+    pub fn adopt(&mut self, released: Released) -> Result<u32, (io::Error, Option<Released>)> {
+        let prepared = handover::stage(released.as_fd()).and_then(|stage| {
+            // The second registration would fail, and close the first one's descriptor.
+            if self.owns(released.as_raw_fd()) {
+                return Err(errno::error(errno::EEXIST));
+            }
+            SockRef::from(&released.descriptor).set_nonblocking(true)?;
+            Ok(stage)
+        });
+        let stage = match prepared {
+            Ok(stage) => stage,
+            Err(error) => return Err((error, Some(released))),
+        };
+        let Released { unlink, descriptor } = released;
+        let _context = self.driver.handle().enter();
+        let stream = match stage {
+            Stage::Bound { tcp } => {
+                let bound = Bound {
+                    unlink,
+                    socket: descriptor.into(),
+                    tcp,
+                    delayed: None,
+                };
+                return self.insert_bound(bound).map_err(|error| (error, None));
+            }
+            Stage::Connected { tcp } => Stream::adopt(descriptor.into(), tcp),
+            Stage::Fifo => Stream::adopt_fifo(descriptor),
+        };
+        let ready = &self.ready;
+        let slot = self.slots.insert_with(|key| {
+            let mut connection = Connection::new(stream?, key, ready);
+            connection.unlink = unlink;
+            Ok(Place::Connection(connection))
+        });
+        slot.map_err(|error: io::Error| (error, None))
+    }
+
+    #[cfg(unix)]
+    fn owns(&self, descriptor: i32) -> bool {
+        self.slots.iter().any(|place| match place {
+            Place::Bound(bound) => bound.socket.as_raw_fd() == descriptor,
+            Place::Connection(connection) => connection.stream.socket().as_raw_fd() == descriptor,
+            Place::Accepting(accepting) => accepting.listener.socket().as_raw_fd() == descriptor,
+            Place::Spent => false,
+        })
+    }
+
+    /// Gives a socket away, with everything the kernel holds for it. The slot is closed.
+    ///
+    /// # Errors
+    /// `EALREADY` while a connect is under way: its outcome would be lost.
+    #[cfg(unix)]
+    pub fn release(&mut self, slot: u32) -> io::Result<Released> {
+        let key = self.slots.key(slot);
+        let connecting = match self.slots.get(slot) {
+            Some(Place::Connection(connection)) => connection.connecting,
+            Some(Place::Bound(_)) => self.outcomes.iter().any(|(of, _)| *of == key),
+            Some(Place::Accepting(_)) => false,
+            Some(Place::Spent) | None => return not_a_socket(),
+        };
+        if connecting {
+            return Err(errno::error(errno::EALREADY));
+        }
+        match self.slots.remove(slot) {
+            Some(Place::Connection(Connection { unlink, stream, .. })) => Ok(Released {
+                descriptor: stream.release()?,
+                unlink,
+            }),
+            Some(Place::Bound(bound)) => Ok(Released {
+                unlink: bound.unlink,
+                descriptor: bound.socket.into(),
+            }),
+            Some(Place::Accepting(accepting)) => Ok(Released {
+                descriptor: accepting.listener.release()?,
+                unlink: accepting.unlink,
+            }),
+            Some(Place::Spent) | None => not_a_socket(),
+        }
+    }
+
     // --- read ---------------------------------------------------------------------------------------------------
 
     /// Starts to read, or goes on.
+    ///
+    /// # Errors
+    /// `ENOTCONN` when the socket is not connected.
     pub fn read_start(&mut self, slot: u32, mode: ReadMode) -> io::Result<()> {
-        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
-            return not_a_socket();
+        let connection = match self.slots.get_mut(slot) {
+            Some(Place::Connection(connection)) => connection,
+            Some(Place::Bound(_)) => return Err(errno::error(errno::ENOTCONN)),
+            _ => return not_a_socket(),
         };
         connection.reading = Some(mode);
         if !connection.arm_read() {
@@ -716,6 +807,8 @@ impl Reactor {
 impl Connection {
     fn new(stream: Stream, key: Key, ready: &Arc<ReadyList>) -> Self {
         Self {
+            #[cfg(unix)]
+            unlink: None,
             stream,
             connecting: false,
             blocked: false,

@@ -54,6 +54,12 @@ impl<T> Slots<T> {
         self.slots.get_mut(slot as usize)?.value.as_mut()
     }
 
+    /// All values, in the order of their numbers.
+    #[cfg(unix)]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
     /// The key of the slot's present life.
     pub(crate) fn key(&self, slot: u32) -> Key {
         let generation = self.slots.get(slot as usize).map_or(0, |s| s.generation);

@@ -1,11 +1,21 @@
 //! The byte streams a reactor can own, behind one set of verbs. Platforms meet here.
 
+#[cfg(unix)]
+use std::fs::File;
 use std::io::{self, IoSlice};
+#[cfg(unix)]
+use std::io::{Read, Write};
 use std::net::Shutdown;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
+#[cfg(unix)]
+use std::task::ready;
 use std::task::{Context, Poll};
 
 use socket2::{SockRef, Socket};
+#[cfg(unix)]
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 #[cfg(unix)]
 use tokio::net::UnixListener;
@@ -18,6 +28,9 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    /// One end of a pipe(2), adopted: no socket, so options and half-close mean nothing to it.
+    #[cfg(unix)]
+    Fifo(AsyncFd<File>),
 }
 
 // A peer that is gone must cost an EPIPE, never the process, whatever the host does about SIGPIPE.
@@ -41,6 +54,25 @@ impl Stream {
         Err(crate::errno::error(crate::errno::ENOTSUP))
     }
 
+    /// Registers one end of a pipe(2), which is non-blocking; must run inside the runtime's context.
+    #[cfg(unix)]
+    pub(crate) fn adopt_fifo(fifo: OwnedFd) -> io::Result<Self> {
+        // SAFETY: a File names one descriptor for all its life, and closes it only when it is dropped, which AsyncFd does
+        // after it has deregistered it.
+        let fifo = unsafe { AsyncFd::register(File::from(fifo)) }?;
+        Ok(Self::Fifo(fifo))
+    }
+
+    /// Takes it away from Tokio's driver.
+    #[cfg(unix)]
+    pub(crate) fn release(self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Tcp(stream) => stream.into_std()?.into(),
+            Self::Unix(stream) => stream.into_std()?.into(),
+            Self::Fifo(fifo) => fifo.into_inner().into(),
+        })
+    }
+
     pub(crate) fn is_tcp(&self) -> bool {
         matches!(self, Self::Tcp(_))
     }
@@ -50,6 +82,8 @@ impl Stream {
             Self::Tcp(stream) => SockRef::from(stream),
             #[cfg(unix)]
             Self::Unix(stream) => SockRef::from(stream),
+            #[cfg(unix)]
+            Self::Fifo(fifo) => SockRef::from(fifo.get_ref()),
         }
     }
 
@@ -63,6 +97,22 @@ impl Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             #[cfg(unix)]
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+            #[cfg(unix)]
+            Self::Fifo(fifo) => loop {
+                let mut guard = ready!(fifo.poll_read_ready(cx))?;
+                let memory = buffer.initialize_unfilled();
+                let wanted = memory.len();
+                // An error is "would block" when readiness was told of in vain: it is cleared, and we ask again.
+                let Ok(result) = guard.try_io(|file| file.get_ref().read(memory)) else {
+                    continue;
+                };
+                let length = result?;
+                if length > 0 && length < wanted {
+                    guard.clear_ready();
+                }
+                buffer.advance(length);
+                return Poll::Ready(Ok(()));
+            },
         }
     }
 
@@ -71,6 +121,8 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_read_ready(cx),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_read_ready(cx),
+            #[cfg(unix)]
+            Self::Fifo(fifo) => fifo.poll_read_ready(cx).map_ok(drop),
         }
     }
 
@@ -79,6 +131,8 @@ impl Stream {
             Self::Tcp(stream) => stream.poll_write_ready(cx),
             #[cfg(unix)]
             Self::Unix(stream) => stream.poll_write_ready(cx),
+            #[cfg(unix)]
+            Self::Fifo(fifo) => fifo.poll_write_ready(cx).map_ok(drop),
         }
     }
 
@@ -86,6 +140,11 @@ impl Stream {
     /// in this turn can be written in this turn.
     pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
+            #[cfg(unix)]
+            if let Self::Fifo(fifo) = self {
+                // The host ignores SIGPIPE, as Node does: a pipe nobody reads is EPIPE.
+                return fifo.get_ref().write_vectored(slices);
+            }
             let sent = match slices {
                 [one] => self.socket().send_with_flags(one, SEND_FLAGS),
                 many => self.socket().send_vectored_with_flags(many, SEND_FLAGS),
@@ -103,6 +162,8 @@ impl Stream {
             Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, || self.send(slices)),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_io(Interest::WRITABLE, || self.send(slices)),
+            #[cfg(unix)]
+            Self::Fifo(fifo) => fifo.try_io(Interest::WRITABLE, |_| self.send(slices)),
         }
     }
 
@@ -114,10 +175,17 @@ impl Stream {
             Self::Tcp(stream) => stream.try_io(Interest::WRITABLE, full),
             #[cfg(unix)]
             Self::Unix(stream) => stream.try_io(Interest::WRITABLE, full),
+            #[cfg(unix)]
+            Self::Fifo(fifo) => fifo.try_io(Interest::WRITABLE, |_| full()),
         };
     }
 
     pub(crate) fn shutdown(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        if let Self::Fifo(_) = self {
+            // It has one direction; closing it is all there is.
+            return Ok(());
+        }
         self.socket().shutdown(Shutdown::Write)
     }
 
@@ -152,6 +220,15 @@ impl Listener {
             #[cfg(unix)]
             Self::Unix(listener) => SockRef::from(listener),
         }
+    }
+
+    /// Takes it away from Tokio's driver.
+    #[cfg(unix)]
+    pub(crate) fn release(self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Tcp(listener) => listener.into_std()?.into(),
+            Self::Unix(listener) => listener.into_std()?.into(),
+        })
     }
 
     /// The next connection, close-on-exec and non-blocking; must run inside the runtime's context.

@@ -1,0 +1,245 @@
+//! Descriptors that come from outside, and sockets on their way from one reactor to another.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use socket2::{Domain, SockRef, Type};
+
+/// What a descriptor refers to, in libuv's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DescriptorKind {
+    Tcp,
+    /// A Unix-domain stream socket or a FIFO.
+    Pipe,
+    Udp,
+    File,
+    Tty,
+    Unknown,
+}
+
+impl DescriptorKind {
+    /// The name that Node's errors use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "TCP",
+            Self::Pipe => "PIPE",
+            Self::Udp => "UDP",
+            Self::File => "FILE",
+            Self::Tty => "TTY",
+            Self::Unknown => "UNKNOWN",
+        }
+    }
+}
+
+/// Looks at a descriptor without touching it.
+pub fn kind(descriptor: BorrowedFd<'_>) -> DescriptorKind {
+    use std::io::IsTerminal;
+    if descriptor.is_terminal() {
+        return DescriptorKind::Tty;
+    }
+    // A copy, because std reads the metadata of files only; the original stays with its owner.
+    let Ok(copy) = descriptor.try_clone_to_owned() else {
+        return DescriptorKind::Unknown;
+    };
+    let Ok(metadata) = File::from(copy).metadata() else {
+        return DescriptorKind::Unknown;
+    };
+    let file_type = metadata.file_type();
+    if file_type.is_file() || file_type.is_char_device() {
+        return DescriptorKind::File;
+    }
+    if file_type.is_fifo() {
+        return DescriptorKind::Pipe;
+    }
+    let socket = SockRef::from(&descriptor);
+    let (Ok(kind), Ok(address)) = (socket.r#type(), socket.local_addr()) else {
+        return DescriptorKind::Unknown;
+    };
+    match (kind, address.domain()) {
+        (Type::STREAM, Domain::IPV4 | Domain::IPV6) => DescriptorKind::Tcp,
+        (Type::STREAM, Domain::UNIX) => DescriptorKind::Pipe,
+        (Type::DGRAM, Domain::IPV4 | Domain::IPV6) => DescriptorKind::Udp,
+        _ => DescriptorKind::Unknown,
+    }
+}
+
+/// What an adopted descriptor can do next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Read and write.
+    Connected { tcp: bool },
+    /// Listen or connect.
+    Bound { tcp: bool },
+    /// Read or write; it is no socket.
+    Fifo,
+}
+
+/// # Errors
+/// `EINVAL` for anything that is neither TCP nor a pipe.
+pub(crate) fn stage(descriptor: BorrowedFd<'_>) -> io::Result<Stage> {
+    let tcp = match kind(descriptor) {
+        DescriptorKind::Tcp => true,
+        DescriptorKind::Pipe => false,
+        _ => return Err(io::Error::from(io::ErrorKind::InvalidInput)),
+    };
+    let socket = SockRef::from(&descriptor);
+    if !tcp && socket.r#type().is_err() {
+        return Ok(Stage::Fifo);
+    }
+    Ok(if socket.peer_addr().is_ok() {
+        Stage::Connected { tcp }
+    } else {
+        Stage::Bound { tcp }
+    })
+}
+
+/// The path of a Unix-domain socket, which goes when its socket does, just before it: with `close`, and when the
+/// environment ends.
+#[derive(Debug)]
+pub(crate) struct Unlink(pub(crate) PathBuf);
+
+impl Drop for Unlink {
+    fn drop(&mut self) {
+        // Somebody else may have removed it; libuv does not mind either.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// A socket that belongs to no reactor: non-blocking, in whatever state it was in.
+#[derive(Debug)]
+pub struct Released {
+    // Before the descriptor: the name goes first.
+    pub(crate) unlink: Option<Box<Unlink>>,
+    pub(crate) descriptor: OwnedFd,
+}
+
+impl Released {
+    /// The descriptor alone: its path, if it has one, stays in the file system.
+    pub fn into_descriptor(self) -> OwnedFd {
+        if let Some(mut unlink) = self.unlink {
+            // An empty path is no file's, so nothing is removed.
+            unlink.0 = PathBuf::new();
+        }
+        self.descriptor
+    }
+}
+
+impl From<OwnedFd> for Released {
+    fn from(descriptor: OwnedFd) -> Self {
+        Self {
+            unlink: None,
+            descriptor,
+        }
+    }
+}
+
+impl AsFd for Released {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for Released {
+    fn as_raw_fd(&self) -> i32 {
+        self.descriptor.as_raw_fd()
+    }
+}
+
+/// Sockets between two reactors of this process, by the number on their ticket.
+struct Parked {
+    next: u32,
+    sockets: Option<HashMap<u32, Released>>,
+}
+
+static PARKED: Mutex<Parked> = Mutex::new(Parked {
+    next: 1,
+    sockets: None,
+});
+
+fn parked() -> MutexGuard<'static, Parked> {
+    // Whoever panicked with the lock has left a map that is whole: each change of it is one call.
+    PARKED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Keeps a socket for whichever thread comes with the number that is returned.
+pub fn park(socket: Released) -> u32 {
+    let mut parked = parked();
+    let ticket = parked.next;
+    parked.next = parked.next.wrapping_add(1);
+    parked
+        .sockets
+        .get_or_insert_default()
+        .insert(ticket, socket);
+    ticket
+}
+
+/// The socket of a ticket; `None` when it has been fetched already, or never was here.
+pub fn claim(ticket: u32) -> Option<Released> {
+    parked().sockets.as_mut()?.remove(&ticket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::unix::net::{UnixDatagram, UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn descriptors_are_told_by_what_they_refer_to() {
+        let file = File::open("/proc/self/exe").or_else(|_| File::open("/bin/sh"));
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("port");
+        let udp = UdpSocket::bind("127.0.0.1:0").expect("port");
+        let (unix, _other) = UnixStream::pair().expect("pair");
+        let (datagram, _other) = UnixDatagram::pair().expect("pair");
+        let (reader, _writer) = io::pipe().expect("pipe");
+        assert_eq!(kind(file.expect("file").as_fd()), DescriptorKind::File);
+        assert_eq!(kind(tcp.as_fd()), DescriptorKind::Tcp);
+        assert_eq!(kind(udp.as_fd()), DescriptorKind::Udp);
+        assert_eq!(kind(unix.as_fd()), DescriptorKind::Pipe);
+        assert_eq!(kind(datagram.as_fd()), DescriptorKind::Unknown);
+        assert_eq!(kind(reader.as_fd()), DescriptorKind::Pipe);
+        assert_eq!(stage(tcp.as_fd()).ok(), Some(Stage::Bound { tcp: true }));
+        assert_eq!(
+            stage(unix.as_fd()).ok(),
+            Some(Stage::Connected { tcp: false })
+        );
+        assert_eq!(stage(reader.as_fd()).ok(), Some(Stage::Fifo));
+        assert!(stage(udp.as_fd()).is_err());
+    }
+
+    #[test]
+    fn a_ticket_is_good_once() {
+        let (unix, _other) = UnixStream::pair().expect("pair");
+        let descriptor = unix.as_raw_fd();
+        let ticket = park(Released::from(OwnedFd::from(unix)));
+        let claimed = claim(ticket).expect("parked");
+        assert_eq!(claimed.as_raw_fd(), descriptor);
+        assert!(claim(ticket).is_none());
+    }
+
+    #[test]
+    fn a_released_path_goes_with_its_socket_but_not_with_its_descriptor() {
+        let path = std::env::temp_dir().join(format!("ferronet-{}-unlink", std::process::id()));
+        for (goes, end) in [
+            (true, drop as fn(Released)),
+            (false, |released| {
+                released.into_descriptor();
+            }),
+        ] {
+            std::fs::write(&path, "").expect("temporary file");
+            let (unix, _other) = UnixStream::pair().expect("pair");
+            end(Released {
+                unlink: Some(Box::new(Unlink(path.clone()))),
+                descriptor: unix.into(),
+            });
+            assert_eq!(path.exists(), !goes);
+        }
+        std::fs::remove_file(&path).expect("still there");
+    }
+}

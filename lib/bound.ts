@@ -1,0 +1,150 @@
+// BoundSocket: an address that is reserved before it is known who uses it. Until a Server or a Socket adopts the
+// handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
+
+import { isIP } from 'node:net'
+import { endpointException, errnoException, nodeError } from './errors.js'
+import { type Endpoint, Handle } from './handle.js'
+import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
+
+export interface BoundSocketOptions {
+  /** A numeric address: no name is looked up. Default `0.0.0.0`, with `ipv6Only` `::`. */
+  host?: string
+  /** Default 0: any free port. */
+  port?: number
+  /** Default false. */
+  ipv6Only?: boolean
+  /** Default false. */
+  reusePort?: boolean
+  /** Of a Unix-domain socket; excludes the others. A leading NUL names Linux's abstract namespace. */
+  path?: string
+}
+
+const dispose: typeof Symbol.dispose =
+  Symbol.dispose ?? (Symbol.for('nodejs.dispose') as typeof Symbol.dispose)
+
+/** Set only while `adopted` makes one of these of a handle that there is already. */
+let given: Handle | null = null
+
+/**
+ * `new BoundSocket([options])`: a socket that is bound and neither listens nor connects, for `server.listen(bound)`,
+ * `new Socket({ handle: bound })` or `connect({ handle: bound, … })`. Throws what bind(2) fails with, at once. Since
+ * Node 26.4 and 24.19.
+ */
+export class BoundSocket {
+  #handle: Handle | null
+  #address: Endpoint | string
+
+  constructor(options: BoundSocketOptions = {}) {
+    if (given !== null) {
+      this.#handle = given
+      this.#address = given.sockname() as Endpoint | string
+      return
+    }
+    validateObject(options, 'options')
+    if (options.path === undefined) {
+      this.#handle = bindTcp(options)
+      this.#address = this.#handle.sockname() as Endpoint
+    } else {
+      this.#handle = bindPath(options)
+      this.#address = options.path
+    }
+  }
+
+  /** `{ address, family, port }`, or the path. Throws ERR_SOCKET_HANDLE_ADOPTED once adopted or closed. */
+  address(): Endpoint | string {
+    this.#own()
+    return this.#address
+  }
+
+  /** The descriptor, which stays this object's; -1 where sockets have none. Throws ERR_SOCKET_HANDLE_ADOPTED. */
+  fd(): number {
+    return this.#own().fd
+  }
+
+  /** Gives up the address. Throws ERR_SOCKET_HANDLE_ADOPTED. */
+  close(): void {
+    this.#own().close()
+    this.#handle = null
+  }
+
+  /** Whether this is a Unix-domain socket (or named pipe). */
+  get isPipe(): boolean {
+    return typeof this.#address === 'string'
+  }
+
+  /** Like `close()`, and nothing when there is nothing to close. */
+  [dispose](): void {
+    this.#handle?.close()
+    this.#handle = null
+  }
+
+  #own(): Handle {
+    if (this.#handle === null) throw alreadyAdopted()
+    return this.#handle
+  }
+
+  /** @internal Gives the handle to whoever adopts it, with its path if it has one. */
+  static adopt(bound: BoundSocket): { handle: Handle; path: string | undefined } {
+    const handle = bound.#own()
+    bound.#handle = null
+    return { handle, path: typeof bound.#address === 'string' ? bound.#address : undefined }
+  }
+
+  /** @internal What has come from another thread. */
+  static of(handle: Handle): BoundSocket {
+    given = handle
+    try {
+      return new BoundSocket()
+    } finally {
+      given = null
+    }
+  }
+}
+
+function alreadyAdopted(): Error {
+  const message = 'The bound socket has already been adopted by a server or socket'
+  return nodeError(Error, 'ERR_SOCKET_HANDLE_ADOPTED', message)
+}
+
+function bindTcp(options: BoundSocketOptions): Handle {
+  const port = options.port ?? 0
+  validatePort(port, 'options.port')
+  const ipv6Only = options.ipv6Only ?? false
+  validateBoolean(ipv6Only, 'options.ipv6Only')
+  const reusePort = options.reusePort ?? false
+  validateBoolean(reusePort, 'options.reusePort')
+  const host = options.host ?? (ipv6Only ? '::' : '0.0.0.0')
+  validateString(host, 'options.host')
+  if (isIP(host) === 0) {
+    const reason = 'must be a numeric IP address; net.BoundSocket does not perform DNS resolution'
+    throw invalidArgValue('options.host', host, reason)
+  }
+  const handle = new Handle('tcp', 'TCPWRAP')
+  let status = handle.bindTcp(host, Number(port), (ipv6Only ? 1 : 0) | (reusePort ? 2 : 0))
+  // A port in use is told when the socket is first asked for its address.
+  if (status === 0) {
+    const found = handle.sockname()
+    if (typeof found === 'number') status = found
+  }
+  if (status === 0) return handle
+  handle.close()
+  throw endpointException(status, 'bind', host, Number(port))
+}
+
+function bindPath(options: BoundSocketOptions): Handle {
+  const { path, host, port, ipv6Only, reusePort } = options
+  if (host !== undefined || port !== undefined || ipv6Only !== undefined || reusePort !== undefined) {
+    const reason = 'path is mutually exclusive with host, port, ipv6Only, and reusePort'
+    throw invalidArgValue('options', options, reason)
+  }
+  validateString(path, 'options.path')
+  if (path.startsWith('\0') && process.platform !== 'linux') {
+    const reason = 'abstract socket paths are only supported on Linux'
+    throw invalidArgValue('options.path', path, reason)
+  }
+  const handle = new Handle('pipe', 'PIPEWRAP')
+  const status = handle.bindPath(path)
+  if (status === 0) return handle
+  handle.close()
+  throw errnoException(status, 'bind')
+}

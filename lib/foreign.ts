@@ -1,0 +1,40 @@
+// What comes from outside: descriptors, and the libuv handles of Node's own sockets and servers. Neither tells more
+// than what it is; ferronet works on the descriptor, and on a copy of a libuv handle's.
+
+import { invalidFdType } from './errors.js'
+import { Handle, kindOfDescriptor } from './handle.js'
+
+/** A libuv handle of Node's, as far as it concerns us. */
+export interface Native {
+  readonly fd: number
+  close(callback?: () => void): void
+  readStop?(): number
+}
+
+/** Whether this is a TCP or Pipe handle of libuv's: nothing else has both the name and a descriptor. */
+export function isNative(value: unknown): value is Native {
+  if (value === null || typeof value !== 'object') return false
+  const kind = value.constructor?.name
+  return (kind === 'TCP' || kind === 'Pipe') && typeof (value as Native).fd === 'number'
+}
+
+/** Takes over a descriptor. Throws ERR_INVALID_FD_TYPE for what is neither TCP nor a pipe. */
+export function adoptDescriptor(fd: number, provider = 'WRAP'): Handle | number {
+  const kind = kindOfDescriptor(fd)
+  if (kind === 'TCP') return Handle.adopt('tcp', `TCP${provider}`, fd)
+  if (kind === 'PIPE') return Handle.adopt('pipe', `PIPE${provider}`, fd)
+  throw invalidFdType(kind)
+}
+
+/** Takes over the socket of a libuv handle, which is closed. */
+export function adoptNative(native: Native, provider = 'WRAP'): Handle | number {
+  const handle = copyNative(native, provider)
+  if (typeof handle !== 'number') native.close()
+  return handle
+}
+
+/** A handle of ours on the same socket. */
+export function copyNative(native: Native, provider = 'WRAP'): Handle | number {
+  const tcp = native.constructor.name === 'TCP'
+  return Handle.adopt(tcp ? 'tcp' : 'pipe', (tcp ? 'TCP' : 'PIPE') + provider, native.fd, true)
+}
