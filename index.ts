@@ -6,10 +6,29 @@ import ferronet = require('./lib/self.js')
 
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
 import { normalizeArgs } from './lib/connect.js'
+import {
+  attach as attachFunction,
+  detach as detachFunction,
+  fromNodeServer as fromNodeServerFunction,
+  fromNodeSocket as fromNodeSocketFunction,
+  toNodeServer as toNodeServerFunction,
+  toNodeSocket as toNodeSocketFunction,
+} from './lib/handover.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
-import type { Connect, CreateServer, ServerConstructor, SocketConstructor } from './lib/types.js'
+import type {
+  Attach,
+  Connect,
+  CreateServer,
+  Detach,
+  FromNodeServer,
+  FromNodeSocket,
+  ServerConstructor,
+  SocketConstructor,
+  ToNodeServer,
+  ToNodeSocket,
+} from './lib/types.js'
 
 export type {
   AddressInfo,
@@ -60,6 +79,15 @@ export const getDefaultAutoSelectFamily = net.getDefaultAutoSelectFamily
 export const setDefaultAutoSelectFamily = net.setDefaultAutoSelectFamily
 export const getDefaultAutoSelectFamilyAttemptTimeout = net.getDefaultAutoSelectFamilyAttemptTimeout
 export const setDefaultAutoSelectFamilyAttemptTimeout = net.setDefaultAutoSelectFamilyAttemptTimeout
+
+// What node:net does not have.
+export const toNodeSocket = toNodeSocketFunction as unknown as ToNodeSocket
+export const fromNodeSocket = fromNodeSocketFunction as unknown as FromNodeSocket
+export const toNodeServer = toNodeServerFunction as unknown as ToNodeServer
+export const fromNodeServer = fromNodeServerFunction as unknown as FromNodeServer
+export const detach = detachFunction as unknown as Detach
+export const attach = attachFunction as unknown as Attach
+export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover.js'
 
 /** @internal For libraries that take `connect`'s arguments apart. */
 export const _normalizeArgs = normalizeArgs

@@ -472,6 +472,11 @@ const ENDING = 8
 const LISTENING = 16
 const CLOSED = 32
 
+// The bulk read that is being delivered: whose it is, and the part of the scratch buffer that is left.
+let bulkOwner: Handle | null = null
+let bulkNext = 0
+let bulkEnd = 0
+
 export class Handle extends AsyncResource {
   readonly kind: 'tcp' | 'pipe'
   owner: Owner | null = null
@@ -844,6 +849,7 @@ export class Handle extends AsyncResource {
   leave(): Leftover {
     if (logCount !== 0) flush()
     this.readStop()
+    this.#holdRest()
     this.#takeFromBatch()
     const unread: Uint8Array[] = []
     let readErrno = 0
@@ -1070,21 +1076,29 @@ export class Handle extends AsyncResource {
       this.#hold(Buffer.from(scratch.subarray(from, to)), 0)
       return
     }
+    bulkOwner = this
+    bulkNext = from
+    bulkEnd = to
     try {
-      while (from < to && this.reading) {
-        const end = Math.min(from + MAX_CHUNK, to)
-        const chunk = allocate(end - from)
-        scratch.copy(chunk, 0, from, end)
-        from = end
+      while (bulkNext < to && this.reading) {
+        const end = Math.min(bulkNext + MAX_CHUNK, to)
+        const chunk = allocate(end - bulkNext)
+        scratch.copy(chunk, 0, bulkNext, end)
+        bulkNext = end
         this.runInAsyncScope(this.#emitRead, this, chunk)
-        if (from < to) between()
+        if (bulkNext < to) between()
       }
     } finally {
-      if (from < to && !this.closed) {
-        this.#hold(Buffer.from(scratch.subarray(from, to)), 0)
-        if (this.reading) this.#postHeld()
-      }
+      this.#holdRest()
+      if (this.#held !== null && this.reading) this.#postHeld()
     }
+  }
+
+  /** Keeps what is left of a bulk read, if it is this handle's that is being delivered. */
+  #holdRest(): void {
+    if (bulkOwner !== this) return
+    bulkOwner = null
+    if (bulkNext < bulkEnd && !this.closed) this.#hold(Buffer.from(scratch.subarray(bulkNext, bulkEnd)), 0)
   }
 
   #postHeld(): void {
