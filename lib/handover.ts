@@ -5,7 +5,7 @@
 import * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { BoundSocket } from './bound.js'
-import { errnoException, nodeError } from './errors.js'
+import { errnoException, nodeError, notRunning } from './errors.js'
 import {
   kHandle,
   kHeld,
@@ -222,8 +222,7 @@ export function fromNodeSocket(from: net.Socket): Socket {
 export function toNodeServer(server: Server): net.Server {
   if (!isOur(Server, server)) throw invalidArgType('server', 'an instance of Server', server)
   const handle = server._handle
-  if (handle === null || handle.slot < 0)
-    throw nodeError(Error, 'ERR_SERVER_NOT_RUNNING', 'Server is not running.')
+  if (!(handle instanceof Handle)) throw notRunning()
   const fd = handle.copy()
   if (fd < 0) throw errnoException(fd, 'open')
   let native: Native | number
@@ -255,7 +254,7 @@ export function fromNodeServer(
   listener?: (socket: Socket) => void,
 ): Server {
   const native = nativeOf(from, net.Server, 'server')
-  if (native === null) throw nodeError(Error, 'ERR_SERVER_NOT_RUNNING', 'Server is not running.')
+  if (native === null) throw notRunning()
   const server = new Server(options, listener)
   const path = (from as unknown as { _pipeName?: string })._pipeName
   const handle = copyNative(native, 'SERVERWRAP')

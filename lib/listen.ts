@@ -1,13 +1,19 @@
 // From the arguments of `listen()` to a bound Handle: every overload becomes one plan, and a plan becomes a
 // handle or the number of an error. Errors of the arguments throw; the Server tells of the others.
 
-import { chmodSync, unlinkSync } from 'node:fs'
+import { chmodSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
 import { adoptDescriptor } from './foreign.js'
 import { Handle } from './handle.js'
 import { invalidArgValue, validatePort } from './validate.js'
+
+/** What a Server asks of what it listens on: a Handle, or its place among the listeners of a cluster. */
+export type Listener = Pick<
+  Handle,
+  'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
+> & { close(callback?: () => void): void }
 
 /** What to listen on, whichever way it was spelled. */
 export type Plan =
@@ -116,21 +122,4 @@ export function openToAll(path: string, mode: number): number {
   } catch (error) {
     return (error as NodeJS.ErrnoException).errno ?? errnoOf('UNKNOWN')
   }
-}
-
-/** Closes a listener; the name in the file system goes first, as in libuv, so that nobody connects to a corpse. */
-export function closeListener(handle: Handle, path: string | undefined): void {
-  if (
-    handle.kind === 'pipe' &&
-    path !== undefined &&
-    !path.startsWith('\0') &&
-    process.platform !== 'win32'
-  ) {
-    try {
-      unlinkSync(path)
-    } catch {
-      // Somebody has removed it already.
-    }
-  }
-  handle.close()
 }

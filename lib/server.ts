@@ -8,6 +8,7 @@ import { type BlockList, isIP } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
 import { BoundSocket } from './bound.js'
+import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods } from './constructor.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
@@ -21,7 +22,7 @@ import {
   bindPath,
   bindTcp,
   chooseAddress,
-  closeListener,
+  type Listener,
   openToAll,
   planListen,
 } from './listen.js'
@@ -78,7 +79,7 @@ export class ServerMethods extends EventEmitter {
   /** From this number of connections on new ones are closed at once, with `'drop'`. Undefined: no limit. */
   declare maxConnections: number | undefined
   declare _connections: number
-  declare _handle: Handle | null
+  declare _handle: Listener | null
   declare _usingWorkers: boolean
   declare _workers: SocketList[]
   declare _unref: boolean
@@ -126,20 +127,23 @@ export class ServerMethods extends EventEmitter {
     const plan = planListen(args, options)
     switch (plan.kind) {
       case 'fd':
-        this._listen2(null, null, null, plan.backlog, plan.fd)
+        listenOrShare(this, null, null, null, plan.backlog, plan.fd, undefined, false)
         break
       case 'tcp':
-        if (plan.host === null) this._listen2(null, plan.port, 4, plan.backlog, undefined, plan.flags)
-        else lookupAndListen(this, plan.host, plan.port, plan.backlog, plan.flags)
+        if (plan.host === null)
+          listenOrShare(this, null, plan.port, 4, plan.backlog, undefined, plan.flags, plan.exclusive)
+        else lookupAndListen(this, plan.host, plan.port, plan.backlog, plan.flags, plan.exclusive)
         break
       case 'pipe':
         this._pipeName = plan.path
-        this._listen2(plan.path, -1, -1, plan.backlog)
-        if (this._handle && plan.mode !== 0) {
+        listenOrShare(this, plan.path, -1, -1, plan.backlog, undefined, undefined, plan.exclusive, {
+          readableAll: options.readableAll,
+          writableAll: options.writableAll,
+        })
+        if (this.listening && plan.mode !== 0) {
           const status = openToAll(plan.path, plan.mode)
           if (status === 0) break
-          closeListener(this._handle, plan.path)
-          this._handle = null
+          closeListener(this)
           throw errnoException(status, 'uv_pipe_chmod')
         }
     }
@@ -155,7 +159,7 @@ export class ServerMethods extends EventEmitter {
     fd?: number,
     flags = 0,
   ): void {
-    let handle: Handle | number
+    let handle: Listener | number
     if (this._handle) handle = this._handle
     else if (typeof fd === 'number') handle = bindDescriptor(fd)
     else if (port === -1 && addressType === -1) handle = bindPath(address!)
@@ -167,7 +171,7 @@ export class ServerMethods extends EventEmitter {
     } else {
       handle.owner = this
       status = handle.listen(backlog || 511)
-      if (status !== 0) closeListener(handle, this._pipeName)
+      if (status !== 0) handle.close()
     }
     if (status !== 0) {
       this._handle = null
@@ -176,7 +180,7 @@ export class ServerMethods extends EventEmitter {
       process.nextTick(emitError, this, error)
       return
     }
-    this._handle = handle as Handle
+    this._handle = handle as Listener
     if (listenEnd.hasSubscribers) listenEnd.publish({ server: this })
     this._connectionKey = `${addressType}:${address}:${port}`
     if (this._unref) this.unref()
@@ -280,10 +284,7 @@ export class ServerMethods extends EventEmitter {
       if (this._handle) this.once('close', callback)
       else this.once('close', () => callback(notRunning()))
     }
-    if (this._handle) {
-      closeListener(this._handle, this._pipeName)
-      this._handle = null
-    }
+    closeListener(this)
     if (!this._usingWorkers) {
       this._emitCloseIfDrained()
       return this
@@ -344,6 +345,11 @@ export class ServerMethods extends EventEmitter {
   }
 }
 
+function closeListener(server: Server): void {
+  server._handle?.close()
+  server._handle = null
+}
+
 function closeOnAbort(server: Server, signal: unknown): void {
   if (signal === undefined) return
   validateAbortSignal(signal, 'options.signal')
@@ -355,7 +361,45 @@ function closeOnAbort(server: Server, signal: unknown): void {
   server.once('close', () => listener[Symbol.dispose]())
 }
 
-function lookupAndListen(server: Server, host: string, port: number, backlog: number, flags: number): void {
+/** Listens here, or in a cluster worker, unless it wants the address for itself, with what the primary gives. */
+function listenOrShare(
+  server: Server,
+  address: string | null,
+  port: number | null,
+  addressType: number | null,
+  backlog: number,
+  fd: number | undefined,
+  flags: number | undefined,
+  exclusive: boolean,
+  modes: object = {},
+): void {
+  const cluster = exclusive ? null : clusterOfWorker()
+  if (cluster === null) {
+    server._listen2(address, port, addressType, backlog, fd, flags)
+    return
+  }
+  const id = server._listeningId
+  const query = { address, port, addressType, fd, flags, backlog, ...modes }
+  const wanted = (): boolean => id === server._listeningId
+  listenThroughPrimary(cluster, server, query, wanted, (error, listener) => {
+    if (error !== null) {
+      server.emit('error', error)
+      return
+    }
+    server._handle?.close()
+    server._handle = listener
+    server._listen2(address, port, addressType, backlog, fd, flags)
+  })
+}
+
+function lookupAndListen(
+  server: Server,
+  host: string,
+  port: number,
+  backlog: number,
+  flags: number,
+  exclusive: boolean,
+): void {
   const id = server._listeningId
   dns.lookup(host, { all: true }, (error, addresses) => {
     if (id !== server._listeningId) return
@@ -364,7 +408,7 @@ function lookupAndListen(server: Server, host: string, port: number, backlog: nu
       return
     }
     const { address, family } = chooseAddress(addresses)!
-    server._listen2(address, port, family || 4, backlog, undefined, flags)
+    listenOrShare(server, address, port, family || 4, backlog, undefined, flags, exclusive)
   })
 }
 

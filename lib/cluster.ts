@@ -1,0 +1,214 @@
+// Listening in a cluster worker: the primary has the address, and shares it out. Under round robin it accepts and sends
+// connections, and our listener is a name on its list; otherwise it sends a copy of its listening descriptor, on which
+// each worker accepts for itself.
+
+import * as net from 'node:net'
+import { endpointException, errnoOf } from './errors.js'
+import { adoptNative, copyNative, isNative, type Native } from './foreign.js'
+import type { Endpoint, Handle, Owner } from './handle.js'
+import type { Listener } from './listen.js'
+import { kOnConnection } from './symbols.js'
+
+/** What a worker asks its primary for, in the words of Node's own `listen`. */
+export interface Query {
+  address: string | null
+  port: number | null
+  addressType: number | null
+  fd: number | undefined
+  flags: number | undefined
+  backlog: number
+  readableAll?: unknown
+  writableAll?: unknown
+}
+
+/** The listener that the cluster module gives a worker under round robin. */
+interface Subscription {
+  onconnection?: (status: number, client?: Native) => void
+  listen(backlog: number): number
+  close(): void
+  ref(): void
+  unref(): void
+  getsockname?(out: object): number
+  [owner: symbol]: unknown
+}
+
+interface Cluster {
+  isWorker: boolean
+  _getServer?(
+    server: object,
+    query: Query,
+    done: (status: number, handle: Subscription | Native | null) => void,
+  ): void
+}
+
+/** The cluster module of a worker process, or null: there is nobody to share with. */
+export function clusterOfWorker(): Cluster | null {
+  // Workers have a channel to their primary; nobody else pays for loading the module.
+  if (process.send === undefined) return null
+  const cluster = require('node:cluster') as Cluster
+  return cluster.isWorker && cluster._getServer !== undefined ? cluster : null
+}
+
+/** Asks the primary; `done` gets the listener, or the error that Node's `listen` would emit. */
+export function listenThroughPrimary(
+  cluster: Cluster,
+  server: Owner,
+  query: Query,
+  wanted: () => boolean,
+  done: (error: Error | null, listener: Listener | null) => void,
+): void {
+  cluster._getServer!(server, query, (status, handle) => {
+    if (!wanted()) {
+      handle?.close()
+      return
+    }
+    if (status === 0 && handle !== null) {
+      const listener = isNative(handle) ? Shared.of(handle) : new Subscribed(handle, server)
+      // The primary says that it has the port when another socket of its own has it.
+      status = typeof listener === 'number' ? listener : portTaken(listener, query.port)
+      if (status === 0) {
+        done(null, listener as Listener)
+        return
+      }
+      handle.close()
+    }
+    done(endpointException(status, 'bind', query.address as string, query.port ?? undefined), null)
+  })
+}
+
+function portTaken(listener: Listener, port: number | null): number {
+  if (listener.kind !== 'tcp' || port === null || port <= 0) return 0
+  const found = listener.sockname()
+  if (typeof found === 'number') return found
+  return typeof found === 'object' && found.port !== port ? errnoOf('EADDRINUSE') : 0
+}
+
+/** The primary's listening socket: accepted on here, through a descriptor of our own. */
+class Shared implements Listener {
+  readonly #native: Native
+  readonly #handle: Handle
+
+  private constructor(native: Native, handle: Handle) {
+    this.#native = native
+    this.#handle = handle
+  }
+
+  static of(native: Native): Shared | number {
+    const handle = copyNative(native, 'SERVERWRAP')
+    return typeof handle === 'number' ? handle : new Shared(native, handle)
+  }
+
+  get kind(): 'tcp' | 'pipe' {
+    return this.#handle.kind
+  }
+  get fd(): number {
+    return this.#handle.fd
+  }
+  get owner(): Owner | null {
+    return this.#handle.owner
+  }
+  set owner(owner: Owner | null) {
+    this.#handle.owner = owner
+    own(this.#native as unknown as Subscription, owner)
+  }
+  listen(backlog: number): number {
+    return this.#handle.listen(backlog)
+  }
+  sockname(): Endpoint | string | number {
+    return this.#handle.sockname()
+  }
+  ref(): void {
+    this.#handle.ref()
+  }
+  unref(): void {
+    this.#handle.unref()
+  }
+  hasRef(): boolean {
+    return this.#handle.hasRef()
+  }
+  getAsyncId(): number {
+    return this.#handle.getAsyncId()
+  }
+  /** The primary hears of it through its own handle. */
+  close(callback?: () => void): void {
+    this.#handle.close(callback)
+    this.#native.close()
+  }
+}
+
+/** Our place in the primary's round robin. */
+class Subscribed implements Listener {
+  readonly kind: 'tcp' | 'pipe'
+  readonly fd = -1
+  readonly #subscription: Subscription
+  #owner: Owner | null = null
+
+  constructor(subscription: Subscription, owner: Owner) {
+    this.#subscription = subscription
+    this.kind = subscription.getsockname === undefined ? 'pipe' : 'tcp'
+    this.owner = owner
+    subscription.onconnection = (status, client) => this.#connected(status, client)
+  }
+
+  #connected(status: number, client?: Native): void {
+    if (status !== 0 || client === undefined) {
+      this.#owner?.[kOnConnection]?.(status)
+      return
+    }
+    const handle = adoptNative(client)
+    if (typeof handle !== 'number') this.#owner?.[kOnConnection]?.(0, handle)
+    else {
+      client.close()
+      this.#owner?.[kOnConnection]?.(handle)
+    }
+  }
+
+  get owner(): Owner | null {
+    return this.#owner
+  }
+  set owner(owner: Owner | null) {
+    this.#owner = owner
+    own(this.#subscription, owner)
+  }
+  /** The primary listens. */
+  listen(backlog: number): number {
+    return this.#subscription.listen(backlog)
+  }
+  sockname(): Endpoint | string | number {
+    const found = {} as Endpoint
+    const status = this.#subscription.getsockname?.(found) ?? errnoOf('EBADF')
+    return status === 0 ? found : status
+  }
+  ref(): void {
+    this.#subscription.ref()
+  }
+  unref(): void {
+    this.#subscription.unref()
+  }
+  hasRef(): boolean {
+    return true
+  }
+  getAsyncId(): number {
+    return -1
+  }
+  close(callback?: () => void): void {
+    this.#subscription.close()
+    if (callback !== undefined) setImmediate(callback)
+  }
+}
+
+// The cluster module finds the server of a handle under a symbol of Node's: it asks it whether it is full, and closes it
+// when the worker disconnects. A socket of Node's with a handle of ours shows which symbol that is.
+let ownerSymbol: symbol | undefined
+
+function own(handle: Subscription, owner: Owner | null): void {
+  if (ownerSymbol === undefined) {
+    const probe = {}
+    void new net.Socket({ handle: probe, readable: false } as net.SocketConstructorOpts)
+    ownerSymbol = Object.getOwnPropertySymbols(probe).find(
+      ({ description }) => description === 'owner_symbol',
+    )
+    if (ownerSymbol === undefined) return
+  }
+  handle[ownerSymbol] = owner
+}
