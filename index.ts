@@ -14,6 +14,7 @@ import {
   toNodeServer as toNodeServerFunction,
   toNodeSocket as toNodeSocketFunction,
 } from './lib/handover.js'
+import { createServerHandle } from './lib/listen.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
@@ -80,6 +81,8 @@ export const setDefaultAutoSelectFamily = net.setDefaultAutoSelectFamily
 export const getDefaultAutoSelectFamilyAttemptTimeout = net.getDefaultAutoSelectFamilyAttemptTimeout
 export const setDefaultAutoSelectFamilyAttemptTimeout = net.setDefaultAutoSelectFamilyAttemptTimeout
 
+export * as promises from './promises.js'
+
 // What node:net does not have.
 export const toNodeSocket = toNodeSocketFunction as unknown as ToNodeSocket
 export const fromNodeSocket = fromNodeSocketFunction as unknown as FromNodeSocket
@@ -88,6 +91,9 @@ export const fromNodeServer = fromNodeServerFunction as unknown as FromNodeServe
 export const detach = detachFunction as unknown as Detach
 export const attach = attachFunction as unknown as Attach
 export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover.js'
+
+/** @internal A bound handle, or a negative error number. */
+export const _createServerHandle = createServerHandle
 
 /** @internal For libraries that take `connect`'s arguments apart. */
 export const _normalizeArgs = normalizeArgs

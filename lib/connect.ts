@@ -5,6 +5,7 @@
 import * as dns from 'node:dns'
 import * as net from 'node:net'
 import { localEnd } from './address.js'
+import { debug, debugging } from './debug.js'
 import {
   closedBeforeConnection,
   connectAggregateError,
@@ -128,6 +129,7 @@ export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
   const lookup = (options.lookup ?? dns.lookup) as typeof dns.lookup
   const dnsOptions = lookupOptions(options)
   socket._host = host
+  if (debugging) debug('connect: lookup of %s, %j', host, dnsOptions)
   if (dnsOptions.family !== 4 && dnsOptions.family !== 6 && !localAddress && autoSelectFamily) {
     lookup(host, { ...dnsOptions, all: true }, (error, addresses) => {
       if (socket.connecting) chooseAddresses(socket, host, error, addresses, options, to, attemptTimeout)
@@ -284,6 +286,7 @@ function begin(
   series: Series | null,
 ): void {
   const { handle, address, port, family } = to
+  if (debugging) debug('connect: attempt at %s, port %s', address, port)
   socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series }
 }
 
@@ -298,6 +301,7 @@ export function attemptEnded(socket: Socket, status: number): void {
   const ended = socket[kAttempt]
   socket[kAttempt] = null
   if (ended === null || socket.destroyed) return
+  if (debugging) debug('connect: attempt at %s ended with status %d', ended.address, status)
   const { series } = ended
   if (series !== null) clearTimeout(series.timer)
   if (status === 0) {

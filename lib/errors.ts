@@ -121,6 +121,12 @@ export function endedByPeer(): Error {
   return Object.assign(new Error('This socket has been ended by the other party'), { code: 'EPIPE' })
 }
 
+/** What an aborted operation fails with; the signal's reason is its cause. */
+export function aborted(signal: AbortSignal | undefined): Error {
+  const error = new Error('The operation was aborted', { cause: signal?.reason })
+  return Object.assign(error, { code: 'ABORT_ERR', name: 'AbortError' })
+}
+
 export function socketClosed(): Error {
   return nodeError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed')
 }

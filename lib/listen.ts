@@ -105,6 +105,22 @@ export function bindPath(path: string): Handle | number {
   return bound(new Handle('pipe', 'PIPESERVERWRAP'), handle => handle.bindPath(path))
 }
 
+/**
+ * For those who reach for it as `net._createServerHandle`: a bound handle, or a negative error number. `addressType` is
+ * 4 or 6; with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
+ */
+export function createServerHandle(
+  address?: string | null,
+  port?: number | null,
+  addressType?: number | null,
+  fd?: number | null,
+  flags?: number,
+): Handle | number {
+  if (typeof fd === 'number' && fd >= 0) return bindDescriptor(fd)
+  if (port === -1 && addressType === -1) return bindPath(String(address))
+  return address ? bindTcp(address, port ?? 0, flags ?? 0) : bindAnyAddress(port ?? 0, flags ?? 0).handle
+}
+
 function bound(handle: Handle, bind: (handle: Handle) => number): Handle | number {
   const status = bind(handle)
   if (status === 0) return handle

@@ -11,10 +11,12 @@ import { BoundSocket } from './bound.js'
 import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods } from './constructor.js'
+import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
 import { adoptNative, isNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle.js'
+import { connectionsOf } from './iterate.js'
 import {
   backlogOf,
   bindAnyAddress,
@@ -159,6 +161,7 @@ export class ServerMethods extends EventEmitter {
     fd?: number,
     flags = 0,
   ): void {
+    if (debugging) debug('listen: address %s, port %s, fd %s, backlog %d', address, port, fd, backlog)
     let handle: Listener | number
     if (this._handle) handle = this._handle
     else if (typeof fd === 'number') handle = bindDescriptor(fd)
@@ -176,6 +179,7 @@ export class ServerMethods extends EventEmitter {
     if (status !== 0) {
       this._handle = null
       const error = listenException(status, address, port!)
+      if (debugging) debug('listen: %s', error.message)
       if (listenError.hasSubscribers) listenError.publish({ server: this, error })
       process.nextTick(emitError, this, error)
       return
@@ -205,6 +209,7 @@ export class ServerMethods extends EventEmitter {
   // --- accept ---------------------------------------------------------------------------------------------------
 
   [kOnConnection](status: number, client?: Handle): void {
+    if (debugging) debug('connection: status %d, %j', status, client?.peername())
     if (client === undefined) {
       // A full descriptor table is no event in Node, which closes those who wait; here they are served when there is
       // room again.
@@ -270,6 +275,14 @@ export class ServerMethods extends EventEmitter {
       })
     }
     return this
+  }
+
+  /**
+   * `for await (const socket of server)`: each connection in turn. Ends when the server has closed, rejects with its
+   * `'error'`; connections wait without bound while the loop is busy. After Node 26.10.
+   */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Socket, undefined> {
+    return connectionsOf(this)
   }
 
   // --- close ----------------------------------------------------------------------------------------------------

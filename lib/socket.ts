@@ -19,6 +19,7 @@ import {
   whenConnected,
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
+import { debug, debugging } from './debug.js'
 import { endedByPeer, errnoException, errnoOf, invalidHandleType, socketClosed } from './errors.js'
 import {
   kAttempt,
@@ -299,6 +300,7 @@ export class SocketMethods extends Duplex {
     count?: number,
   ): this {
     if (enable !== null && typeof enable === 'object') ({ enable, initialDelay, interval, count } = enable)
+    warnOfShortDelay(initialDelay)
     const on = Boolean(enable)
     const delay = seconds(initialDelay)
     const every = interval === undefined ? undefined : seconds(interval)
@@ -393,6 +395,7 @@ export class SocketMethods extends Duplex {
   }
 
   [kOnReadEnd](status: number): void {
+    if (debugging) debug('read: end, status %d', status)
     this._unrefTimer()
     if (status !== 0) {
       this.destroy(errnoException(status, 'read'))
@@ -581,6 +584,7 @@ export class SocketMethods extends Duplex {
   }
 
   override _destroy(error: Error | null, done: Done): void {
+    if (debugging) debug('destroy: fd %d, %s', this[kHandle]?.fd ?? -1, error?.message ?? 'no error')
     this.connecting = false
     for (let s: Socket | null | undefined = this; s != null; s = s._parent) stopIdleTimer(s)
     stopSeries(this)
@@ -743,6 +747,17 @@ function seconds(msecs: number | undefined): number {
   return Math.trunc((msecs as number) / 1000) | 0
 }
 
+let warned = false
+// The system counts in seconds: what is meant as "very soon" would be "the system's default of two hours".
+function warnOfShortDelay(initialDelay: unknown): void {
+  if (warned || typeof initialDelay !== 'number' || !(initialDelay > 0 && initialDelay < 1000)) return
+  warned = true
+  process.emitWarning(
+    `A keep-alive delay of ${initialDelay} ms is less than a second and counts as 0, the system's default.`,
+    'KeepAliveWarning',
+  )
+}
+
 function applyKeepAlive(socket: Socket, handle: Handle): void {
   const delay = socket[kKeepAliveDelay]
   // Without a delay Node touches none of the three, with one it sets all.
@@ -880,8 +895,10 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   if (onread !== null && typeof onread === 'object') readIntoUserBuffer(this, onread)
   if (options.noDelay) this[kNoDelay] = true
   if (options.keepAlive) this[kKeepAlive] = true
-  if (options.keepAliveInitialDelay !== undefined)
+  if (options.keepAliveInitialDelay !== undefined) {
+    warnOfShortDelay(options.keepAliveInitialDelay)
     this[kKeepAliveDelay] = seconds(options.keepAliveInitialDelay)
+  }
   if (options.typeOfService !== undefined) {
     validateInt32(options.typeOfService, 'options.typeOfService', 0, 255)
     this[kTypeOfService] = options.typeOfService

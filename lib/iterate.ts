@@ -1,0 +1,65 @@
+// `for await (const socket of server)`: connections that nobody has asked for yet wait in order, without bound.
+
+import type { Server } from './server.js'
+import type { Socket } from './socket.js'
+
+interface Waiting {
+  resolve(result: IteratorResult<Socket, undefined>): void
+  reject(error: Error): void
+}
+
+/** Ends with `'close'`, rejects with `'error'`. Leaving the loop destroys what waits; the server goes on. */
+export function connectionsOf(server: Server): AsyncIterableIterator<Socket, undefined> {
+  const sockets: Socket[] = []
+  const waiting: Waiting[] = []
+  let failure: Error | null = null
+  let ended = false
+
+  function onConnection(socket: Socket): void {
+    const first = waiting.shift()
+    if (first === undefined) sockets.push(socket)
+    else first.resolve({ value: socket, done: false })
+  }
+  function onError(error: Error): void {
+    const first = waiting.shift()
+    if (first === undefined) failure = error
+    else first.reject(error)
+    end()
+  }
+  function end(): void {
+    ended = true
+    server.off('connection', onConnection).off('error', onError).off('close', end)
+    for (const { resolve } of waiting.splice(0)) resolve({ value: undefined, done: true })
+  }
+  function leave(): void {
+    end()
+    failure = null
+    for (const socket of sockets.splice(0)) socket.destroy()
+  }
+  server.on('connection', onConnection).on('error', onError).on('close', end)
+
+  return {
+    async next() {
+      const socket = sockets.shift()
+      if (socket !== undefined) return { value: socket, done: false }
+      if (failure !== null) {
+        const error = failure
+        failure = null
+        throw error
+      }
+      if (ended) return { value: undefined, done: true }
+      return new Promise((resolve, reject) => waiting.push({ resolve, reject }))
+    },
+    async return() {
+      leave()
+      return { value: undefined, done: true }
+    },
+    async throw(error) {
+      leave()
+      throw error
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
+}

@@ -1,0 +1,73 @@
+// connect() and listen() as promises, as the Node after 26.10 documents them (nodejs/node#63965). A promise is settled
+// once, by the event that decides; from then on the socket or server is the caller's, its errors included.
+
+import type { EventEmitter } from 'node:events'
+import type * as net from 'node:net'
+import { aborted } from './errors.js'
+import { createServer, type ServerOptions } from './server.js'
+import { connect as connectNow, type Socket } from './socket.js'
+import type * as types from './types.js'
+import { validateAbortSignal, validateFunction } from './validate.js'
+
+/** Those of `connect()`; `signal` destroys the socket, connected or not. */
+export type ConnectOptions = net.NetConnectOpts & { signal?: AbortSignal | undefined }
+
+/** Those of `createServer()` and of `server.listen()`; `signal` closes the server. */
+export interface ListenOptions extends net.ServerOpts, net.ListenOptions {
+  /** Called with each connection, as a listener of `'connection'`. */
+  connectionListener?: ((socket: types.Socket) => void) | undefined
+}
+
+export interface PromisedConnect {
+  (options: ConnectOptions): Promise<types.Socket>
+  (port: number, host?: string): Promise<types.Socket>
+  (path: string): Promise<types.Socket>
+}
+
+/**
+ * A connected Socket. Takes the arguments of `connect()`, without the listener. Rejects with what `'error'` would bring,
+ * the socket destroyed: an AbortError when `signal` fires first. Wrong arguments reject too.
+ */
+export const connect = async function connect(...args: unknown[]): Promise<Socket> {
+  const socket = connectNow(...args)
+  await settled(socket, 'connect')
+  return socket
+} as unknown as PromisedConnect
+
+/**
+ * A listening Server. Rejects with what `'error'` would bring: an AbortError when `signal` fires first. Wrong arguments
+ * reject too.
+ */
+export async function listen(options: ListenOptions = {}): Promise<types.Server> {
+  const { connectionListener, signal } = options
+  if (connectionListener !== undefined) validateFunction(connectionListener, 'options.connectionListener')
+  if (signal !== undefined) {
+    validateAbortSignal(signal, 'options.signal')
+    if (signal.aborted) throw aborted(signal)
+  }
+  const server = createServer(options as ServerOptions, connectionListener as never)
+  server.listen(options)
+  await settled(server, 'listening', signal)
+  return server as unknown as types.Server
+}
+
+function settled(emitter: EventEmitter, event: string, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    function end(): void {
+      emitter.off(event, onEvent).off('error', onError).off('close', onClose)
+    }
+    function onEvent(): void {
+      end()
+      resolve()
+    }
+    function onError(error: Error): void {
+      end()
+      reject(error)
+    }
+    // A server that is closed before it listens says nothing else.
+    function onClose(): void {
+      onError(aborted(signal))
+    }
+    emitter.on(event, onEvent).on('error', onError).on('close', onClose)
+  })
+}
