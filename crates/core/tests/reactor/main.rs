@@ -12,6 +12,7 @@ mod accept;
 mod close;
 mod connect;
 mod fairness;
+mod handover;
 mod panics;
 mod process;
 mod read;

@@ -1,0 +1,138 @@
+//! Descriptors taken in from outside, and sockets given away in the middle of everything.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use ferronet_core::errno;
+use ferronet_core::handover::{self, Released};
+
+use crate::common::{Directory, Host, Random};
+
+fn adopt(host: &mut Host, descriptor: impl Into<OwnedFd>) -> u32 {
+    let slot = host.reactor.adopt(Released::from(descriptor.into()));
+    let slot = slot.map_err(|(error, _)| error).expect("adopt");
+    host.seen.open(slot);
+    slot
+}
+
+fn release(host: &mut Host, slot: u32) -> Released {
+    host.seen.forget(slot);
+    host.reactor.release(slot).expect("release")
+}
+
+fn an_adopted_connection_reads_and_writes(host: &mut Host) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+    let mut tcp = TcpStream::connect(listener.local_addr().expect("address")).expect("connect");
+    let (tcp_end, _) = listener.accept().expect("accept");
+    let (mut unix, unix_end) = UnixStream::pair().expect("pair");
+    let ends = [adopt(host, tcp_end), adopt(host, unix_end)];
+    let others: [&mut dyn Write; 2] = [&mut tcp, &mut unix];
+    for (slot, other) in ends.into_iter().zip(others) {
+        host.read(slot);
+        other.write_all(b"question").expect("write");
+        host.until(|host| host.seen.of(slot).bytes == b"question");
+        host.send(slot, b"answer");
+        host.close(slot);
+    }
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).expect("read");
+    unix.read_to_string(&mut answer).expect("read");
+    assert_eq!(answer, "answeranswer");
+}
+
+fn both_ends_of_a_fifo_carry_more_than_it_holds(host: &mut Host) {
+    let (reader, writer) = std::io::pipe().expect("pipe");
+    let (reader, writer) = (adopt(host, reader), adopt(host, writer));
+    host.read(reader);
+    let sent = Random::new(11).bytes(1 << 20);
+    host.send(writer, &sent);
+    host.reactor.shutdown(writer).expect("means nothing to it");
+    host.close(writer);
+    host.until(|host| host.seen.of(reader).ended);
+    assert!(host.seen.of(reader).bytes == sent);
+}
+
+fn an_adopted_listener_listens(host: &mut Host) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+    let address = listener.local_addr().expect("address");
+    let slot = adopt(host, listener);
+    host.reactor.listen(slot, 511).expect("listen");
+    let client = host.start_connect(address);
+    assert_eq!(host.connected(client), 0);
+    host.accepted(slot);
+}
+
+fn what_is_no_stream_is_refused_and_given_back(host: &mut Host) {
+    let file = fs::File::open("/dev/null").expect("exists");
+    let descriptor = file.as_raw_fd();
+    let (error, back) = host
+        .reactor
+        .adopt(Released::from(OwnedFd::from(file)))
+        .expect_err("a file");
+    assert_eq!(errno::code(&error), errno::EINVAL);
+    assert_eq!(back.expect("given back").as_raw_fd(), descriptor);
+}
+
+fn a_connection_that_is_given_away_goes_on_elsewhere(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    host.read(server);
+    host.send(client, b"before ");
+    host.until(|host| host.seen.of(server).bytes == b"before ");
+    // What arrives while nobody has it waits in the kernel.
+    let ticket = handover::park(release(host, server));
+    host.send(client, b"after");
+    host.reactor.shutdown(client).expect("shutdown");
+    let claimed = handover::claim(ticket).expect("parked");
+    let slot = host.reactor.adopt(claimed).map_err(|(error, _)| error);
+    let slot = slot.expect("adopt");
+    host.seen.open(slot);
+    host.read(slot);
+    host.until(|host| host.seen.of(slot).ended);
+    assert_eq!(host.seen.of(slot).bytes, b"after");
+}
+
+fn those_who_wait_for_a_listener_wait_for_its_next_owner(host: &mut Host) {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let listener = host.listen_path(&path);
+    let released = release(host, listener);
+    let mut client = UnixStream::connect(&path).expect("the backlog takes it");
+    client.write_all(b"hello").expect("write");
+    let slot = host.reactor.adopt(released).map_err(|(error, _)| error);
+    let slot = slot.expect("adopt");
+    host.seen.open(slot);
+    host.reactor.listen(slot, 511).expect("listen");
+    let accepted = host.accepted(slot);
+    host.read(accepted);
+    host.until(|host| host.seen.of(accepted).bytes == b"hello");
+    // The name moved along.
+    assert!(Path::new(&path).exists());
+    host.close(slot);
+    assert!(!Path::new(&path).exists());
+}
+
+fn a_connect_under_way_cannot_be_given_away(host: &mut Host) {
+    let (_listener, address) = host.listen_tcp();
+    let client = host.start_connect(address);
+    let error = host.reactor.release(client).expect_err("connecting");
+    assert_eq!(errno::code(&error), errno::EALREADY);
+    assert_eq!(host.connected(client), 0);
+    let closed = release(host, client);
+    let error = host.reactor.release(client).expect_err("gone");
+    assert_eq!(errno::code(&error), errno::EBADF);
+    drop(closed);
+}
+
+under_both_drivers! {
+    an_adopted_connection_reads_and_writes,
+    both_ends_of_a_fifo_carry_more_than_it_holds,
+    an_adopted_listener_listens,
+    what_is_no_stream_is_refused_and_given_back,
+    a_connection_that_is_given_away_goes_on_elsewhere,
+    those_who_wait_for_a_listener_wait_for_its_next_owner,
+    a_connect_under_way_cannot_be_given_away,
+}
