@@ -2,8 +2,6 @@
 
 import * as net from 'node:net'
 
-import ferronet = require('./lib/self.js')
-
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
 import { normalizeArgs } from './lib/connect.js'
 import {
@@ -97,6 +95,3 @@ export const _createServerHandle = createServerHandle
 
 /** @internal For libraries that take `connect`'s arguments apart. */
 export const _normalizeArgs = normalizeArgs
-
-/** The whole module, for `import net from 'ferronet'` where the compiler translates it. */
-export { ferronet as default }

@@ -28,7 +28,8 @@ if (newest(...nativeSources) > oldest('native/binding.cjs', addon())) {
   stamp('native/binding.cjs', addon())
 }
 
-const tsSources = ['lib', 'index.ts', 'tsconfig.json', 'native/binding.d.cts']
+const entries = ['index.ts', 'promises.ts', 'register.ts', 'legacy.ts']
+const tsSources = ['lib', ...entries, 'tsconfig.json', 'scripts/interop.mjs', 'native/binding.d.cts']
 if (newest(...tsSources) > oldest('dist/index.js')) {
   step('compiling the TypeScript (a few seconds)', npm('run', '--silent', 'build:ts'))
   stamp('dist/index.js')

@@ -31,6 +31,3 @@ type Classes = 'BlockList' | 'SocketAddress'
 export const replacement: Pick<typeof nodeNet, Functions | Classes> = ferronet
 export const makesSockets: new (options?: nodeNet.SocketConstructorOpts) => nodeNet.Socket = ferronet.Socket
 export const makesServers: new (options?: nodeNet.ServerOpts) => nodeNet.Server = ferronet.Server
-
-// The default export is the module itself, for compilers that translate `import net from 'ferronet'`.
-export const same: typeof ferronet.default.Socket = ferronet.Socket

@@ -1,5 +1,0 @@
-// The entry module as a value, for its own `default` export.
-
-import self = require('../index.js')
-
-export = self

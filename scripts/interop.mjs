@@ -1,0 +1,12 @@
+// Run after the compiler: takes the mark `__esModule` off the entries. With it, half of the tools that read
+// `import net from 'ferronet'` would look for `exports.default`, which node:net does not have either; without it the
+// default import is the module itself, everywhere.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+
+const mark = 'Object.defineProperty(exports, "__esModule", { value: true });\n'
+
+for (const entry of ['index', 'promises', 'legacy', 'register']) {
+  const file = new URL(`../dist/${entry}.js`, import.meta.url)
+  writeFileSync(file, readFileSync(file, 'utf8').replace(mark, ''))
+}
