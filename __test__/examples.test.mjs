@@ -99,6 +99,69 @@ for (const target of targets) {
       if (server.endpoint.path) t.false(existsSync(server.endpoint.path))
     })
 
+    test(`counter-echo-check finds nothing wrong with counter-echo: ${on}`, async t => {
+      const server = await serve(t, target, transport, 'counter-echo', ['--idle', '60000', '--clients', '3'])
+      await client(t, server.endpoint) // number 1
+      const words = transport.words(server.endpoint)
+      const { code, stdout, stderr } = await example(t, target, 'counter-echo-check', words).exited
+      t.is(stderr, '')
+      t.regex(stdout, /^client 2: .*\nclient 3: .*\nall is well\n$/)
+      t.is(code, 0)
+    })
+
+    test(`counter-echo-check tells what is wrong with another server: ${on}`, async t => {
+      const faults = [
+        [/^greeted with "hello" instead of a number$/, () => 'hello\n'],
+        [/^greeted with 1 instead of 2$/, words => `1\n${words}`],
+        [/^echoed "ONE LINE.*" instead of our words$/, words => `1\n${words.toUpperCase()}`],
+      ]
+      for (const [wrong, answer] of faults) {
+        const server = nodeNet.createServer({ allowHalfOpen: true }, socket => {
+          let heard = ''
+          socket.setEncoding('utf8')
+          socket.on('data', text => (heard += text))
+          socket.on('end', () => socket.end(answer(heard)))
+          socket.on('error', () => {}) // the client leaves when it knows
+        })
+        t.teardown(() => server.close())
+        const here = transport.name === 'TCP' ? [0, '127.0.0.1'] : [join(directory(t), 'wrong.sock')]
+        server.listen(...here)
+        await once(server, 'listening')
+        const address = server.address()
+        const words = typeof address === 'string' ? [address] : ['127.0.0.1', String(address.port)]
+        const { code, stderr } = await example(t, target, 'counter-echo-check', words).exited
+        t.is(code, 1)
+        t.regex(stderr.replace('counter-echo-check: ', '').trimEnd(), wrong)
+      }
+    })
+
+    // node:net has no such streams any more.
+    if (target.name !== 'node:net') {
+      test(`legacy tells of a conversation as in 2010: ${on}`, async t => {
+        const words = ['one', 'two', 'drei']
+        const options = transport.listen(t)
+        const { code, stdout, stderr } = await example(t, target, 'legacy', [...options, ...words]).exited
+        t.is(stderr, '')
+        const [listening, ...lines] = stdout.trimEnd().split('\n')
+        t.regex(listening, /^listening on /)
+        t.deepEqual(
+          lines.filter(line => line.startsWith('client')),
+          [
+            'client: opening',
+            'client: open',
+            'client: readOnly',
+            ...['welcome', ...words, 'goodbye'].map(line => `client: heard ${line}`),
+            'client: closed',
+          ],
+        )
+        t.deepEqual(
+          lines.filter(line => !line.startsWith('client')),
+          ['server: writeOnly, the client has ended'],
+        )
+        t.is(code, 0)
+      })
+    }
+
     test(`chat-room greets, broadcasts, and tells who joins and leaves: ${on}`, async t => {
       const server = await serve(t, target, transport, 'chat-room')
       const ann = await member(t, server, 'ann', 'You are the first here.')
@@ -285,6 +348,7 @@ for (const target of targets) {
       ['counter-echo', ['--port', port], {}],
       ['chat-room', ['--port', port], {}],
       ['chat-room', [], { PORT: port }],
+      ...(target.name === 'node:net' ? [] : [['legacy', ['--port', port], {}]]),
     ]) {
       const { code, stdout, stderr } = await example(t, target, name, args, env).exited
       t.is(code, 1)
@@ -368,6 +432,7 @@ for (const target of targets) {
     ['chat-room', ['--port', '65536'], "--port must be a whole number from 0 to 65535, not '65536'"],
     ['chat-room', ['8000'], "Unexpected argument '8000'"],
     ['telnet-client', [], 'expected HOST PORT, PORT or PATH'],
+    ['counter-echo-check', ['a', '1', 'c'], 'expected HOST PORT, PORT or PATH'],
     ['telnet-client', ['localhost', 'x'], "PORT must be a whole number from 0 to 65535, not 'x'"],
   ]) {
     test(`${name} ${args.join(' ')} is one line about the mistake and exit code 2: ${target.name}`, async t => {
@@ -380,7 +445,9 @@ for (const target of targets) {
   }
 
   test(`--help prints the usage: ${target.name}`, async t => {
-    for (const name of ['counter-echo', 'chat-room', 'telnet-client']) {
+    const names = ['counter-echo', 'counter-echo-check', 'chat-room', 'telnet-client']
+    if (target.name !== 'node:net') names.push('legacy')
+    for (const name of names) {
       const { code, stdout, stderr } = await example(t, target, name, ['--help']).exited
       t.is(code, 0)
       t.regex(stdout, new RegExp(`^usage: node examples/${name}.mjs`))

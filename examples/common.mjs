@@ -33,6 +33,13 @@ export function wholeNumber(text, name, max = Number.MAX_SAFE_INTEGER) {
 
 export const portNumber = (text, name = '--port') => wholeNumber(text, name, 65535)
 
+/** Where a client's words on the command line lead: HOST PORT, PORT of localhost, or PATH. */
+export function destination(args) {
+  if (args.length === 2) return { host: args[0], port: portNumber(args[1], 'PORT') }
+  if (args.length !== 1) misuse('expected HOST PORT, PORT or PATH')
+  return /^\d+$/.test(args[0]) ? { host: 'localhost', port: portNumber(args[0], 'PORT') } : { path: args[0] }
+}
+
 /**
  * Listens on `{ host, port }` or `{ path }`, and returns the endpoint with the port the system chose for port 0. Where
  * that fails the program ends with one line, which closes with the advice.

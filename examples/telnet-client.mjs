@@ -4,7 +4,7 @@
 //   node examples/telnet-client.mjs /tmp/room.sock
 
 import net from 'ferronet'
-import { commandLine, explain, misuse, portNumber, text } from './common.mjs'
+import { commandLine, destination, explain, text } from './common.mjs'
 
 const usage = `usage: node examples/telnet-client.mjs [HOST] PORT
        node examples/telnet-client.mjs PATH
@@ -13,13 +13,7 @@ Connects by TCP (HOST is localhost if left out) or to a Unix socket. The end of 
 the connection; the client stays until the server has ended its own.`
 
 const { positionals } = commandLine(usage, { allowPositionals: true })
-const endpoint = where(positionals)
-
-function where(args) {
-  if (args.length === 2) return { host: args[0], port: portNumber(args[1], 'PORT') }
-  if (args.length !== 1) misuse('expected HOST PORT, PORT or PATH')
-  return /^\d+$/.test(args[0]) ? { host: 'localhost', port: portNumber(args[0], 'PORT') } : { path: args[0] }
-}
+const endpoint = destination(positionals)
 
 // Everything but the server's own bytes goes to stderr, so that stdout can be piped on.
 const socket = net.connect(endpoint, () => console.error(`connected to ${text(endpoint)}`))

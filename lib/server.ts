@@ -29,7 +29,7 @@ import {
   planListen,
 } from './listen.js'
 import { AcceptedOptions, Socket } from './socket.js'
-import { kOnConnection } from './symbols.js'
+import { kNewSocket, kOnConnection } from './symbols.js'
 import {
   invalidArgType,
   validateAbortSignal,
@@ -235,7 +235,7 @@ export class ServerMethods extends EventEmitter {
       highWaterMark,
       highWaterMark,
     )
-    const socket = new Socket(options)
+    const socket = this[kNewSocket](options)
     if (client.kind === 'tcp') {
       if (this.noDelay) {
         socket[kNoDelay] = true
@@ -253,6 +253,10 @@ export class ServerMethods extends EventEmitter {
     socket._server = this
     this.emit('connection', socket)
     if (socketChannel.hasSubscribers) socketChannel.publish({ socket })
+  }
+
+  [kNewSocket](options: AcceptedOptions): Socket {
+    return new Socket(options)
   }
 
   /** Calls back, in the next tick, with the number of open connections. */

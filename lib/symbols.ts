@@ -1,5 +1,5 @@
-// The private vocabulary between the files of lib/: what a Handle calls on its owner (a Socket or a Server).
-// Labelled symbols, so that a property dump of a socket says what each one is.
+// The private vocabulary between the files of lib/: what a Handle calls on its owner (a Socket or a Server), and what
+// a Server asks of its subclass. Labelled symbols, so that a property dump of a socket says what each one is.
 
 /** `owner[kOnConnect](status)`: the connect attempt ended; 0, or a negative libuv error number. */
 export const kOnConnect = Symbol('ferronet.onConnect')
@@ -17,3 +17,5 @@ export const kOnWriteFailed = Symbol('ferronet.onWriteFailed')
 export const kOnShutdown = Symbol('ferronet.onShutdown')
 /** `owner[kOnConnection](status, client)`: a Server's accept succeeded (status 0) or failed. */
 export const kOnConnection = Symbol('ferronet.onConnection')
+/** `server[kNewSocket](options)`: the Socket of an accepted connection; a subclass may make its own kind. */
+export const kNewSocket = Symbol('ferronet.newSocket')

@@ -27,17 +27,15 @@ const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
 const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
 
 const node = { name: 'node:net', moduleName: 'node:net' }
-const others = onlyNode
-  ? [{ name: 'node:net again', moduleName: 'node:net' }]
-  : (process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']).map(driver => ({
-      name: `ferronet, ${driver}`,
-      moduleName: 'ferronet',
-      driver,
-    }))
+const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
+const onDrivers = moduleName =>
+  drivers.map(driver => ({ name: `${moduleName}, ${driver}`, moduleName, driver }))
+const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] : onDrivers('ferronet')
 
 // `on`: a platform ('linux', 'unix'), elsewhere the test does not exist. `since`: the first Node versions
 // whose node:net does this, one for each release line (['22.12', '23.1']); on an older Node ferronet's
-// trace is held against `expected` instead. `expected` is checked wherever it is given.
+// trace is held against `expected` instead. `expected` is checked wherever it is given. `module`: another entry of
+// ferronet, which node:net has nothing to compare with; what it does wrong the scenario throws, or `expected` shows.
 export function parity(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.host(run).perform(title))
 }
@@ -57,10 +55,9 @@ function declare(title, options, scenario, perform) {
   const runner = Runner.of(fileURLToPath(ava.meta.file))
   const comparable = options.since === undefined || reached(options.since)
   ava.serial(title, async t => {
-    const runs = [
-      ...(comparable ? [node] : []),
-      ...others.filter(run => comparable || run.moduleName !== 'node:net'),
-    ]
+    const runs = options.module
+      ? onDrivers(options.module).filter(() => !onlyNode)
+      : [...(comparable ? [node] : []), ...others.filter(run => comparable || run.moduleName !== 'node:net')]
     const outcomes = await Promise.all(runs.map(run => perform(runner, run)))
     for (const [at, outcome] of outcomes.entries()) runner.keep(runs[at], title, outcome)
     const failures = outcomes.flatMap(({ failure, trace }, at) =>
@@ -72,11 +69,12 @@ function declare(title, options, scenario, perform) {
       t.fail(failures.join('\n\n'))
       return
     }
-    const expected = comparable ? outcomes[0].trace : options.expected
+    const expected = comparable ? outcomes[0]?.trace : options.expected
     const [actual, wanted] = [{}, {}]
     outcomes.forEach(({ trace }, at) => {
       const name = runs[at].name
-      const against = runs[at] === node ? (options.expected ?? trace) : expected
+      const own = runs[at] === node || options.module
+      const against = own ? (options.expected ?? trace) : expected
       if (!isDeepStrictEqual(trace, against)) [actual[name], wanted[name]] = [trace, against]
     })
     t.deepEqual(actual, wanted, 'Shown as received (-) and as wanted (+).')

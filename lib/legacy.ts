@@ -1,0 +1,350 @@
+// The `net.Stream` of Node 0.1 and 0.2, and its Server, as subclasses of Socket and Server: only what programs of 2010
+// do that Node has since decided otherwise. Behind the entry `ferronet/legacy`; the rest of lib/ knows nothing of it.
+
+import type * as net from 'node:net'
+import { StringDecoder } from 'node:string_decoder'
+import { type AnyOptions, isNormalized, normalizeArgs } from './connect.js'
+import { adoptMethods, setDefaults } from './constructor.js'
+import { nodeError } from './errors.js'
+import { kHandle } from './fields.js'
+import type { Handle } from './handle.js'
+import { closeListener } from './listen.js'
+import { Server as ModernServer, type ServerOptions } from './server.js'
+import { AcceptedOptions, Socket, type SocketOptions } from './socket.js'
+import { kNewSocket } from './symbols.js'
+import type * as types from './types.js'
+
+// --- types --------------------------------------------------------------------------------------------------------
+
+/**
+ * A stream as in Node 0.1 and 0.2. It differs from a `Socket` in this:
+ *
+ * - The peer's end leaves our side open (`allowHalfOpen` is true unless said otherwise): call `end()` in `'end'`.
+ * - It flows from the beginning, whether or not somebody listens: `'end'` and `'close'` come without a `'data'` listener,
+ *   and data that nobody listens for is lost. `pause()` in the handler that got the stream keeps it.
+ * - The stream of a Server emits `'connect'` too, after the listeners of `'connection'`.
+ */
+export interface Stream extends types.Socket {
+  /**
+   * Connects, or connects again after `'close'`, to another address if need be; the host is 127.0.0.1 unless given.
+   * An object that is used again begins anew: it flows, and nothing of its former connection is left in it but what
+   * the program has set.
+   */
+  connect(options: net.SocketConnectOpts, listener?: () => void): this
+  connect(port: number, host: string, listener?: () => void): this
+  connect(port: number, listener?: () => void): this
+  connect(path: string, listener?: () => void): this
+
+  /**
+   * What `'data'` gives: strings, or with `null` (as without an argument) Buffers again. It holds for what has been
+   * received and not yet delivered, too, the first bytes of a character included; only what an encoding could not spell
+   * (ascii the eighth bit, utf8 what is no UTF-8) is lost then.
+   */
+  setEncoding(encoding?: BufferEncoding | null): this
+
+  /** `'closed'` before `connect()` too; while connected `'open'`, after our `end()` `'readOnly'`, after the peer's `'writeOnly'`. */
+  readonly readyState: net.SocketReadyState
+
+  /** Characters and bytes that wait in user space; 0 when there is no connection. */
+  readonly bufferSize: number
+
+  /** @deprecated Throws: use `tls.connect({ socket: stream })`, or `new tls.TLSSocket(stream, { isServer: true, … })`. */
+  setSecure(credentials?: unknown): never
+  /** @deprecated Throws: use `tlsSocket.authorized`. */
+  verifyPeer(): never
+  /** @deprecated Throws: use `tlsSocket.getPeerCertificate()`. */
+  getPeerCertificate(): never
+}
+
+/** What `new Stream()` takes: the options of a Socket, and the encoding of strings that are written without one. */
+export interface StreamOptions extends net.SocketConstructorOpts {
+  /** The default is `getDefaultEncoding()` at this moment; `stream.setDefaultEncoding()` changes it later. */
+  defaultEncoding?: BufferEncoding | undefined
+}
+
+/** `Stream` can be called without `new`, and inherited from with `Stream.call(this)`. */
+export interface StreamConstructor {
+  new (options?: StreamOptions): Stream
+  (options?: StreamOptions): Stream
+  readonly prototype: Stream
+}
+
+/**
+ * A server of Streams, which are half-open unless `allowHalfOpen: false` is said.
+ *
+ * `listen()` re-opens a server that listens already: it no longer accepts at the old address and listens at the new one;
+ * connections stay, and there is no `'close'`. An address that cannot be bound leaves it closed; wrong arguments, and a
+ * host that is not found, leave it as it was.
+ */
+export interface Server extends types.Server {
+  /** How many connections are open now. */
+  readonly connections: number
+
+  on(event: 'connection', listener: (stream: Stream) => void): this
+  on<E extends keyof net.ServerEventMap>(event: E, listener: (...args: net.ServerEventMap[E]) => void): this
+  on(event: string | symbol, listener: (...args: never[]) => void): this
+
+  once(event: 'connection', listener: (stream: Stream) => void): this
+  once<E extends keyof net.ServerEventMap>(event: E, listener: (...args: net.ServerEventMap[E]) => void): this
+  once(event: string | symbol, listener: (...args: never[]) => void): this
+}
+
+/** `Server` can be called without `new`. */
+export interface ServerConstructor {
+  new (listener?: (stream: Stream) => void): Server
+  new (options?: net.ServerOpts | null, listener?: (stream: Stream) => void): Server
+  (listener?: (stream: Stream) => void): Server
+  (options?: net.ServerOpts | null, listener?: (stream: Stream) => void): Server
+  readonly prototype: Server
+}
+
+export interface CreateConnection {
+  (port: number, host?: string, listener?: () => void): Stream
+  (path: string, listener?: () => void): Stream
+  (options: net.NetConnectOpts, listener?: () => void): Stream
+}
+
+export interface CreateServer {
+  (listener?: (stream: Stream) => void): Server
+  (options?: net.ServerOpts | null, listener?: (stream: Stream) => void): Server
+}
+
+// --- the encoding of strings --------------------------------------------------------------------------------------
+
+// In 2010 it was ASCII, for its speed alone. What a program sends is the same in both as long as it is ASCII; of other
+// characters ASCII keeps one byte and drops the rest, which nobody wants who did not ask for it.
+let defaultEncoding: BufferEncoding = 'utf8'
+
+/** The encoding of strings that are written without one, for streams that are made from now on. */
+export function getDefaultEncoding(): BufferEncoding {
+  return defaultEncoding
+}
+
+/**
+ * Sets it, for the whole process: `'ascii'` is the default of Node 0.1, for programs that send bytes as strings.
+ * Throws ERR_UNKNOWN_ENCODING.
+ */
+export function setDefaultEncoding(encoding: BufferEncoding): void {
+  if (!Buffer.isEncoding(encoding)) {
+    throw nodeError(TypeError, 'ERR_UNKNOWN_ENCODING', `Unknown encoding: ${String(encoding)}`)
+  }
+  defaultEncoding = encoding
+}
+
+// --- Stream -------------------------------------------------------------------------------------------------------
+
+const loopback = '127.0.0.1'
+
+class StreamMethods extends Socket {
+  override connect(...args: unknown[]): this {
+    const [options, listener] = isNormalized(args[0]) ? args[0] : normalizeArgs(args)
+    const again = this.destroyed
+    if (again) forgetConnection(this)
+    try {
+      super.connect(atLoopback(options), listener)
+    } finally {
+      // The base gives the object a `write` of its own, which would hide that of a subclass.
+      Reflect.deleteProperty(this, 'write')
+    }
+    if (again || this.readableFlowing === null) this.resume()
+    return this
+  }
+
+  override setEncoding(encoding?: BufferEncoding | null): this {
+    if (encoding != null && !Buffer.isEncoding(encoding)) return super.setEncoding(encoding)
+    undecode(readingState(this))
+    return encoding == null ? this : super.setEncoding(encoding)
+  }
+
+  override get readyState(): net.SocketReadyState {
+    return this[kHandle] === null && !this.connecting ? 'closed' : super.readyState
+  }
+
+  override get bufferSize(): number {
+    return super.bufferSize ?? 0
+  }
+
+  setSecure(): never {
+    throw replaced(
+      'setSecure()',
+      'tls.connect({ socket: stream }) or new tls.TLSSocket(stream, { isServer: true })',
+    )
+  }
+
+  verifyPeer(): never {
+    throw replaced('verifyPeer()', 'the property `authorized` of the TLSSocket')
+  }
+
+  getPeerCertificate(): never {
+    throw replaced('getPeerCertificate()', 'that of the TLSSocket')
+  }
+}
+
+function atLoopback(options: AnyOptions): AnyOptions {
+  return options.path == null && !options.host ? { ...options, host: loopback } : options
+}
+
+function replaced(method: string, by: string): Error {
+  return nodeError(Error, 'ERR_METHOD_NOT_IMPLEMENTED', `${method} is not in ferronet/legacy: use ${by}`)
+}
+
+/** What Node's stream holds for the reader. Up to Node 20 `buffer` is a list with `clear()`, since then an array. */
+interface ReadingState {
+  buffer: Iterable<Buffer | string> & { length: number; push(chunk: Buffer): void; clear?(): void }
+  /** Where the array begins. */
+  bufferIndex?: number
+  length: number
+  encoding: BufferEncoding | null
+  decoder: (StringDecoder & { lastChar: Buffer; lastNeed: number; lastTotal: number }) | null
+}
+
+function readingState(stream: StreamMethods): ReadingState {
+  return stream._readableState as unknown as ReadingState
+}
+
+/** Takes the decoder out, and makes bytes again of what it has decoded and of the character that it was about to. */
+function undecode(state: ReadingState): void {
+  const { decoder, encoding } = state
+  if (decoder === null || encoding === null) return
+  const waiting = [...state.buffer].slice(state.bufferIndex ?? 0)
+  const bytes = waiting.map(chunk => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk))
+  bytes.push(Buffer.from(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed)))
+  state.decoder = null
+  state.encoding = null
+  refill(state, Buffer.concat(bytes))
+}
+
+function refill(state: ReadingState, chunk: Buffer): void {
+  if (state.buffer.clear) {
+    state.buffer.clear()
+  } else {
+    state.buffer.length = 0
+    state.bufferIndex = 0
+  }
+  if (chunk.length > 0) state.buffer.push(chunk)
+  state.length = chunk.length
+}
+
+// What Node leaves in a socket that is connected again: bytes that were not read, half a character, and the Server that
+// had accepted it, which would take the end of the new connection for one of its own.
+function forgetConnection(stream: StreamMethods): void {
+  const state = readingState(stream)
+  const { encoding } = state
+  refill(state, Buffer.alloc(0))
+  if (encoding !== null) state.decoder = new StringDecoder(encoding) as ReadingState['decoder']
+  stream.server = null
+  stream._server = null
+}
+
+interface StreamFunction {
+  new (options?: SocketOptions | number): StreamMethods
+  (options?: SocketOptions | number): StreamMethods
+  prototype: StreamMethods
+}
+
+const StreamFunction = function Stream(
+  this: StreamMethods,
+  given?: SocketOptions | number,
+): StreamMethods | undefined {
+  if (!(this instanceof StreamFunction)) return new StreamFunction(given)
+  let options: SocketOptions | undefined = typeof given === 'number' ? { fd: given } : given
+  if (!(options instanceof AcceptedOptions)) {
+    options = { ...options, allowHalfOpen: options?.allowHalfOpen ?? true }
+  }
+  ;(Socket as unknown as (this: StreamMethods, options: SocketOptions) => void).call(this, options)
+  if (options.defaultEncoding === undefined) this.setDefaultEncoding(defaultEncoding)
+  const connected = options instanceof AcceptedOptions || (options.fd !== undefined && this[kHandle] !== null)
+  if (connected && options.readable !== false && this.readableFlowing === null) this.resume()
+  return undefined
+} as unknown as StreamFunction
+
+adoptMethods(StreamFunction, StreamMethods)
+
+/** `new Stream([options])`: not connected. */
+export const Stream = StreamFunction as unknown as StreamConstructor
+
+/** A new Stream with the options of both `Stream` and `connect()`, connecting; the host is 127.0.0.1 unless given. */
+export const createConnection = function createConnection(...args: unknown[]): StreamMethods {
+  const [options, listener] = normalizeArgs(args)
+  const stream = new StreamFunction(options as SocketOptions)
+  if (options.timeout) stream.setTimeout(options.timeout as number)
+  return stream.connect(options, listener)
+} as unknown as CreateConnection
+
+// --- Server -------------------------------------------------------------------------------------------------------
+
+const kFormer = Symbol('ferronet.legacy.former')
+
+class ServerMethods extends ModernServer {
+  /** The listener to be replaced by the `listen()` under way, and its path. */
+  declare [kFormer]: { handle: Handle; path: string | undefined } | null
+
+  override listen(...args: unknown[]): this {
+    const handle = this._handle
+    this[kFormer] = handle && { handle, path: this._pipeName }
+    // The base refuses while there is one.
+    this._handle = null
+    try {
+      return super.listen(...args)
+    } finally {
+      // Still there: the host is being looked up, or the arguments were wrong. The old listener goes on.
+      if (this[kFormer] !== null) this._handle = handle
+    }
+  }
+
+  override _listen2(...args: Parameters<ModernServer['_listen2']>): void {
+    const former = this[kFormer]
+    if (former !== null) {
+      this[kFormer] = null
+      closeListener(former.handle, former.path)
+      if (this._handle === former.handle) this._handle = null
+    }
+    super._listen2(...args)
+  }
+
+  override [kNewSocket](options: AcceptedOptions): StreamMethods {
+    const stream = new StreamFunction(options)
+    process.nextTick(emitConnect, stream)
+    return stream
+  }
+
+  get connections(): number {
+    return this._connections
+  }
+}
+
+function emitConnect(stream: StreamMethods): void {
+  if (!stream.destroyed) stream.emit('connect')
+}
+
+interface ServerFunction {
+  new (options?: ServerOptions | ConnectionListener | null, listener?: ConnectionListener): ServerMethods
+  (options?: ServerOptions | ConnectionListener | null, listener?: ConnectionListener): ServerMethods
+  prototype: ServerMethods
+}
+type ConnectionListener = (stream: Socket) => void
+
+const ServerFunction = function Server(
+  this: ServerMethods,
+  given?: ServerOptions | ConnectionListener | null,
+  listener?: ConnectionListener,
+): ServerMethods | undefined {
+  if (!(this instanceof ServerFunction)) return new ServerFunction(given, listener)
+  ;(ModernServer as unknown as (this: ServerMethods, ...args: unknown[]) => void).call(this, given, listener)
+  if (typeof given !== 'object' || given?.allowHalfOpen === undefined) this.allowHalfOpen = true
+  return undefined
+} as unknown as ServerFunction
+
+adoptMethods(ServerFunction, ServerMethods, { shown: ['connections'] })
+setDefaults(ServerFunction.prototype, { [kFormer]: null })
+
+/** `new Server([options][, connectionListener])` */
+export const Server = ServerFunction as unknown as ServerConstructor
+
+/** `new Server(…)` */
+export const createServer = function createServer(
+  options?: ServerOptions | ConnectionListener | null,
+  listener?: ConnectionListener,
+): ServerMethods {
+  return new ServerFunction(options, listener)
+} as unknown as CreateServer
