@@ -3,8 +3,6 @@
 
 import * as legacy from './lib/legacy.js'
 
-import self = require('./lib/legacy-self.js')
-
 export * from './index.js'
 
 export interface Stream extends legacy.Stream {}
@@ -21,6 +19,3 @@ export const connect = createConnection
 
 export const getDefaultEncoding = legacy.getDefaultEncoding
 export const setDefaultEncoding = legacy.setDefaultEncoding
-
-/** The whole module, for `import net from 'ferronet/legacy'` where the compiler translates it. */
-export { self as default }

@@ -93,8 +93,18 @@ test('an empty project can require it, import it and register it', t => {
   const cases = [
     ['-e', `const net = require('ferronet'); ${inherits}; ${echo}`],
     ['--input-type=module', '-e', `import net from 'ferronet'; ${echo}`],
-    ['--require', 'ferronet/register', '-e', `const net = require('net'); ${echo}; console.log('detach' in net)`],
-    ['--import', 'ferronet/register', '-e', `const net = require('net'); ${echo}; console.log('detach' in net)`],
+    [
+      '--require',
+      'ferronet/register',
+      '-e',
+      `const net = require('net'); ${echo}; console.log('detach' in net)`,
+    ],
+    [
+      '--import',
+      'ferronet/register',
+      '-e',
+      `const net = require('net'); ${echo}; console.log('detach' in net)`,
+    ],
   ]
   for (const args of cases) {
     const output = run(process.execPath, args, project).trim().split('\n')

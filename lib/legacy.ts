@@ -7,8 +7,7 @@ import { type AnyOptions, isNormalized, normalizeArgs } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { nodeError } from './errors.js'
 import { kHandle } from './fields.js'
-import type { Handle } from './handle.js'
-import { closeListener } from './listen.js'
+import type { Listener } from './listen.js'
 import { Server as ModernServer, type ServerOptions } from './server.js'
 import { AcceptedOptions, Socket, type SocketOptions } from './socket.js'
 import { kNewSocket } from './symbols.js'
@@ -276,12 +275,12 @@ export const createConnection = function createConnection(...args: unknown[]): S
 const kFormer = Symbol('ferronet.legacy.former')
 
 class ServerMethods extends ModernServer {
-  /** The listener to be replaced by the `listen()` under way, and its path. */
-  declare [kFormer]: { handle: Handle; path: string | undefined } | null
+  /** What is to be replaced by the `listen()` under way. */
+  declare [kFormer]: Listener | null
 
   override listen(...args: unknown[]): this {
     const handle = this._handle
-    this[kFormer] = handle && { handle, path: this._pipeName }
+    this[kFormer] = handle
     // The base refuses while there is one.
     this._handle = null
     try {
@@ -296,8 +295,8 @@ class ServerMethods extends ModernServer {
     const former = this[kFormer]
     if (former !== null) {
       this[kFormer] = null
-      closeListener(former.handle, former.path)
-      if (this._handle === former.handle) this._handle = null
+      former.close()
+      if (this._handle === former) this._handle = null
     }
     super._listen2(...args)
   }

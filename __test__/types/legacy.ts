@@ -83,7 +83,6 @@ const nodeServer: nodeNet.Server = server
 const options: legacy.NetConnectOpts = { port: 7000 }
 
 // The default export is the module itself.
-const same: typeof required.Stream = legacy.default.Stream
 
 export {
   all,

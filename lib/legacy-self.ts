@@ -1,5 +1,0 @@
-// The entry module `ferronet/legacy` as a value, for its own `default` export.
-
-import self = require('../legacy.js')
-
-export = self
