@@ -4,8 +4,6 @@ import type * as nodeNet from 'node:net'
 import type * as ferronet from 'ferronet'
 import legacy, { createConnection, createServer, isIP, Server, Socket, Stream } from 'ferronet/legacy'
 
-import required = require('ferronet/legacy')
-
 // --- a server -----------------------------------------------------------------------------------------------------
 
 const server: legacy.Server = createServer(stream => {
@@ -82,7 +80,6 @@ const modernServer: ferronet.Server = server
 const nodeServer: nodeNet.Server = server
 const options: legacy.NetConnectOpts = { port: 7000 }
 
-// The default export is the module itself.
 
 export {
   all,
@@ -98,7 +95,6 @@ export {
   open,
   options,
   queued,
-  same,
   socket,
   state,
   version,
