@@ -22,7 +22,8 @@ const EVERYBODY_WRITES = 0o222
 
 /** `args` are the arguments of `listen`, `options` what `normalizeArgs` made of them. */
 export function planListen(args: unknown[], options: AnyOptions): Plan {
-  const backlog = count(options.backlog) || count(args[1]) || count(args[2])
+  // An option goes to the system as it is: -1 is the longest queue there on Linux. An argument has to be a count.
+  const backlog = (options.backlog as number) || count(args[1]) || count(args[2])
   if (typeof options.fd === 'number' && options.fd >= 0) return { kind: 'fd', fd: options.fd, backlog }
 
   const anyPort = options.port === null || (options.port === undefined && 'port' in options)

@@ -130,20 +130,20 @@ export class ServerMethods extends EventEmitter {
     addressType: number | null,
     backlog: number,
     fd?: number,
-    flags = 0,
+    flags?: number,
   ): void {
     let handle: Handle | number
     if (this._handle) handle = this._handle
     else if (typeof fd === 'number') handle = errnoOf('EINVAL')
     else if (port === -1 && addressType === -1) handle = bindPath(address!)
-    else if (address) handle = bindTcp(address, port!, flags)
-    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags))
+    else if (address) handle = bindTcp(address, port!, flags ?? 0)
+    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags ?? 0))
     let status = 0
     if (typeof handle === 'number') {
       status = handle
     } else {
       handle.owner = this
-      status = handle.listen(backlog || 511)
+      status = handle.listen((backlog || 511) | 0)
       if (status !== 0) closeListener(handle, this._pipeName)
     }
     if (status !== 0) {
