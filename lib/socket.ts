@@ -918,7 +918,7 @@ const facts = ['bytesRead', 'bytesWritten', '_bytesDispatched'].concat(
 )
 adoptMethods(Socket, SocketMethods, {
   shown: facts,
-  fixed: [...facts, '_connecting', 'readyState', 'bufferSize'],
+  fixed: [...facts, '_connecting', '_handle', 'readyState', 'bufferSize'],
 })
 setDefaults(Socket.prototype, {
   [kAttempt]: null,
