@@ -706,7 +706,8 @@ function applyKeepAlive(socket: Socket, handle: Handle): void {
   // Without a delay Node touches none of the three, with one it sets all.
   const interval = socket[kKeepAliveInterval] ?? (delay === 0 ? 0 : 1)
   const count = socket[kKeepAliveCount] ?? (delay === 0 ? 0 : 10)
-  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count)
+  // The count is nobody's to check: what is no number is none.
+  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count | 0)
 }
 
 function startReading(socket: Socket, handle: Handle): void {
