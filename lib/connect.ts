@@ -246,9 +246,14 @@ function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination
     socket.destroy(ipBlocked(address))
     return
   }
-  const status = inFlight(socket) ? errnoOf('EALREADY') : handle.connect(address, port)
+  const status = inFlight(socket) ? errnoOf('EALREADY') : connectTcp(handle, family, address, port)
   if (status !== 0) socket.destroy(refusedAtOnce(handle, status, address, port))
   else begin(socket, { handle, address, port, family }, localAddress, localPort, null)
+}
+
+// A lookup's answer may call an address of one family the other.
+function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number): number {
+  return net.isIP(address) === family ? handle.connect(address, port) : errnoOf('EINVAL')
 }
 
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
@@ -350,7 +355,7 @@ function attemptNext(series: Series): void {
     socket.emit('connectionAttempt', address, port, family)
     if (!socket.connecting || socket[kHandle] !== handle) return
     socket.autoSelectFamilyAttemptedAddresses!.push(`${address}:${port}`)
-    const status = handle.connect(address, port)
+    const status = connectTcp(handle, family, address, port)
     if (status !== 0) {
       const error = refusedAtOnce(handle, status, address, port)
       errors.push(error)
