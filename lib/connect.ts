@@ -2,6 +2,7 @@
 // several in turn. The Socket calls in here and hears of success through `[kOpened]()`, of failure through
 // `destroy(error)`; the arguments throw, the network never does.
 
+import { AsyncResource } from 'node:async_hooks'
 import * as dns from 'node:dns'
 import * as net from 'node:net'
 import { localEnd } from './address.js'
@@ -213,6 +214,8 @@ export interface Attempt {
   localAddress: string | undefined
   localPort: number | undefined
   series: Series | null
+  /** The async context of the attempt, in which its outcome is told: of the lookup's answer, when there was one. */
+  request: AsyncResource
 }
 
 export function connectPath(socket: Socket, path: unknown): void {
@@ -276,7 +279,9 @@ function begin(
   series: Series | null,
 ): void {
   const { handle, address, port, family } = to
-  socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series }
+  const provider = handle.kind === 'tcp' ? 'TCPCONNECTWRAP' : 'PIPECONNECTWRAP'
+  const request = new AsyncResource(provider, handle.asyncId())
+  socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series, request }
 }
 
 // The system would not even begin to connect: no route, a family that is not there.
@@ -290,6 +295,10 @@ export function attemptEnded(socket: Socket, status: number): void {
   const ended = socket[kAttempt]
   socket[kAttempt] = null
   if (ended === null || socket.destroyed) return
+  ended.request.runInAsyncScope(settle, undefined, socket, ended, status)
+}
+
+function settle(socket: Socket, ended: Attempt, status: number): void {
   const { series } = ended
   if (series !== null) clearTimeout(series.timer)
   if (status === 0) {

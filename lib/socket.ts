@@ -451,7 +451,7 @@ export class SocketMethods extends Duplex {
     if (result === 0) done()
     else if (result < 0) done(errnoException(result, 'write'))
     else {
-      this[kWriteRequest] = new Request('WRITEWRAP', done)
+      this[kWriteRequest] = new Request('WRITEWRAP', handle, done)
       this[kLastWriteQueueSize] = handle.bytesWritten - before
     }
     return
@@ -500,7 +500,7 @@ export class SocketMethods extends Duplex {
       return
     }
     const status = handle.shutdown()
-    if (status === 0) this[kShutdownRequest] = new Request('SHUTDOWNWRAP', done)
+    if (status === 0) this[kShutdownRequest] = new Request('SHUTDOWNWRAP', handle, done)
     else if (status === errnoOf('ENOTCONN')) done()
     else done(errnoException(status, 'shutdown'))
   }
