@@ -411,7 +411,8 @@ export class SocketMethods extends Duplex {
       }
       return super.write(chunk)
     }
-    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding)
+    // Not by calling `write` again: who has wrapped it would see one write twice.
+    if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding]
     if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
     return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
   }
