@@ -93,14 +93,15 @@ parity(
     },
   },
   async t => {
-    const { net, listen, connect, to, watch, log, closed, until } = t
+    const { net, listen, connect, to, watch, log, seen, closed, until } = t
     const server = await listen({ blockList: blocking(net, '127.0.0.1') }, peer =>
       log('connection', peer.remoteAddress),
     )
     server.on('drop', () => log('drop'))
     const client = watch(connect(to(server, { localAddress: '127.0.0.1' })), 'client', ends).resume()
     await closed(client)
-    watch(connect(to(server, { localAddress: '127.0.0.2' })), 'other', ends)
+    const other = watch(connect(to(server, { localAddress: '127.0.0.2' })), 'other', ends)
+    await seen(other, 'ready')
     await until(() => server._connections === 1)
     log('counted', server._connections)
   },

@@ -255,6 +255,85 @@ parity('1.6 setTimeout: each call adds its callback, and only 0 with the same on
 
 // --- options -----------------------------------------------------------------------------------------------------
 
+// What is asked of the handles of TCP sockets, whoever they belong to, until the scenario is over. How the system is
+// asked then is the engine's own affair.
+async function asked(t, ...names) {
+  const { client } = await t.pair()
+  const prototype = Object.getPrototypeOf(client._handle)
+  const calls = []
+  for (const name of names) {
+    const original = prototype[name]
+    prototype[name] = function (...args) {
+      calls.push([name, ...args.slice(0, 2)])
+      return Reflect.apply(original, this, args)
+    }
+    t.cleanup(() => (prototype[name] = original))
+  }
+  return () => calls.splice(0)
+}
+
+parity('1.6 setNoDelay: asked of the system after connect, and then only what changes', async t => {
+  const { net, own, listen, to, log, seen } = t
+  const calls = await asked(t, 'setNoDelay')
+  const server = await listen()
+  const client = own(new net.Socket()).setNoDelay()
+  log('before', calls())
+  client.connect(to(server))
+  client.setNoDelay()
+  log('connecting', calls())
+  await seen(client, 'connect')
+  log('connected', calls())
+  for (const value of [true, undefined, false, false, 0, 1, 'yes', null]) {
+    client.setNoDelay(value)
+    log('set', value, calls())
+  }
+})
+
+parity('1.6 setKeepAlive: asked of the system after connect, and then only what changes', async t => {
+  const { net, own, listen, to, log, seen } = t
+  const calls = await asked(t, 'setKeepAlive')
+  const server = await listen()
+  const client = own(new net.Socket()).setKeepAlive(true, 5000)
+  log('before', calls())
+  client.connect(to(server))
+  log('connecting', calls())
+  await seen(client, 'connect')
+  log('connected', calls())
+  for (const args of [
+    [true, 5000],
+    [true, 5999],
+    [true, 6000],
+    [true],
+    [false],
+    [false],
+    [false, 3000],
+    [true, 3000],
+    [true, '4000'],
+  ]) {
+    client.setKeepAlive(...args)
+    log('set', args, calls())
+  }
+})
+
+parity('1.6 noDelay, keepAlive: the options are asked of the system for both ends', async t => {
+  const { net, own, listen, to, log, seen } = t
+  const calls = await asked(t, 'setNoDelay', 'setKeepAlive')
+  const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 2500 }
+  const server = await listen(options)
+  const accepted = new Promise(resolve => server.once('connection', resolve))
+  const client = own(net.connect(to(server)))
+  await Promise.all([accepted, seen(client, 'connect')])
+  log('the server', calls())
+  const other = own(net.connect(to(await listen(), options)))
+  await seen(other, 'connect')
+  log('the client', calls())
+  const neither = own(
+    net.connect(to(await listen({ keepAliveInitialDelay: 5000 }), { keepAliveInitialDelay: 5000 })),
+  )
+  await seen(neither, 'connect')
+  log('nobody', calls())
+})
+
 // The kernel's word for it: /proc shows a timer of kind 02 on a socket whose keep-alive is on.
 async function keepsAlive(socket) {
   const { readFileSync } = await import('node:fs')
