@@ -13,6 +13,20 @@ const listOf = (...addresses) =>
 const outcome = client =>
   new Promise(resolve => client.once('connect', () => resolve('connect')).once('error', resolve))
 
+// A port that nobody has, below those which the system gives away by itself: nobody takes it meanwhile either.
+async function sparePort({ net }) {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000)
+    const probe = net.createServer()
+    const error = await new Promise(resolve =>
+      probe.once('error', resolve).listen(port, '127.0.0.1', resolve),
+    )
+    if (error) continue
+    await new Promise(resolve => probe.close(resolve))
+    return port
+  }
+}
+
 // --- overloads ---------------------------------------------------------------------------------------------------
 
 // Nobody listens on port 1: what the arguments were taken for shows in the attempt.
@@ -416,10 +430,7 @@ parity(
   { on: 'linux' },
   async t => {
     const { net, own, listen, log, seen, closed } = t
-    const spare = await listen()
-    const localPort = spare.address().port
-    spare.close()
-    await seen(spare, 'close')
+    const localPort = await sparePort(t)
     const server = await listen({}, peer => peer.end())
     const client = own(new net.Socket()).resume()
     client.on('connectionAttemptFailed', (address, _port, _family, error) =>
@@ -559,12 +570,8 @@ parity(
   '1.7 a local end in an error: shown when it was asked for, and kept on the error',
   { on: 'linux' },
   async t => {
-    const { net, own, listen, seen, log, alias } = t
-    const spare = await listen()
-    const localPort = spare.address().port
-    alias(localPort, 'local port')
-    spare.close()
-    await seen(spare, 'close')
+    const { net, own, log, alias } = t
+    const localPort = alias(await sparePort(t), 'local port')
     for (const more of [
       {},
       { localAddress: '127.0.0.1' },
