@@ -2,6 +2,7 @@
 // several in turn. The Socket calls in here and hears of success through `[kOpened]()`, of failure through
 // `destroy(error)`; the arguments throw, the network never does.
 
+import { AsyncResource } from 'node:async_hooks'
 import * as dns from 'node:dns'
 import * as net from 'node:net'
 import { localEnd } from './address.js'
@@ -228,6 +229,8 @@ export interface Attempt {
   localAddress: string | undefined
   localPort: number | undefined
   series: Series | null
+  /** The async context of the attempt, in which its outcome is told: of the lookup's answer, when there was one. */
+  request: AsyncResource
 }
 
 export function connectPath(socket: Socket, path: unknown): void {
@@ -261,9 +264,14 @@ function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination
     socket.destroy(ipBlocked(address))
     return
   }
-  const status = inFlight(socket) ? errnoOf('EALREADY') : handle.connect(address, port)
+  const status = inFlight(socket) ? errnoOf('EALREADY') : connectTcp(handle, family, address, port)
   if (status !== 0) socket.destroy(refusedAtOnce(handle, status, address, port))
   else begin(socket, { handle, address, port, family }, localAddress, localPort, null)
+}
+
+// A lookup's answer may call an address of one family the other.
+function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number): number {
+  return net.isIP(address) === family ? handle.connect(address, port) : errnoOf('EINVAL')
 }
 
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
@@ -287,7 +295,9 @@ function begin(
 ): void {
   const { handle, address, port, family } = to
   if (debugging) debug('connect: attempt at %s, port %s', address, port)
-  socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series }
+  const provider = handle.kind === 'tcp' ? 'TCPCONNECTWRAP' : 'PIPECONNECTWRAP'
+  const request = new AsyncResource(provider, handle.asyncId())
+  socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series, request }
 }
 
 // The system would not even begin to connect: no route, a family that is not there.
@@ -302,6 +312,10 @@ export function attemptEnded(socket: Socket, status: number): void {
   socket[kAttempt] = null
   if (ended === null || socket.destroyed) return
   if (debugging) debug('connect: attempt at %s ended with status %d', ended.address, status)
+  ended.request.runInAsyncScope(settle, undefined, socket, ended, status)
+}
+
+function settle(socket: Socket, ended: Attempt, status: number): void {
   const { series } = ended
   if (series !== null) clearTimeout(series.timer)
   if (status === 0) {
@@ -367,7 +381,7 @@ function attemptNext(series: Series): void {
     socket.emit('connectionAttempt', address, port, family)
     if (!socket.connecting || socket[kHandle] !== handle) return
     socket.autoSelectFamilyAttemptedAddresses!.push(`${address}:${port}`)
-    const status = handle.connect(address, port)
+    const status = connectTcp(handle, family, address, port)
     if (status !== 0) {
       const error = refusedAtOnce(handle, status, address, port)
       errors.push(error)

@@ -495,8 +495,9 @@ export class Handle extends AsyncResource {
   #into: Uint8Array | null = null
   #held: Held[] | null = null
 
-  constructor(kind: 'tcp' | 'pipe', provider: string) {
-    super(provider)
+  /** `triggerAsyncId`: what async_hooks are told made this handle; by default, whatever runs. */
+  constructor(kind: 'tcp' | 'pipe', provider: string, triggerAsyncId?: number) {
+    super(provider, triggerAsyncId)
     this.kind = kind
   }
 
@@ -562,8 +563,8 @@ export class Handle extends AsyncResource {
   }
 
   /** For a listener's events: the handle of a connection that the reactor accepted. */
-  static accepted(kind: 'tcp' | 'pipe', slot: number): Handle {
-    const handle = new Handle(kind, kind === 'tcp' ? 'TCPWRAP' : 'PIPEWRAP')
+  static accepted(kind: 'tcp' | 'pipe', slot: number, triggerAsyncId: number): Handle {
+    const handle = new Handle(kind, kind === 'tcp' ? 'TCPWRAP' : 'PIPEWRAP', triggerAsyncId)
     handle.#adopt(slot)
     return handle
   }
@@ -888,7 +889,7 @@ export class Handle extends AsyncResource {
       } else if (kind === READ_ERROR) {
         this.#hold(undefined, a)
       } else if (kind === ACCEPT) {
-        const client = Handle.accepted(this.kind, a)
+        const client = Handle.accepted(this.kind, a, this.asyncId())
         post(this, () => this.#emitConnection(0, client))
       }
     }
@@ -1014,7 +1015,7 @@ export class Handle extends AsyncResource {
         break
       case ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
-        const client = Handle.accepted(this.kind, a)
+        const client = Handle.accepted(this.kind, a, this.asyncId())
         this.runInAsyncScope(this.#emitConnection, this, 0, client)
         break
       }

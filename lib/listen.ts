@@ -29,8 +29,12 @@ const EVERYBODY_WRITES = 0o222
 
 /** `args` are the arguments of `listen`, `options` what `normalizeArgs` made of them. */
 export function planListen(args: unknown[], options: AnyOptions): Plan {
-  const backlog = backlogOf(args, options)
-  if (typeof options.fd === 'number' && options.fd >= 0) return { kind: 'fd', fd: options.fd, backlog }
+  const argument = backlogArgument(args)
+  // An option goes to the system as it is: -1 is the longest queue there on Linux. An argument has to be a count.
+  const backlog = (options.backlog as number) || argument
+  if (typeof options.fd === 'number' && options.fd >= 0) {
+    return { kind: 'fd', fd: options.fd, backlog: argument }
+  }
 
   const anyPort = options.port === null || (options.port === undefined && 'port' in options)
   const port = args.length === 0 || typeof args[0] === 'function' || anyPort ? 0 : options.port
@@ -60,9 +64,9 @@ export function planListen(args: unknown[], options: AnyOptions): Plan {
   throw invalidArgValue('options', options, 'must have the property "port" or "path"')
 }
 
-/** 0 where none is given. */
-export function backlogOf(args: unknown[], options: AnyOptions): number {
-  return count(options.backlog) || count(args[1]) || count(args[2])
+/** The backlog among the arguments of `listen`: the second or third, 0 where there is none. */
+export function backlogArgument(args: unknown[]): number {
+  return count(args[1]) || count(args[2])
 }
 
 function count(value: unknown): number {

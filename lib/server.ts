@@ -18,7 +18,7 @@ import { adoptNative, isNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle.js'
 import { connectionsOf } from './iterate.js'
 import {
-  backlogOf,
+  backlogArgument,
   bindAnyAddress,
   bindDescriptor,
   bindPath,
@@ -108,7 +108,7 @@ export class ServerMethods extends EventEmitter {
       this._handle = handle
       if (path !== undefined) this._pipeName = path
       this._listeningId++
-      this._listen2(null, -1, -1, backlogOf(args, {}))
+      this._listen2(null, -1, -1, backlogArgument(args))
       return this
     }
     const options = (given._handle || given.handle || given) as AnyOptions
@@ -121,7 +121,7 @@ export class ServerMethods extends EventEmitter {
         return this
       }
       this._handle = handle
-      this._listen2(null, -1, -1, backlogOf(args, {}))
+      this._listen2(null, -1, -1, backlogArgument(args))
       return this
     }
     closeOnAbort(this, options.signal)
@@ -159,21 +159,21 @@ export class ServerMethods extends EventEmitter {
     addressType: number | null,
     backlog: number,
     fd?: number,
-    flags = 0,
+    flags?: number,
   ): void {
     if (debugging) debug('listen: address %s, port %s, fd %s, backlog %d', address, port, fd, backlog)
     let handle: Listener | number
     if (this._handle) handle = this._handle
     else if (typeof fd === 'number') handle = bindDescriptor(fd)
     else if (port === -1 && addressType === -1) handle = bindPath(address!)
-    else if (address) handle = bindTcp(address, port!, flags)
-    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags))
+    else if (address) handle = bindTcp(address, port!, flags ?? 0)
+    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags ?? 0))
     let status = 0
     if (typeof handle === 'number') {
       status = handle
     } else {
       handle.owner = this
-      status = handle.listen(backlog || 511)
+      status = handle.listen((backlog || 511) | 0)
       if (status !== 0) handle.close()
     }
     if (status !== 0) {

@@ -455,7 +455,8 @@ export class SocketMethods extends Duplex {
       }
       return super.write(chunk)
     }
-    if (typeof encoding === 'function') return this.write(chunk, undefined, encoding)
+    // Not by calling `write` again: who has wrapped it would see one write twice.
+    if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding]
     if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
     return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
   }
@@ -495,7 +496,7 @@ export class SocketMethods extends Duplex {
     if (result === 0) done()
     else if (result < 0) done(errnoException(result, 'write'))
     else {
-      this[kWriteRequest] = new Request('WRITEWRAP', done)
+      this[kWriteRequest] = new Request('WRITEWRAP', handle, done)
       this[kLastWriteQueueSize] = handle.bytesWritten - before
     }
     return
@@ -544,7 +545,7 @@ export class SocketMethods extends Duplex {
       return
     }
     const status = handle.shutdown()
-    if (status === 0) this[kShutdownRequest] = new Request('SHUTDOWNWRAP', done)
+    if (status === 0) this[kShutdownRequest] = new Request('SHUTDOWNWRAP', handle, done)
     else if (status === errnoOf('ENOTCONN')) done()
     else done(errnoException(status, 'shutdown'))
   }
@@ -763,7 +764,8 @@ function applyKeepAlive(socket: Socket, handle: Handle): void {
   // Without a delay Node touches none of the three, with one it sets all.
   const interval = socket[kKeepAliveInterval] ?? (delay === 0 ? 0 : 1)
   const count = socket[kKeepAliveCount] ?? (delay === 0 ? 0 : 10)
-  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count)
+  // The count is nobody's to check: what is no number is none.
+  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count | 0)
 }
 
 function startReading(socket: Socket, handle: Handle): void {
@@ -1004,7 +1006,7 @@ const facts = ['bytesRead', 'bytesWritten', '_bytesDispatched'].concat(
 )
 adoptMethods(Socket, SocketMethods, {
   shown: facts,
-  fixed: [...facts, '_connecting', 'readyState', 'bufferSize'],
+  fixed: [...facts, '_connecting', '_handle', 'readyState', 'bufferSize'],
 })
 setDefaults(Socket.prototype, {
   [kAttempt]: null,

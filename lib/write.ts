@@ -29,8 +29,8 @@ export interface Held {
 export class Request extends AsyncResource {
   #done: Done
 
-  constructor(provider: 'WRITEWRAP' | 'SHUTDOWNWRAP', done: Done) {
-    super(provider)
+  constructor(provider: 'WRITEWRAP' | 'SHUTDOWNWRAP', handle: Handle, done: Done) {
+    super(provider, handle.asyncId())
     this.#done = done
   }
 

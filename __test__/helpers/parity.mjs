@@ -40,9 +40,10 @@ export function parity(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.host(run).perform(title))
 }
 
-// The same in a process of its own, whose exit code, signal and output are part of the trace.
+// The same in a process of its own, whose exit code, signal and output are part of the trace. `execArgv`: flags of
+// Node for it.
 export function parityProcess(title, options, scenario) {
-  declare(title, options, scenario, (runner, run) => runner.alone(run, title))
+  declare(title, options, scenario, (runner, run) => runner.alone(run, title, options.execArgv))
 }
 
 function declare(title, options, scenario, perform) {
@@ -120,10 +121,10 @@ class Runner {
     return host
   }
 
-  alone(run, title) {
+  alone(run, title, execArgv = []) {
     const path = this.traceFile()
     const fd = openSync(path, 'w')
-    const child = spawn(process.execPath, [hostFile, this.file, run.moduleName, title], {
+    const child = spawn(process.execPath, [...execArgv, hostFile, this.file, run.moduleName, title], {
       env: environment(run),
       stdio: ['ignore', 'pipe', 'pipe', fd],
     })
