@@ -4,7 +4,7 @@
 import { channel } from 'node:diagnostics_channel'
 import * as dns from 'node:dns'
 import { addAbortListener, EventEmitter } from 'node:events'
-import { type BlockList, isIP } from 'node:net'
+import { type BlockList, isIP, Server as NodeServer } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
@@ -12,6 +12,7 @@ import { adoptMethods } from './constructor.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
 import type { Endpoint, Handle } from './handle.js'
+import { isInstance, standsFor } from './instances.js'
 import {
   bindAnyAddress,
   bindPath,
@@ -398,7 +399,7 @@ export const Server = function Server(
   given?: ServerOptions | ConnectionListener | null,
   listener?: ConnectionListener,
 ): Server | undefined {
-  if (!(this instanceof Server)) return new (Server as ServerFunction)(given, listener)
+  if (!isInstance(Server, this)) return new (Server as ServerFunction)(given, listener)
   ;(EventEmitter as unknown as (this: Server) => void).call(this)
   if (given != null && typeof given !== 'object' && typeof given !== 'function') {
     throw invalidArgType('options', 'of type object', given)
@@ -432,6 +433,7 @@ export const Server = function Server(
 } as unknown as ServerFunction
 
 adoptMethods(Server, ServerMethods, { shown: ['listening'] })
+standsFor(Server, NodeServer)
 
 /** `new Server(…)` */
 export function createServer(

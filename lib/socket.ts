@@ -4,7 +4,7 @@
 
 import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
-import type { BlockList } from 'node:net'
+import { type BlockList, Socket as NodeSocket } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import {
@@ -48,6 +48,7 @@ import {
   kWriteRequest,
 } from './fields.js'
 import { Handle } from './handle.js'
+import { isInstance, standsFor } from './instances.js'
 import type { Server } from './server.js'
 import {
   kOnConnect,
@@ -821,7 +822,7 @@ interface SocketFunction {
  * the stream's `highWaterMark`s. Since Node 0.3.4.
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
-  if (!(this instanceof Socket)) return new (Socket as SocketFunction)(given)
+  if (!isInstance(Socket, this)) return new (Socket as SocketFunction)(given)
   const options: SocketOptions = given instanceof AcceptedOptions ? given : ownOptions(given)
   const handle = options.handle instanceof Handle ? options.handle : null
 
@@ -920,6 +921,7 @@ adoptMethods(Socket, SocketMethods, {
   shown: facts,
   fixed: [...facts, '_connecting', 'readyState', 'bufferSize'],
 })
+standsFor(Socket, NodeSocket)
 setDefaults(Socket.prototype, {
   [kAttempt]: null,
   [kTimeout]: null,

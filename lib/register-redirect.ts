@@ -1,0 +1,89 @@
+// Hands out ferronet for `net`. Where Node has synchronous hooks (22.15 and newer) one hook serves `require` and
+// `import` alike. Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own.
+// Node's internals use neither way, so http, tls and the rest keep their own `net`.
+
+import Module = require('node:module')
+
+import { realpathSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+import { reachWorkers } from './register-inherit.js'
+
+interface Resolved {
+  url: string
+  format?: string | null | undefined
+  shortCircuit?: boolean | undefined
+}
+
+interface Loader {
+  _load(request: string, parent: { filename?: string | null } | undefined, isMain: boolean): unknown
+  _resolveFilename(request: string, parent: unknown, isMain: boolean): string
+}
+
+const entry = pathToFileURL(join(__dirname, '../index.js')).href
+
+/** Where ferronet's own files are, which must go on getting Node's `net`. */
+const home = real(dirname(__dirname)) + sep
+
+export function redirect(): void {
+  if (typeof Module.registerHooks === 'function') {
+    Module.registerHooks({
+      resolve(specifier, context, nextResolve) {
+        const resolved = nextResolve(specifier, context)
+        if (resolved.url === 'node:worker_threads') reachWorkers()
+        return resolvedFor(context.parentURL, resolved)
+      },
+    })
+    return
+  }
+  patchLoad(Module as unknown as Loader)
+  Module.register(pathToFileURL(join(__dirname, 'register-thread.js')))
+  reachWorkers()
+}
+
+/**
+ * `resolved`, or ferronet in the place of `node:net`. What others made of `net` stays (a mock, or another copy of
+ * ferronet), and names that lead to it count (`"imports": { "#net": "node:net" }`): the result is looked at, not
+ * what was asked for.
+ */
+export function resolvedFor<R extends Resolved>(parent: string | undefined, resolved: R): R {
+  if (resolved.url !== 'node:net' || isOurs(parent)) return resolved
+  return { ...resolved, url: entry, format: 'commonjs', shortCircuit: true }
+}
+
+function patchLoad(loader: Loader): void {
+  const load = loader._load
+  loader._load = function (request, parent, isMain) {
+    if (leadsToNet(loader, request, parent, isMain) && !isOurs(parent?.filename))
+      return require('../index.js')
+    return Reflect.apply(load, this, arguments)
+  }
+}
+
+function leadsToNet(loader: Loader, request: string, parent: unknown, isMain: boolean): boolean {
+  if (request === 'net' || request === 'node:net') return true
+  return (
+    typeof request === 'string' &&
+    request.startsWith('#') &&
+    loader._resolveFilename(request, parent, isMain) === 'node:net'
+  )
+}
+
+/** By real path: who asks may be known by a link, an escaped URL or a path, or by none at all (`-e`, `data:`). */
+function isOurs(parent: string | null | undefined): boolean {
+  if (!parent) return false
+  try {
+    return real(parent.startsWith('file:') ? fileURLToPath(parent) : parent).startsWith(home)
+  } catch {
+    return false
+  }
+}
+
+function real(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return path
+  }
+}
