@@ -9,33 +9,35 @@ function load(): typeof binding {
   try {
     return require('#binding')
   } catch (error) {
-    throw Object.assign(new Error(explain(error), { cause: error }), { code: 'ERR_FERRONET_ADDON' })
+    const cause = tellingReason(error)
+    throw Object.assign(new Error(explain(cause), { cause }), { code: 'ERR_FERRONET_ADDON' })
   }
 }
 
-function explain(error: unknown): string {
+function explain(reason: Error | undefined): string {
   const { platform, arch, version } = process
   const lines = [`ferronet cannot load its native addon on ${platform} ${arch}, Node ${version}.`]
-  const telling = reasons(error).find(({ code }) => code !== 'MODULE_NOT_FOUND')
-  if (telling?.code === 'ERR_DLOPEN_DISABLED') {
-    lines.push('Addons are disabled: --permission needs --allow-addons, and --no-addons excludes ferronet.')
-  } else if (telling !== undefined) {
-    lines.push(telling.message)
-  } else {
+  if (reason === undefined) {
     lines.push(
-      'No binary for this platform is installed. They are optional dependencies, @ferronet/binding-*: ' +
-        'were they left out, or node_modules copied from another platform?',
+      'No binary for this platform is installed. Binaries are optional dependencies, @ferronet/binding-*: ' +
+        'were those left out, or was node_modules copied from another platform?',
     )
+  } else if (/loading addons is disabled/.test(reason.message)) {
+    lines.push('Addons are disabled: --permission needs --allow-addons, and --no-addons rules ferronet out.')
+  } else {
+    lines.push(reason.message)
   }
-  if (Symbol.for('ferronet.registered') in globalThis) {
-    lines.push('Without ferronet/register, or with FERRONET_REGISTER=0, this program runs on node:net.')
-  }
+  if (Symbol.for('ferronet.registered') in globalThis)
+    lines.push('With FERRONET_REGISTER=0 this program runs on node:net.')
   return lines.join('\n')
 }
 
-/** The loader's attempts, in order: each error has the one before it as its cause, and the first is its summary. */
-function reasons(error: unknown): NodeJS.ErrnoException[] {
-  const found: NodeJS.ErrnoException[] = []
-  for (let next = (error as Error)?.cause; next instanceof Error; next = next.cause) found.unshift(next)
-  return found.length > 0 ? found : [error as Error]
+/**
+ * The first failure that is not about a file that is missing. The loader throws a summary, behind which its attempts
+ * stand as a chain of causes, the last one first.
+ */
+function tellingReason(error: unknown): Error | undefined {
+  const attempts: Error[] = []
+  for (let next = error; next instanceof Error; next = next.cause) attempts.unshift(next)
+  return attempts.find(({ message }) => !/^Cannot find (module|native binding)/.test(message))
 }

@@ -2,22 +2,22 @@
 // register hook a program knows one `net` only, and also meets Node's sockets, in http and tls: there
 // `request.socket instanceof net.Socket` is true.
 
-interface Constructor {
+interface Class {
   readonly prototype: object
 }
 
 const ordinary = Function.prototype[Symbol.hasInstance]
 
-const pairs: [ours: Constructor, nodes: Constructor][] = []
+const pairs: [ours: Class, nodes: Class][] = []
 let accepting = false
 
-/** Plain `instanceof`, whatever the constructor has been taught. */
-export function isInstance(constructor: Constructor, value: unknown): boolean {
-  return ordinary.call(constructor, value)
+/** Plain `instanceof`, whatever the class has been taught. */
+export function isInstance(base: Class, value: unknown): boolean {
+  return ordinary.call(base, value)
 }
 
 /** Names the class of Node's that `ours` stands for. */
-export function standsFor(ours: Constructor, nodes: Constructor): void {
+export function standsFor(ours: Class, nodes: Class): void {
   pairs.push([ours, nodes])
   if (accepting) accept(ours, nodes)
 }
@@ -28,10 +28,10 @@ export function acceptNodeInstances(): void {
   for (const [ours, nodes] of pairs) accept(ours, nodes)
 }
 
-function accept(ours: Constructor, nodes: Constructor): void {
+function accept(ours: Class, nodes: Class): void {
   Object.defineProperty(ours, Symbol.hasInstance, {
     // Heirs of ours inherit this, and get the ordinary answer.
-    value(this: Constructor, value: unknown): boolean {
+    value(this: Class, value: unknown): boolean {
       return isInstance(this, value) || (this === ours && isInstance(nodes, value))
     },
     writable: true,

@@ -12,8 +12,8 @@ const file = join(__dirname, '../register.js')
 const url = pathToFileURL(file).href
 const flag = `--require=${file}`
 
-/** Whether workers get the hook without our help: a flag has brought it here, and they take their parent's flags. */
-let reachesWorkers = false
+/** Whether workers have the hook without our help: they take their parent's flags. */
+let workersReached = false
 
 export function inherit(): void {
   const flags = absolute(process.execArgv)
@@ -21,7 +21,7 @@ export function inherit(): void {
   const { NODE_OPTIONS: text = '' } = process.env
   const given = split(text)
   const options = absolute(given)
-  reachesWorkers = namesUs(flags) || namesUs(options)
+  workersReached = requiresUs(flags) || requiresUs(options)
   if (!namesUs(options)) process.env.NODE_OPTIONS = text === '' ? quote(flag) : `${text} ${quote(flag)}`
   else if (options.some((option, index) => option !== given[index]))
     process.env.NODE_OPTIONS = options.map(quote).join(' ')
@@ -33,13 +33,13 @@ export function isInherited(): boolean {
 }
 
 /**
- * A worker takes its parent's flags, and NODE_OPTIONS where they differ from the parent's, but looks at them only if
- * it is given an `env` of its own or `execArgv`. So a worker with neither is given a copy of `process.env`, which is
- * what it would have had anyway.
+ * A worker takes its parent's flags, but `--import` only if it runs a file (not with `eval`). It looks at NODE_OPTIONS
+ * too, where they have changed, but only if it is given an `env` of its own or `execArgv`. So a worker with neither is
+ * given a copy of `process.env`, which is what it would have had anyway.
  */
 export function reachWorkers(): void {
-  if (reachesWorkers) return
-  reachesWorkers = true
+  if (workersReached) return
+  workersReached = true
   const threads: Threads = require('node:worker_threads')
   threads.Worker = new Proxy(threads.Worker, {
     construct(target, [filename, options, ...rest], newTarget) {
@@ -54,6 +54,12 @@ export function reachWorkers(): void {
 
 function namesUs(options: string[]): boolean {
   return options.some(option => option === flag || option.endsWith(file) || option.endsWith(url))
+}
+
+function requiresUs(options: string[]): boolean {
+  return options.some(
+    (option, index) => option === flag || (option === file && options[index - 1] !== '--import'),
+  )
 }
 
 /** `--import ferronet/register` and its kin, so that they mean the same in any directory. */

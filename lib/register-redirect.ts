@@ -35,11 +35,22 @@ export function redirect(): void {
         return resolvedFor(context.parentURL, resolved)
       },
     })
+    if (!schemeIsHooked()) patchScheme(Module as unknown as Loader)
     return
   }
   patchLoad(Module as unknown as Loader)
-  Module.register(pathToFileURL(join(__dirname, 'register-thread.js')))
+  startThread()
   reachWorkers()
+}
+
+function startThread(): void {
+  try {
+    Module.register(pathToFileURL(join(__dirname, 'register-thread.js')))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
+    const message = 'ferronet/register needs --allow-worker here: before Node 22.15 its hook runs in a thread'
+    throw new Error(message, { cause: error })
+  }
 }
 
 /**
@@ -50,6 +61,33 @@ export function redirect(): void {
 export function resolvedFor<R extends Resolved>(parent: string | undefined, resolved: R): R {
   if (resolved.url !== 'node:net' || isOurs(parent)) return resolved
   return { ...resolved, url: entry, format: 'commonjs', shortCircuit: true }
+}
+
+/**
+ * Whether `require('node:net')` does what a hook says. In 22.15 and for a year after, what begins with `node:` is
+ * looked for among the builtins whatever it was resolved to; `require('net')` and `import` are right.
+ */
+function schemeIsHooked(): boolean {
+  const probe = Module.registerHooks({
+    resolve(specifier, context, nextResolve) {
+      if (specifier !== 'node:net') return nextResolve(specifier, context)
+      return { url: pathToFileURL(__filename).href, format: 'commonjs', shortCircuit: true }
+    },
+  })
+  try {
+    return require('node:net') === exports
+  } catch {
+    return false
+  } finally {
+    probe.deregister()
+  }
+}
+
+function patchScheme(loader: Loader): void {
+  const load = loader._load
+  loader._load = function (request, parent, isMain) {
+    return Reflect.apply(load, this, [request === 'node:net' ? 'net' : request, parent, isMain])
+  }
 }
 
 function patchLoad(loader: Loader): void {

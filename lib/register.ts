@@ -18,6 +18,7 @@ export function register(): void {
     if (isInherited()) return
     throw new Error(`ferronet/register needs Node 20.19 or newer; this is ${process.version}`)
   }
+  if (isHooksThread()) return
   Object.defineProperty(globalThis, kRegistered, { value: true })
   acceptNodeInstances()
   inherit()
@@ -27,4 +28,11 @@ export function register(): void {
 function canRedirect(): boolean {
   const [major, minor] = process.versions.node.split('.').map(Number)
   return major! > 20 || (major === 20 && minor! >= 19 && typeof Module.register === 'function')
+}
+
+/** Where Node has no synchronous hooks, those for `import` have a thread, which runs what NODE_OPTIONS requires too. */
+function isHooksThread(): boolean {
+  if (typeof Module.registerHooks === 'function') return false
+  const threads: typeof import('node:worker_threads') = require('node:worker_threads')
+  return !threads.isMainThread && threads.parentPort === null
 }
