@@ -18,7 +18,6 @@ interface Resolved {
 
 interface Loader {
   _load(request: string, parent: { filename?: string | null } | undefined, isMain: boolean): unknown
-  _resolveFilename(request: string, parent: unknown, isMain: boolean): string
 }
 
 const entry = pathToFileURL(join(__dirname, '../index.js')).href
@@ -55,8 +54,8 @@ function startThread(): void {
 
 /**
  * `resolved`, or ferronet in the place of `node:net`. What others made of `net` stays (a mock, or another copy of
- * ferronet), and names that lead to it count (`"imports": { "#net": "node:net" }`): the result is looked at, not
- * what was asked for.
+ * ferronet), and names that lead to it count (`"imports": { "#net": "net" }`): the result is looked at, not what was
+ * asked for.
  */
 export function resolvedFor<R extends Resolved>(parent: string | undefined, resolved: R): R {
   if (resolved.url !== 'node:net' || isOurs(parent)) return resolved
@@ -93,19 +92,10 @@ function patchScheme(loader: Loader): void {
 function patchLoad(loader: Loader): void {
   const load = loader._load
   loader._load = function (request, parent, isMain) {
-    if (leadsToNet(loader, request, parent, isMain) && !isOurs(parent?.filename))
+    if ((request === 'net' || request === 'node:net') && !isOurs(parent?.filename))
       return require('../index.js')
-    return Reflect.apply(load, this, arguments)
+    return Reflect.apply(load, this, [request, parent, isMain])
   }
-}
-
-function leadsToNet(loader: Loader, request: string, parent: unknown, isMain: boolean): boolean {
-  if (request === 'net' || request === 'node:net') return true
-  return (
-    typeof request === 'string' &&
-    request.startsWith('#') &&
-    loader._resolveFilename(request, parent, isMain) === 'node:net'
-  )
 }
 
 /** By real path: who asks may be known by a link, an escaped URL or a path, or by none at all (`-e`, `data:`). */
