@@ -3,7 +3,6 @@
 // `destroy(error)`; the arguments throw, the network never does.
 
 import * as dns from 'node:dns'
-import * as net from 'node:net'
 import { localEnd } from './address.js'
 import {
   closedBeforeConnection,
@@ -18,6 +17,7 @@ import {
 } from './errors.js'
 import { kAttempt, kHandle, kOpened, kReplaceHandle } from './fields.js'
 import { Handle } from './handle.js'
+import { nodeNet as net } from './node-net.js'
 import type { Socket } from './socket.js'
 import {
   invalidArgType,

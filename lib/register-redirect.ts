@@ -26,6 +26,7 @@ const entry = pathToFileURL(join(__dirname, '../index.js')).href
 const home = real(dirname(__dirname)) + sep
 
 export function redirect(): void {
+  const loader = Module as unknown as Loader
   if (typeof Module.registerHooks === 'function') {
     Module.registerHooks({
       resolve(specifier, context, nextResolve) {
@@ -34,10 +35,10 @@ export function redirect(): void {
         return resolvedFor(context.parentURL, resolved)
       },
     })
-    if (!schemeIsHooked()) patchScheme(Module as unknown as Loader)
+    if (!schemeIsHooked(loader)) patchScheme(loader)
     return
   }
-  patchLoad(Module as unknown as Loader)
+  patchLoad(loader)
   startThread()
   reachWorkers()
 }
@@ -63,18 +64,19 @@ export function resolvedFor<R extends Resolved>(parent: string | undefined, reso
 }
 
 /**
- * Whether `require('node:net')` does what a hook says. In 22.15 and for a year after, what begins with `node:` is
- * looked for among the builtins whatever it was resolved to; `require('net')` and `import` are right.
+ * Whether `require` of a name that begins with `node:` does what a hook says. In 22.15 and for a year after, it looks
+ * among the builtins whatever the name was resolved to; `require('net')` and `import` are right. Asked of the loader,
+ * and not by `require`, because tracers that wrap `require` remember what a builtin was.
  */
-function schemeIsHooked(): boolean {
+function schemeIsHooked(loader: Loader): boolean {
   const probe = Module.registerHooks({
     resolve(specifier, context, nextResolve) {
-      if (specifier !== 'node:net') return nextResolve(specifier, context)
+      if (specifier !== 'node:sea') return nextResolve(specifier, context)
       return { url: pathToFileURL(__filename).href, format: 'commonjs', shortCircuit: true }
     },
   })
   try {
-    return require('node:net') === exports
+    return loader._load('node:sea', module, false) === exports
   } catch {
     return false
   } finally {

@@ -4,7 +4,7 @@
 import { channel } from 'node:diagnostics_channel'
 import * as dns from 'node:dns'
 import { addAbortListener, EventEmitter } from 'node:events'
-import { type BlockList, isIP, Server as NodeServer } from 'node:net'
+import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
@@ -22,6 +22,7 @@ import {
   openToAll,
   planListen,
 } from './listen.js'
+import { nodeNet } from './node-net.js'
 import { AcceptedOptions, Socket } from './socket.js'
 import { kOnConnection } from './symbols.js'
 import {
@@ -362,7 +363,7 @@ function endsOf(client: Handle): object {
 function blocks(list: BlockList, client: Handle): boolean {
   const address = remoteEnd(client)?.address
   if (address === undefined) return false
-  const family = isIP(address)
+  const family = nodeNet.isIP(address)
   return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
@@ -433,7 +434,7 @@ export const Server = function Server(
 } as unknown as ServerFunction
 
 adoptMethods(Server, ServerMethods, { shown: ['listening'] })
-standsFor(Server, NodeServer)
+standsFor(Server, nodeNet.Server)
 
 /** `new Server(…)` */
 export function createServer(

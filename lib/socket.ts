@@ -4,7 +4,7 @@
 
 import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
-import { type BlockList, Socket as NodeSocket } from 'node:net'
+import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import {
@@ -49,6 +49,7 @@ import {
 } from './fields.js'
 import { Handle } from './handle.js'
 import { isInstance, standsFor } from './instances.js'
+import { nodeNet } from './node-net.js'
 import type { Server } from './server.js'
 import {
   kOnConnect,
@@ -921,7 +922,7 @@ adoptMethods(Socket, SocketMethods, {
   shown: facts,
   fixed: [...facts, '_connecting', 'readyState', 'bufferSize'],
 })
-standsFor(Socket, NodeSocket)
+standsFor(Socket, nodeNet.Socket)
 setDefaults(Socket.prototype, {
   [kAttempt]: null,
   [kTimeout]: null,
