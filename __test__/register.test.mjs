@@ -15,6 +15,7 @@ const test = ava.serial
 const root = fileURLToPath(new URL('..', import.meta.url))
 const fixtures = join(root, '__test__', 'fixtures', 'register')
 const fixture = name => join(fixtures, name)
+const fixtureUrl = name => pathToFileURL(fixture(name)).href
 const registerFile = join(root, 'dist', 'register.js')
 
 const [major, minor] = process.versions.node.split('.').map(Number)
@@ -478,6 +479,30 @@ for (const [order, preloads] of Object.entries({
     const traced = await said([...preloads, fixture('traced.cjs')])
     // Where it patches Module._load itself, a tracer below it is not asked about net.
     t.is(traced, synchronous || order === 'after' ? 'ferronet true node:net' : 'ferronet true')
+  })
+}
+
+for (const [order, preloads] of Object.entries({
+  before: ['--require', fixture('hooks-require.cjs'), ...flags['--import']],
+  after: [...flags['--require'], '--require', fixture('hooks-require.cjs')],
+})) {
+  test(`it works with a tracer that remembers what require gave, loaded ${order} it`, async t => {
+    t.is(await said([...preloads, fixture('remembered.mjs')]), 'ferronet ferronet')
+    t.is(await said([...preloads, fixture('say.cjs')]), 'ferronet')
+  })
+}
+
+for (const [order, preloads] of Object.entries({
+  before: ['--import', fixtureUrl('hooks-async.mjs'), ...flags['--import']],
+  after: [...flags['--import'], '--import', fixtureUrl('hooks-async.mjs')],
+  'after, required,': [...flags['--require'], '--import', fixtureUrl('hooks-async.mjs')],
+})) {
+  test(`it works with asynchronous hooks of others that come ${order} it, and in children`, async t => {
+    const virtual = `import net from 'virtual:net'; ${whoseIsNet}`
+    t.is(await said([...preloads, fixture('say.mjs')]), 'ferronet')
+    t.is(await said([...preloads, '--input-type=module', '-e', virtual]), 'ferronet')
+    const inherited = { env: { NODE_OPTIONS: optionFor(registerFile) } }
+    t.is(await said([...preloads, fixture('say.mjs')], inherited), 'ferronet')
   })
 }
 
