@@ -81,11 +81,11 @@ function write(base, files) {
 }
 
 // ferronet as npm installs it; the addon, which is large, by a link.
-function install(base, { where = join(base, 'node_modules', 'ferronet') } = {}) {
+function install(base, { where = join(base, 'node_modules', 'ferronet'), addon = true } = {}) {
   mkdirSync(where, { recursive: true })
   cpSync(join(root, 'dist'), join(where, 'dist'), { recursive: true })
   cpSync(join(root, 'package.json'), join(where, 'package.json'))
-  symlinkSync(join(root, 'native'), join(where, 'native'), 'junction')
+  if (addon) symlinkSync(join(root, 'native'), join(where, 'native'), 'junction')
   return where
 }
 
@@ -477,8 +477,8 @@ for (const [order, preloads] of Object.entries({
 })) {
   test(`it works with a tracer that patches Module._load ${order} it`, async t => {
     const traced = await said([...preloads, fixture('traced.cjs')])
-    // Where it patches Module._load itself, a tracer below it is not asked about net.
-    t.is(traced, synchronous || order === 'after' ? 'ferronet true node:net' : 'ferronet true')
+    // Where the hook patches Module._load too, a tracer that came first is not asked about net.
+    t.regex(traced, synchronous || order === 'after' ? /^ferronet true (node:)?net$/ : /^ferronet true$/)
   })
 }
 
@@ -641,8 +641,7 @@ test('workers get the flags, environment and data they would have without it', a
 
 test('without a binary for the platform the error is clear, and comes when net is asked for', async t => {
   const base = directory(t)
-  const where = install(base)
-  rmSync(join(where, 'native'))
+  const where = install(base, { addon: false })
   write(join(where, 'native'), { 'binding.cjs': 'throw new Error("Cannot find native binding.")' })
   const program = join(base, 'addon-fails.cjs')
   cpSync(fixture('addon-fails.cjs'), program)
@@ -669,8 +668,7 @@ test('without a binary for the platform the error is clear, and comes when net i
 
 test('a binary that does not load is named as the reason', async t => {
   const base = directory(t)
-  const where = install(base)
-  rmSync(join(where, 'native'))
+  const where = install(base, { addon: false })
   write(join(where, 'native'), {
     'binding.cjs': `
       throw new Error('Cannot find native binding.', { cause: new Error("Cannot find module './other.node'", {
