@@ -1,6 +1,6 @@
 // The public entry: the surface of node:net, and exports only. Plain, writable exports, for tools patch them.
 
-import * as net from 'node:net'
+import type * as net from 'node:net'
 
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
 import { normalizeArgs } from './lib/connect.js'
@@ -13,6 +13,7 @@ import {
   toNodeSocket as toNodeSocketFunction,
 } from './lib/handover.js'
 import { createServerHandle } from './lib/listen.js'
+import { nodeNet } from './lib/node-net.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
@@ -67,17 +68,17 @@ export const connect = connectFunction as unknown as Connect
 export const createConnection = connect
 
 // Node's own: BlockList and SocketAddress are told by a private brand, and the defaults are the process's.
-export const BlockList = net.BlockList
+export const BlockList = nodeNet.BlockList
 export type BlockList = net.BlockList
-export const SocketAddress = net.SocketAddress
+export const SocketAddress = nodeNet.SocketAddress
 export type SocketAddress = net.SocketAddress
-export const isIP = net.isIP
-export const isIPv4 = net.isIPv4
-export const isIPv6 = net.isIPv6
-export const getDefaultAutoSelectFamily = net.getDefaultAutoSelectFamily
-export const setDefaultAutoSelectFamily = net.setDefaultAutoSelectFamily
-export const getDefaultAutoSelectFamilyAttemptTimeout = net.getDefaultAutoSelectFamilyAttemptTimeout
-export const setDefaultAutoSelectFamilyAttemptTimeout = net.setDefaultAutoSelectFamilyAttemptTimeout
+export const isIP = nodeNet.isIP
+export const isIPv4 = nodeNet.isIPv4
+export const isIPv6 = nodeNet.isIPv6
+export const getDefaultAutoSelectFamily = nodeNet.getDefaultAutoSelectFamily
+export const setDefaultAutoSelectFamily = nodeNet.setDefaultAutoSelectFamily
+export const getDefaultAutoSelectFamilyAttemptTimeout = nodeNet.getDefaultAutoSelectFamilyAttemptTimeout
+export const setDefaultAutoSelectFamilyAttemptTimeout = nodeNet.setDefaultAutoSelectFamilyAttemptTimeout
 
 export * as promises from './promises.js'
 

@@ -1,9 +1,9 @@
 // BoundSocket: an address that is reserved before it is known who uses it. Until a Server or a Socket adopts the
 // handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
 
-import { isIP } from 'node:net'
 import { endpointException, errnoException, nodeError } from './errors.js'
 import { type Endpoint, Handle } from './handle.js'
+import { nodeNet } from './node-net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
 
 export interface BoundSocketOptions {
@@ -115,7 +115,7 @@ function bindTcp(options: BoundSocketOptions): Handle {
   validateBoolean(reusePort, 'options.reusePort')
   const host = options.host ?? (ipv6Only ? '::' : '0.0.0.0')
   validateString(host, 'options.host')
-  if (isIP(host) === 0) {
+  if (nodeNet.isIP(host) === 0) {
     const reason = 'must be a numeric IP address; net.BoundSocket does not perform DNS resolution'
     throw invalidArgValue('options.host', host, reason)
   }

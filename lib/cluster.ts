@@ -2,11 +2,12 @@
 // connections, and our listener is a name on its list; otherwise it sends a copy of its listening descriptor, on which
 // each worker accepts for itself.
 
-import * as net from 'node:net'
+import type * as net from 'node:net'
 import { endpointException, errnoOf } from './errors.js'
 import { adoptNative, copyNative, isNative, type Native } from './foreign.js'
 import type { Endpoint, Handle, Owner } from './handle.js'
 import type { Listener } from './listen.js'
+import { nodeNet } from './node-net.js'
 import { kOnConnection } from './symbols.js'
 
 /** What a worker asks its primary for, in the words of Node's own `listen`. */
@@ -204,7 +205,7 @@ let ownerSymbol: symbol | undefined
 function own(handle: Subscription, owner: Owner | null): void {
   if (ownerSymbol === undefined) {
     const probe = {}
-    void new net.Socket({ handle: probe, readable: false } as net.SocketConstructorOpts)
+    void new nodeNet.Socket({ handle: probe, readable: false } as net.SocketConstructorOpts)
     ownerSymbol = Object.getOwnPropertySymbols(probe).find(
       ({ description }) => description === 'owner_symbol',
     )

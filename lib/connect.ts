@@ -4,7 +4,6 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import * as dns from 'node:dns'
-import * as net from 'node:net'
 import { localEnd } from './address.js'
 import { debug, debugging } from './debug.js'
 import {
@@ -20,6 +19,7 @@ import {
 } from './errors.js'
 import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './fields.js'
 import { Handle } from './handle.js'
+import { nodeNet as net } from './node-net.js'
 import type { Socket } from './socket.js'
 import {
   invalidArgType,

@@ -8,7 +8,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { performance } from 'node:perf_hooks'
 import { markAsUntransferable } from 'node:worker_threads'
-import { open } from '#binding'
+import { open } from './addon.js'
 import {
   kOnConnect,
   kOnConnection,

@@ -2,7 +2,7 @@
 // one. What goes is the descriptor, with the bytes that have been read and not consumed, and those that have been
 // written and not sent: the next owner delivers the first and sends the second.
 
-import * as net from 'node:net'
+import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { BoundSocket } from './bound.js'
 import { errnoException, nodeError, notRunning } from './errors.js'
@@ -19,6 +19,8 @@ import {
 } from './fields.js'
 import { copyNative, isNative, type Native } from './foreign.js'
 import { closeDescriptor, Handle } from './handle.js'
+import { isInstance } from './instances.js'
+import { nodeNet } from './node-net.js'
 import { Server, type ServerOptions } from './server.js'
 import { Socket } from './socket.js'
 import { invalidArgType } from './validate.js'
@@ -144,7 +146,7 @@ function retire(socket: Socket): void {
  * ERR_INVALID_ARG_TYPE, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE while the socket is not connected.
  */
 export function toNodeSocket(socket: Socket): net.Socket {
-  if (!isOur(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
+  if (!isInstance(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
   const handle = movable(socket)
   const { allowHalfOpen } = socket
   const estate = clear(socket, handle)
@@ -156,7 +158,7 @@ export function toNodeSocket(socket: Socket): net.Socket {
   retire(socket)
   let taken: net.Socket
   try {
-    taken = new net.Socket({ fd, allowHalfOpen, ...(estate.paused ? { pauseOnCreate: true } : {}) })
+    taken = new nodeNet.Socket({ fd, allowHalfOpen, ...(estate.paused ? { pauseOnCreate: true } : {}) })
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -176,7 +178,7 @@ interface NodeInternals {
  * plain TCP or a pipe, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
  */
 export function fromNodeSocket(from: net.Socket): Socket {
-  const native = nativeOf(from, net.Socket, 'socket')
+  const native = nativeOf(from, nodeNet.Socket, 'socket')
   if (native === null || from.connecting || from.destroyed) {
     throw notTransferable('net.Socket', 'it must be connected and not destroyed')
   }
@@ -220,7 +222,7 @@ export function fromNodeSocket(from: net.Socket): Socket {
  * ERR_SERVER_NOT_RUNNING when the Server does not listen.
  */
 export function toNodeServer(server: Server): net.Server {
-  if (!isOur(Server, server)) throw invalidArgType('server', 'an instance of Server', server)
+  if (!isInstance(Server, server)) throw invalidArgType('server', 'an instance of Server', server)
   const handle = server._handle
   if (!(handle instanceof Handle)) throw notRunning()
   const fd = handle.copy()
@@ -228,7 +230,7 @@ export function toNodeServer(server: Server): net.Server {
   let native: Native | number
   try {
     native = (
-      net as unknown as { _createServerHandle(...args: unknown[]): Native | number }
+      nodeNet as unknown as { _createServerHandle(...args: unknown[]): Native | number }
     )._createServerHandle(null, null, null, fd)
   } catch (error) {
     closeDescriptor(fd)
@@ -238,7 +240,7 @@ export function toNodeServer(server: Server): net.Server {
     closeDescriptor(fd)
     throw errnoException(native, 'open')
   }
-  const copy = new net.Server()
+  const copy = new nodeNet.Server()
   ;(copy as unknown as { _handle: Native })._handle = native
   return copy
 }
@@ -253,7 +255,7 @@ export function fromNodeServer(
   options?: ServerOptions | ((socket: Socket) => void) | null,
   listener?: (socket: Socket) => void,
 ): Server {
-  const native = nativeOf(from, net.Server, 'server')
+  const native = nativeOf(from, nodeNet.Server, 'server')
   if (native === null) throw notRunning()
   const server = new Server(options, listener)
   const path = (from as unknown as { _pipeName?: string })._pipeName
@@ -264,17 +266,12 @@ export function fromNodeServer(
   return server.listen({ _handle: handle })
 }
 
-// By the prototype chain: under `ferronet/register` Node's own sockets and servers are instances of our classes too.
-function isOur<T extends object>(Class: { prototype: T }, value: unknown): value is T {
-  return Object.prototype.isPrototypeOf.call(Class.prototype, value as object)
-}
-
 function nativeOf(
   from: net.Socket | net.Server,
   Class: { name: string; prototype: net.Socket | net.Server },
   name: string,
 ): Native | null {
-  if (!isOur(Class, from)) {
+  if (!isInstance(Class, from)) {
     throw invalidArgType(name, `an instance of node:net's ${Class.name}`, from)
   }
   const native = (from as unknown as NodeInternals)._handle
@@ -328,8 +325,8 @@ export function detach(what: Socket): SocketTicket
 export function detach(what: Server): ServerTicket
 export function detach(what: BoundSocket): BoundSocketTicket
 export function detach(what: Socket | Server | BoundSocket): Ticket {
-  if (isOur(Socket, what)) return detachSocket(what)
-  if (isOur(Server, what)) return detachServer(what)
+  if (isInstance(Socket, what)) return detachSocket(what)
+  if (isInstance(Server, what)) return detachServer(what)
   if (what instanceof BoundSocket) {
     const { handle } = BoundSocket.adopt(what)
     const pipe = handle.kind === 'pipe'

@@ -4,7 +4,7 @@
 import { channel } from 'node:diagnostics_channel'
 import * as dns from 'node:dns'
 import { addAbortListener, EventEmitter } from 'node:events'
-import { type BlockList, isIP } from 'node:net'
+import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
 import { BoundSocket } from './bound.js'
@@ -16,6 +16,7 @@ import { alreadyListening, errnoException, errnoOf, listenException, notRunning 
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
 import { adoptNative, isNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle.js'
+import { isInstance, standsFor } from './instances.js'
 import { connectionsOf } from './iterate.js'
 import {
   backlogArgument,
@@ -28,6 +29,7 @@ import {
   openToAll,
   planListen,
 } from './listen.js'
+import { nodeNet } from './node-net.js'
 import { AcceptedOptions, Socket } from './socket.js'
 import { kNewSocket, kOnConnection } from './symbols.js'
 import {
@@ -445,7 +447,7 @@ function endsOf(client: Handle): object {
 function blocks(list: BlockList, client: Handle): boolean {
   const address = remoteEnd(client)?.address
   if (address === undefined) return false
-  const family = isIP(address)
+  const family = nodeNet.isIP(address)
   return family !== 0 && list.check(address, family === 4 ? 'ipv4' : 'ipv6')
 }
 
@@ -482,7 +484,7 @@ export const Server = function Server(
   given?: ServerOptions | ConnectionListener | null,
   listener?: ConnectionListener,
 ): Server | undefined {
-  if (!(this instanceof Server)) return new (Server as ServerFunction)(given, listener)
+  if (!isInstance(Server, this)) return new (Server as ServerFunction)(given, listener)
   ;(EventEmitter as unknown as (this: Server) => void).call(this)
   if (given != null && typeof given !== 'object' && typeof given !== 'function') {
     throw invalidArgType('options', 'of type object', given)
@@ -516,6 +518,7 @@ export const Server = function Server(
 } as unknown as ServerFunction
 
 adoptMethods(Server, ServerMethods, { shown: ['listening'] })
+standsFor(Server, nodeNet.Server)
 
 /** `new Server(…)` */
 export function createServer(

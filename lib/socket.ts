@@ -47,6 +47,8 @@ import {
 } from './fields.js'
 import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
 import { Handle } from './handle.js'
+import { isInstance, standsFor } from './instances.js'
+import { nodeNet } from './node-net.js'
 import type { Server } from './server.js'
 import {
   kOnConnect,
@@ -880,7 +882,7 @@ interface SocketFunction {
  * the stream's `highWaterMark`s. Since Node 0.3.4.
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
-  if (!(this instanceof Socket)) return new (Socket as SocketFunction)(given)
+  if (!isInstance(Socket, this)) return new (Socket as SocketFunction)(given)
   const options: SocketOptions = given instanceof AcceptedOptions ? given : ownOptions(given)
 
   this.connecting = false
@@ -1008,6 +1010,7 @@ adoptMethods(Socket, SocketMethods, {
   shown: facts,
   fixed: [...facts, '_connecting', '_handle', 'readyState', 'bufferSize'],
 })
+standsFor(Socket, nodeNet.Socket)
 setDefaults(Socket.prototype, {
   [kAttempt]: null,
   [kTimeout]: null,

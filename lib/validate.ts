@@ -1,9 +1,10 @@
 // What an argument must be, and what Node says when it is not. Each check throws; none converts. The messages
 // are Node's to the letter, for programs and tests compare them.
 
-import * as net from 'node:net'
+import type { BlockList } from 'node:net'
 import { inspect } from 'node:util'
 import { nodeError } from './errors.js'
+import { nodeNet } from './node-net.js'
 
 // --- messages ---------------------------------------------------------------------------------------------------
 
@@ -112,10 +113,10 @@ export function validateAbortSignal(value: unknown, name: string): asserts value
 }
 
 const isBlockList: (value: unknown) => boolean =
-  (net.BlockList as { isBlockList?(value: unknown): boolean }).isBlockList ??
-  (value => value instanceof net.BlockList)
+  (nodeNet.BlockList as { isBlockList?(value: unknown): boolean }).isBlockList ??
+  (value => value instanceof nodeNet.BlockList)
 
-export function validateBlockList(value: unknown, name: string): asserts value is net.BlockList {
+export function validateBlockList(value: unknown, name: string): asserts value is BlockList {
   if (!isBlockList(value)) throw invalidArgType(name, 'an net.BlockList', value)
 }
 

@@ -80,7 +80,6 @@ const modernServer: ferronet.Server = server
 const nodeServer: nodeNet.Server = server
 const options: legacy.NetConnectOpts = { port: 7000 }
 
-
 export {
   all,
   called,

@@ -1,0 +1,3 @@
+// A module for its effect, with nothing to import. Never run.
+
+import 'ferronet/register'

@@ -1,0 +1,119 @@
+// Hands out ferronet for `net`. Where Node has synchronous hooks (22.15 and newer) one hook serves `require` and
+// `import` alike. Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own.
+// Node's internals use neither way, so http, tls and the rest keep their own `net`.
+
+import Module = require('node:module')
+
+import { realpathSync } from 'node:fs'
+import { dirname, join, sep } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+import { reachWorkers } from './register-inherit.js'
+
+interface Resolved {
+  url: string
+  format?: string | null | undefined
+  shortCircuit?: boolean | undefined
+}
+
+interface Loader {
+  _load(request: string, parent: { filename?: string | null } | undefined, isMain: boolean): unknown
+}
+
+const entry = pathToFileURL(join(__dirname, '../index.js')).href
+
+/** Where ferronet's own files are, which must go on getting Node's `net`. */
+const home = real(dirname(__dirname)) + sep
+
+export function redirect(): void {
+  const loader = Module as unknown as Loader
+  if (typeof Module.registerHooks === 'function') {
+    Module.registerHooks({
+      resolve(specifier, context, nextResolve) {
+        const resolved = nextResolve(specifier, context)
+        if (resolved.url === 'node:worker_threads') reachWorkers()
+        return resolvedFor(context.parentURL, resolved)
+      },
+    })
+    if (!schemeIsHooked(loader)) patchScheme(loader)
+    return
+  }
+  patchLoad(loader)
+  startThread()
+  reachWorkers()
+}
+
+function startThread(): void {
+  try {
+    Module.register(pathToFileURL(join(__dirname, 'register-thread.js')))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
+    const message = 'ferronet/register needs --allow-worker here: before Node 22.15 its hook runs in a thread'
+    throw new Error(message, { cause: error })
+  }
+}
+
+/**
+ * `resolved`, or ferronet in the place of `node:net`. What others made of `net` stays (a mock, or another copy of
+ * ferronet), and names that lead to it count (`"imports": { "#net": "net" }`): the result is looked at, not what was
+ * asked for.
+ */
+export function resolvedFor<R extends Resolved>(parent: string | undefined, resolved: R): R {
+  if (resolved.url !== 'node:net' || isOurs(parent)) return resolved
+  return { ...resolved, url: entry, format: 'commonjs', shortCircuit: true }
+}
+
+/**
+ * Whether `require` of a name that begins with `node:` does what a hook says. In 22.15 and for a year after, it looks
+ * among the builtins whatever the name was resolved to; `require('net')` and `import` are right. Asked of the loader,
+ * and not by `require`, because tracers that wrap `require` remember what a builtin was.
+ */
+function schemeIsHooked(loader: Loader): boolean {
+  const probe = Module.registerHooks({
+    resolve(specifier, context, nextResolve) {
+      if (specifier !== 'node:sea') return nextResolve(specifier, context)
+      return { url: pathToFileURL(__filename).href, format: 'commonjs', shortCircuit: true }
+    },
+  })
+  try {
+    return loader._load('node:sea', module, false) === exports
+  } catch {
+    return false
+  } finally {
+    probe.deregister()
+  }
+}
+
+function patchScheme(loader: Loader): void {
+  const load = loader._load
+  loader._load = function (request, parent, isMain) {
+    return Reflect.apply(load, this, [request === 'node:net' ? 'net' : request, parent, isMain])
+  }
+}
+
+function patchLoad(loader: Loader): void {
+  const load = loader._load
+  loader._load = function (request, parent, isMain) {
+    if ((request === 'net' || request === 'node:net') && !isOurs(parent?.filename))
+      return require('../index.js')
+    return Reflect.apply(load, this, [request, parent, isMain])
+  }
+}
+
+/** By real path: who asks may be known by a link, an escaped URL or a path, or by none at all (`-e`, `data:`). */
+function isOurs(parent: string | null | undefined): boolean {
+  if (!parent) return false
+  try {
+    return real(parent.startsWith('file:') ? fileURLToPath(parent) : parent).startsWith(home)
+  } catch {
+    return false
+  }
+}
+
+function real(path: string): string {
+  try {
+    return realpathSync.native(path)
+  } catch {
+    return path
+  }
+}

@@ -1,0 +1,45 @@
+// `ferronet/register`, for --import, --require or the first line of a program: from here on `net` is ferronet for
+// everything but Node itself, in this thread, in its workers and in the processes it starts.
+//
+// It loads nothing of ferronet that has to do with sockets: a process that never asks for `net` pays for a hook, not
+// for the addon and its JavaScript. A child may run any Node that honours NODE_OPTIONS, so this file and what it always
+// loads must run in Node 14.18.
+
+import { acceptNodeInstances } from './lib/instances.js'
+import { inherit, isInherited } from './lib/register-inherit.js'
+import { redirect } from './lib/register-redirect.js'
+
+/** On the global object of a thread: some copy of ferronet has been registered here. */
+const kRegistered = Symbol.for('ferronet.registered')
+
+register()
+
+function register(): void {
+  const { FERRONET_REGISTER: wanted } = process.env
+  if (wanted === '0' || wanted === 'off' || kRegistered in globalThis || isHooksThread()) return
+  if (!canRedirect()) {
+    // Who started this process may not know which Node it runs; whoever names the hook here does.
+    if (isInherited()) return
+    throw new Error(`ferronet/register needs Node 20.19 or newer; this is ${process.version}`)
+  }
+  Object.defineProperty(globalThis, kRegistered, { value: true })
+  acceptNodeInstances()
+  inherit()
+  redirect()
+}
+
+function canRedirect(): boolean {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  return major! > 20 || (major === 20 && minor! >= 19)
+}
+
+/**
+ * Node runs asynchronous hooks, ours before 22.15 and other people's, in a thread that loads what its parent was told
+ * to require. It has no `net` to give, and on Node 22 fails with synchronous hooks inside it. Looking at `chdir`, which
+ * is disabled in threads, spares the main thread the 2 ms of loading `worker_threads`.
+ */
+function isHooksThread(): boolean {
+  if (!(process.chdir as { disabled?: boolean }).disabled) return false
+  const { parentPort }: typeof import('node:worker_threads') = require('node:worker_threads')
+  return parentPort === null
+}
