@@ -1,0 +1,91 @@
+// Runs a program of fixtures/clients, a real client at work, on node:net and on ferronet, and compares what came out:
+// with ferronet's sockets injected by the client's own option, and under `--import ferronet/register`, on each driver.
+// The server is started once for all of them.
+//
+//   work('redis', { of: 'redis', server: redis, nodesOwn: ['tls'] })
+
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { missing } from './servers.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
+const registers = existsSync(new URL('../../dist/register.js', import.meta.url))
+const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
+
+// How long one run may take; it is there to end programs that would never end.
+const limit = 100_000
+
+/**
+ * `injectable`: the client has an option for sockets. `nodesOwn`: the parts in which, under register, the client has
+ * its sockets made by Node's own tls or http, whose inside the hook does not reach.
+ */
+export function work(program, { client = program, server, against, injectable = true, nodesOwn = [] }) {
+  const title = `${client} against ${against}`
+  const lacking = server ? missing(server) : ''
+  if (lacking) {
+    test.skip(`${title} (${lacking})`, () => {})
+    return
+  }
+
+  let running
+  test.before(async () => (running = await server?.()))
+  test.after.always(() => running?.stop())
+
+  let reference
+  const onNode = () => (reference ??= run(program, 'node', running?.address))
+
+  test.serial(`${title} on node:net, and the process ends by itself`, async t => {
+    const { results, sockets } = await onNode()
+    t.true(Object.keys(results).length > 0)
+    for (const [part, { libuv, ferronet }] of Object.entries(sockets)) {
+      t.true(libuv > 0, part)
+      t.is(ferronet, 0, part)
+    }
+  })
+
+  const modes = [...(injectable ? ['ferronet'] : []), ...(registers ? ['register'] : [])]
+  for (const mode of onlyNode ? [] : modes) {
+    for (const driver of drivers) {
+      const how = mode === 'register' ? 'under ferronet/register' : 'on sockets of ferronet'
+      test.serial(`${title} ${how}, ${driver}, as on node:net`, async t => {
+        const expected = await onNode()
+        const { results, sockets } = await run(program, mode, running?.address, driver)
+        t.deepEqual(Object.keys(results), Object.keys(expected.results))
+        for (const part of Object.keys(results)) t.deepEqual(results[part], expected.results[part], part)
+        for (const [part, { libuv, ferronet }] of Object.entries(sockets)) {
+          if (mode === 'register' && nodesOwn.includes(part)) continue
+          t.is(libuv, 0, part)
+          t.true(ferronet > 0, part)
+        }
+      })
+    }
+  }
+}
+
+async function run(program, mode, address = {}, driver) {
+  const flags = mode === 'register' ? ['--import', 'ferronet/register'] : []
+  const file = fileURLToPath(new URL(`../fixtures/clients/${program}.mjs`, import.meta.url))
+  const child = spawn(process.execPath, [...flags, file, mode, JSON.stringify(address)], {
+    cwd: root,
+    env: { ...process.env, ...(driver ? { FERRONET_DRIVER: driver } : {}) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = { stdout: '', stderr: '' }
+  for (const name of ['stdout', 'stderr']) {
+    child[name].setEncoding('utf8').on('data', text => (output[name] += text))
+  }
+  const timer = setTimeout(() => child.kill('SIGKILL'), limit)
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (...end) => resolve(end))
+  })
+  clearTimeout(timer)
+  if (code !== 0) {
+    const end = signal ? `by ${signal}` : `with ${code}`
+    throw new Error(`${program} ended ${end}:\n${output.stdout}\n${output.stderr}`)
+  }
+  return JSON.parse(output.stdout)
+}
