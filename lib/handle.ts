@@ -437,7 +437,6 @@ export class Handle extends AsyncResource {
   owner: Owner | null = null
   /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
   slot = -1
-  reading = false
   /** Bytes received from the kernel. */
   bytesRead = 0
   /** Bytes accepted for sending: sent, coalescing or queued. */
@@ -445,6 +444,7 @@ export class Handle extends AsyncResource {
 
   // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
   #flags = REFERENCED
+  #reading = false
   #backlog: Backlog | null = null
   #writeErrno = 0
   #into: Uint8Array | null = null
@@ -508,10 +508,17 @@ export class Handle extends AsyncResource {
 
   // --- read ---------------------------------------------------------------------------------------------------
 
+  // Node's http sets it before it calls one of the verbs, as it would on a handle of libuv's; the verbs are what counts.
+  /** Whether bytes are asked for. */
+  get reading(): boolean {
+    return this.#reading
+  }
+  set reading(_announced: boolean) {}
+
   readStart(): number {
-    if (this.reading) return 0
+    if (this.#reading) return 0
     if (this.slot < 0) return EBADF
-    this.reading = true
+    this.#reading = true
     this.#recount()
     if (this.#held !== null) {
       this.#postHeld()
@@ -521,8 +528,8 @@ export class Handle extends AsyncResource {
   }
 
   readStop(): number {
-    if (!this.reading) return 0
-    this.reading = false
+    if (!this.#reading) return 0
+    this.#reading = false
     this.#recount()
     // Also while bytes are held: when a handler threw, the kernel's are still being read behind them.
     return this.slot < 0 ? 0 : engine.readStop(this.slot)
@@ -763,7 +770,7 @@ export class Handle extends AsyncResource {
     if (this.closed) return
     this.#flags |= CLOSED
     if (logCount !== 0) flush()
-    this.reading = false
+    this.#reading = false
     this.#flags &= ~LISTENING
     this.#recount()
     if ((this.#flags & WRITING) !== 0) release()
@@ -829,7 +836,7 @@ export class Handle extends AsyncResource {
   }
 
   #recount(): void {
-    const active = this.reading || (this.#flags & LISTENING) !== 0
+    const active = this.#reading || (this.#flags & LISTENING) !== 0
     const counts = active && (this.#flags & REFERENCED) !== 0
     if (counts === ((this.#flags & COUNTED) !== 0)) return
     this.#flags ^= COUNTED
@@ -864,7 +871,7 @@ export class Handle extends AsyncResource {
         this.runInAsyncScope(this.#emitConnect, this, a)
         break
       case READABLE:
-        if (this.reading) this.#readInto()
+        if (this.#reading) this.#readInto()
         break
       case ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
@@ -913,7 +920,7 @@ export class Handle extends AsyncResource {
 
   /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
   #isHeld(): boolean {
-    return !this.reading || this.#held !== null
+    return !this.#reading || this.#held !== null
   }
 
   #hold(chunk: Buffer | undefined, status: number): void {
@@ -931,7 +938,7 @@ export class Handle extends AsyncResource {
       return
     }
     try {
-      while (from < to && this.reading) {
+      while (from < to && this.#reading) {
         const end = Math.min(from + MAX_CHUNK, to)
         const chunk = allocate(end - from)
         scratch.copy(chunk, 0, from, end)
@@ -942,7 +949,7 @@ export class Handle extends AsyncResource {
     } finally {
       if (from < to && !this.closed) {
         this.#hold(Buffer.from(scratch.subarray(from, to)), 0)
-        if (this.reading) this.#postHeld()
+        if (this.#reading) this.#postHeld()
       }
     }
   }
@@ -953,9 +960,9 @@ export class Handle extends AsyncResource {
 
   #deliverHeld(): void {
     const held = this.#held
-    if (held === null || !this.reading) return
+    if (held === null || !this.#reading) return
     try {
-      while (held.length > 0 && this.reading) {
+      while (held.length > 0 && this.#reading) {
         const { chunk, status } = held[0]!
         if (chunk === undefined || chunk.byteLength === 0) {
           this.#held = null
@@ -966,14 +973,14 @@ export class Handle extends AsyncResource {
         if (part.byteLength === chunk.byteLength) held.shift()
         else held[0]!.chunk = chunk.subarray(MAX_CHUNK)
         this.owner?.[kOnRead]?.(part)
-        if (held.length > 0 && this.reading) between()
+        if (held.length > 0 && this.#reading) between()
       }
     } finally {
       if (this.#held !== null && !this.closed) {
         if (held.length === 0) {
           this.#held = null
-          if (this.reading) engine.readStart(this.slot, false)
-        } else if (this.reading) {
+          if (this.#reading) engine.readStart(this.slot, false)
+        } else if (this.#reading) {
           this.#postHeld()
         }
       }
@@ -981,7 +988,7 @@ export class Handle extends AsyncResource {
   }
 
   #deliverEnd(status: number): void {
-    this.reading = false
+    this.#reading = false
     this.#recount()
     this.runInAsyncScope(this.#emitReadEnd, this, status)
   }
