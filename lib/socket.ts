@@ -358,6 +358,7 @@ export class SocketMethods extends Duplex {
       return
     }
     if (this._readableState.endEmitted) return
+    if (!this.allowHalfOpen && carriesSession(this)) this.allowHalfOpen = true
     this.push(null)
     this.read(0)
   }
@@ -740,6 +741,15 @@ function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callbac
 
 function onReadableStreamEnd(this: Socket): void {
   if (!this.allowHalfOpen) this.write = writeAfterFin
+}
+
+// Under Node's tls and http2 the session says when our side ends, as it does on a socket of Node's own: ended by the
+// stream below it, what it still has to send would be lost. They read any Duplex with one and the same listener, which
+// is looked for when the peer's FIN has come; there is no other sign of them.
+function carriesSession(socket: Socket): boolean {
+  return socket
+    .listeners('data')
+    .some(listener => listener.name === 'ondata' && String(listener).includes('.readBuffer('))
 }
 
 function stopSeries(socket: Socket): void {
