@@ -437,6 +437,8 @@ export class Handle extends AsyncResource {
   owner: Owner | null = null
   /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
   slot = -1
+  /** Where libuv's handles have their listener of reads, which Node's http agent replaces: see `Socket`. */
+  declare onread?: unknown
   /** Bytes received from the kernel. */
   bytesRead = 0
   /** Bytes accepted for sending: sent, coalescing or queued. */

@@ -314,6 +314,10 @@ export class SocketMethods extends Duplex {
 
   /** Bytes arrived. Hot: an echo server comes by here for each request. */
   [kOnRead](chunk: Buffer): void {
+    if (this[kHandle]?.onread !== undefined && isPooled(this[kHandle])) {
+      this.destroy()
+      return
+    }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
     const state = this._readableState
     // Where `push` would hand the chunk straight to the 'data' listeners, they get it here, without the tick in
@@ -741,6 +745,12 @@ function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callbac
 
 function onReadableStreamEnd(this: Socket): void {
   if (!this.allowHalfOpen) this.write = writeAfterFin
+}
+
+// While a socket waits in the pool of an http Agent, Node's newer ones guard its handle against bytes that nobody asked
+// for, lest they become the answer to the next request. The guard itself could make nothing of a handle of ours.
+function isPooled({ onread }: Handle): boolean {
+  return (onread as { name?: string }).name === 'freeSocketOnReadGuard'
 }
 
 // Under Node's tls and http2 the session says when our side ends, as it does on a socket of Node's own: ended by the
