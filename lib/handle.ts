@@ -174,15 +174,16 @@ const engine = open(driver || undefined, libuv, {
   closed,
 }) as Engine
 engine.setSlabs(small, bulk)
-const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
+const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EPIPE, EOF] = [
   'EBADF',
   'EFAULT',
   'EINVAL',
   'ENOTCONN',
   'ECANCELED',
   'EAGAIN',
+  'EPIPE',
   'EOF',
-].map(engine.errno) as [number, number, number, number, number, number, number]
+].map(engine.errno) as [number, number, number, number, number, number, number, number]
 
 // ---------------------------------------------------------------------------------------------------------------
 // Keeping the process alive: as in libuv, a handle counts while it is referenced and active (reading, listening),
@@ -634,7 +635,7 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
     const sent = engine.write(this.slot, chunk, 0)
-    if (sent < 0) return sent
+    if (sent < 0) return this.#reason(sent)
     this.bytesWritten += chunk.byteLength
     if (sent === chunk.byteLength) return 0
     this.#backlog = { chunks: [chunk], offset: sent, size: chunk.byteLength - sent }
@@ -681,7 +682,7 @@ export class Handle extends AsyncResource {
           : engine.writev(this.slot, chunks, backlog.offset)
       if (sent < 0) {
         this.#backlog = null
-        return sent
+        return this.#reason(sent)
       }
       backlog.size -= sent
       let done = backlog.offset + sent
@@ -699,12 +700,24 @@ export class Handle extends AsyncResource {
   /** @internal The outcome of a flush that did not send everything of this handle. */
   settleFlush(result: number, rest: Buffer[]): void {
     if (result < 0) {
-      this.#writeErrno = result
-      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(result)))
+      const status = this.#reason(result)
+      this.#writeErrno = status
+      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status)))
       return
     }
     for (const chunk of rest) this.#queue(chunk)
     this.#await()
+  }
+
+  // The kernel tells a connection's error once, to the first call that meets it. That may have been a read whose event
+  // is yet to come: a write after it hears EPIPE, but fails of the same.
+  #reason(status: number): number {
+    if (status !== EPIPE) return status
+    for (let next = eventNext; next < eventCount; next++) {
+      const at = next * EVENT_WORDS
+      if (events[at] === READ_ERROR && events[at + 1] === this.slot) return events[at + 2]!
+    }
+    return this.#held?.find(({ status }) => status < 0)?.status ?? status
   }
 
   #onWritable(): void {
