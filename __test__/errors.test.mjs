@@ -208,3 +208,21 @@ parity(
     log('errors', errors)
   },
 )
+
+for (const [kind, chunk] of [
+  ['a few bytes', 'answer'],
+  ['many bytes', 'answer'.repeat(10_000)],
+]) {
+  parity(
+    `${kind} written to a peer whose last words came together with its reset`,
+    { on: 'linux' },
+    async ({ pair, log, watch, closed }) => {
+      const { client, peer } = await pair()
+      watch(client, 'client')
+      client.once('data', () => client.write(chunk, error => log('written', error?.code)))
+      peer.write('last words')
+      peer.resetAndDestroy()
+      await closed(client)
+    },
+  )
+}

@@ -192,15 +192,16 @@ const engine = open(driver || undefined, libuv, {
   closed,
 }) as Engine
 engine.setSlabs(small, bulk)
-const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
+const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EPIPE, EOF] = [
   'EBADF',
   'EFAULT',
   'EINVAL',
   'ENOTCONN',
   'ECANCELED',
   'EAGAIN',
+  'EPIPE',
   'EOF',
-].map(engine.errno) as [number, number, number, number, number, number, number]
+].map(engine.errno) as [number, number, number, number, number, number, number, number]
 
 // ---------------------------------------------------------------------------------------------------------------
 // Keeping the process alive: as in libuv, a handle counts while it is referenced and active (reading, listening),
@@ -482,7 +483,8 @@ export class Handle extends AsyncResource {
   owner: Owner | null = null
   /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
   slot = -1
-  reading = false
+  /** Where libuv's handles have their listener of reads, which Node's http agent replaces: see `Socket`. */
+  declare onread?: unknown
   /** Bytes received from the kernel. */
   bytesRead = 0
   /** Bytes accepted for sending: sent, coalescing or queued. */
@@ -490,6 +492,7 @@ export class Handle extends AsyncResource {
 
   // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
   #flags = REFERENCED
+  #reading = false
   #backlog: Backlog | null = null
   #writeErrno = 0
   #into: Uint8Array | null = null
@@ -571,10 +574,17 @@ export class Handle extends AsyncResource {
 
   // --- read ---------------------------------------------------------------------------------------------------
 
+  // Node's http sets it before it calls one of the verbs, as it would on a handle of libuv's; the verbs are what counts.
+  /** Whether bytes are asked for. */
+  get reading(): boolean {
+    return this.#reading
+  }
+  set reading(_announced: boolean) {}
+
   readStart(): number {
-    if (this.reading) return 0
+    if (this.#reading) return 0
     if (this.slot < 0) return EBADF
-    this.reading = true
+    this.#reading = true
     this.#recount()
     if (this.#held !== null) {
       this.#postHeld()
@@ -584,8 +594,8 @@ export class Handle extends AsyncResource {
   }
 
   readStop(): number {
-    if (!this.reading) return 0
-    this.reading = false
+    if (!this.#reading) return 0
+    this.#reading = false
     this.#recount()
     // Also while bytes are held: when a handler threw, the kernel's are still being read behind them.
     return this.slot < 0 ? 0 : engine.readStop(this.slot)
@@ -688,7 +698,7 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
     const sent = engine.write(this.slot, chunk, 0)
-    if (sent < 0) return sent
+    if (sent < 0) return this.#reason(sent)
     this.bytesWritten += chunk.byteLength
     if (sent === chunk.byteLength) return 0
     this.#backlog = { chunks: [chunk], offset: sent, size: chunk.byteLength - sent }
@@ -735,7 +745,7 @@ export class Handle extends AsyncResource {
           : engine.writev(this.slot, chunks, backlog.offset)
       if (sent < 0) {
         this.#backlog = null
-        return sent
+        return this.#reason(sent)
       }
       backlog.size -= sent
       let done = backlog.offset + sent
@@ -753,12 +763,24 @@ export class Handle extends AsyncResource {
   /** @internal The outcome of a flush that did not send everything of this handle. */
   settleFlush(result: number, rest: Buffer[]): void {
     if (result < 0) {
-      this.#writeErrno = result
-      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(result)))
+      const status = this.#reason(result)
+      this.#writeErrno = status
+      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status)))
       return
     }
     for (const chunk of rest) this.#queue(chunk)
     this.#await()
+  }
+
+  // The kernel tells a connection's error once, to the first call that meets it. That may have been a read whose event
+  // is yet to come: a write after it hears EPIPE, but fails of the same.
+  #reason(status: number): number {
+    if (status !== EPIPE) return status
+    for (let next = eventNext; next < eventCount; next++) {
+      const at = next * EVENT_WORDS
+      if (events[at] === READ_ERROR && events[at + 1] === this.slot) return events[at + 2]!
+    }
+    return this.#held?.find(({ status }) => status < 0)?.status ?? status
   }
 
   #onWritable(): void {
@@ -826,7 +848,7 @@ export class Handle extends AsyncResource {
     if (this.closed) return
     this.#flags |= CLOSED
     if (logCount !== 0) flush()
-    this.reading = false
+    this.#reading = false
     this.#flags &= ~LISTENING
     this.#recount()
     if ((this.#flags & WRITING) !== 0) release()
@@ -915,7 +937,7 @@ export class Handle extends AsyncResource {
     table[this.slot] = undefined
     this.slot = -1
     this.#flags = (this.#flags | CLOSED) & ~LISTENING
-    this.reading = false
+    this.#reading = false
     this.#recount()
     return result
   }
@@ -976,7 +998,7 @@ export class Handle extends AsyncResource {
   }
 
   #recount(): void {
-    const active = this.reading || (this.#flags & LISTENING) !== 0
+    const active = this.#reading || (this.#flags & LISTENING) !== 0
     const counts = active && (this.#flags & REFERENCED) !== 0
     if (counts === ((this.#flags & COUNTED) !== 0)) return
     this.#flags ^= COUNTED
@@ -1011,7 +1033,7 @@ export class Handle extends AsyncResource {
         this.runInAsyncScope(this.#emitConnect, this, a)
         break
       case READABLE:
-        if (this.reading) this.#readInto()
+        if (this.#reading) this.#readInto()
         break
       case ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
@@ -1060,7 +1082,7 @@ export class Handle extends AsyncResource {
 
   /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
   #isHeld(): boolean {
-    return !this.reading || this.#held !== null
+    return !this.#reading || this.#held !== null
   }
 
   #hold(chunk: Buffer | undefined, status: number): void {
@@ -1081,7 +1103,7 @@ export class Handle extends AsyncResource {
     bulkNext = from
     bulkEnd = to
     try {
-      while (bulkNext < to && this.reading) {
+      while (bulkNext < to && this.#reading) {
         const end = Math.min(bulkNext + MAX_CHUNK, to)
         const chunk = allocate(end - bulkNext)
         scratch.copy(chunk, 0, bulkNext, end)
@@ -1091,7 +1113,7 @@ export class Handle extends AsyncResource {
       }
     } finally {
       this.#holdRest()
-      if (this.#held !== null && this.reading) this.#postHeld()
+      if (this.#held !== null && this.#reading) this.#postHeld()
     }
   }
 
@@ -1108,9 +1130,9 @@ export class Handle extends AsyncResource {
 
   #deliverHeld(): void {
     const held = this.#held
-    if (held === null || !this.reading) return
+    if (held === null || !this.#reading) return
     try {
-      while (held.length > 0 && this.reading) {
+      while (held.length > 0 && this.#reading) {
         const { chunk, status } = held[0]!
         if (chunk === undefined || chunk.byteLength === 0) {
           this.#held = null
@@ -1121,14 +1143,14 @@ export class Handle extends AsyncResource {
         if (part.byteLength === chunk.byteLength) held.shift()
         else held[0]!.chunk = chunk.subarray(MAX_CHUNK)
         this.owner?.[kOnRead]?.(part)
-        if (held.length > 0 && this.reading) between()
+        if (held.length > 0 && this.#reading) between()
       }
     } finally {
       if (this.#held !== null && !this.closed) {
         if (held.length === 0) {
           this.#held = null
-          if (this.reading) engine.readStart(this.slot, false)
-        } else if (this.reading) {
+          if (this.#reading) engine.readStart(this.slot, false)
+        } else if (this.#reading) {
           this.#postHeld()
         }
       }
@@ -1136,7 +1158,7 @@ export class Handle extends AsyncResource {
   }
 
   #deliverEnd(status: number): void {
-    this.reading = false
+    this.#reading = false
     this.#recount()
     this.runInAsyncScope(this.#emitReadEnd, this, status)
   }

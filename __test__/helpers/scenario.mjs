@@ -75,8 +75,10 @@ export class Scenario {
     return emitter
   }
 
-  // The first time `event` is emitted; also when that was in the past, if the emitter is watched.
+  // The first time `event` is emitted; also when that was in the past, if the emitter is watched, or if it is the 'close'
+  // of one that is owned.
   seen(emitter, event) {
+    if (event === 'close' && this.#owned.get(emitter)) return Promise.resolve()
     return this.#watched.get(emitter)?.wait(event) ?? this.#first(emitter, event)
   }
 
