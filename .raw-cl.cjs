@@ -1,1 +1,0 @@
-const cluster=require("cluster"),http=require("http");if(cluster.isPrimary){cluster.fork();cluster.on("exit",(w,c)=>console.log("cluster exit",c))}else{const s=http.createServer((q,r)=>r.end("x")).listen(0,()=>http.get({port:s.address().port},r=>{r.resume().on("end",()=>{console.log("cluster http",require("net")===require("ferronet"));process.exit()})}))}
