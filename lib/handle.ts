@@ -192,15 +192,22 @@ const engine = open(driver || undefined, libuv, {
   closed,
 }) as Engine
 engine.setSlabs(small, bulk)
-const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
+const [EBADF, EFAULT, EINVAL, EPIPE, ENOTCONN, ECANCELED, EAGAIN, EOF] = [
   'EBADF',
   'EFAULT',
   'EINVAL',
+  'EPIPE',
   'ENOTCONN',
   'ECANCELED',
   'EAGAIN',
   'EOF',
-].map(engine.errno) as [number, number, number, number, number, number, number]
+].map(engine.errno) as [number, number, number, number, number, number, number, number]
+
+// The reactor reads and writes connections only. What systems say of reading and writing a socket that is just bound, or
+// a listener: Linux has an answer for each kind, the others have one.
+const linux = process.platform === 'linux'
+const UNREADABLE = { tcp: ENOTCONN, pipe: linux ? EINVAL : ENOTCONN }
+const UNWRITABLE = { tcp: linux ? EPIPE : ENOTCONN, pipe: ENOTCONN }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Keeping the process alive: as in libuv, a handle counts while it is referenced and active (reading, listening),
@@ -579,7 +586,8 @@ export class Handle extends AsyncResource {
       this.#postHeld()
       return 0
     }
-    return engine.readStart(this.slot, this.#into !== null)
+    const status = engine.readStart(this.slot, this.#into !== null)
+    return status === ENOTCONN || status === EBADF ? UNREADABLE[this.kind] : status
   }
 
   readStop(): number {
@@ -687,7 +695,7 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
     const sent = engine.write(this.slot, chunk, 0)
-    if (sent < 0) return sent
+    if (sent < 0) return this.#refused(sent)
     this.bytesWritten += chunk.byteLength
     if (sent === chunk.byteLength) return 0
     this.#backlog = { chunks: [chunk], offset: sent, size: chunk.byteLength - sent }
@@ -734,7 +742,7 @@ export class Handle extends AsyncResource {
           : engine.writev(this.slot, chunks, backlog.offset)
       if (sent < 0) {
         this.#backlog = null
-        return sent
+        return this.#refused(sent)
       }
       backlog.size -= sent
       let done = backlog.offset + sent
@@ -752,12 +760,17 @@ export class Handle extends AsyncResource {
   /** @internal The outcome of a flush that did not send everything of this handle. */
   settleFlush(result: number, rest: Buffer[]): void {
     if (result < 0) {
-      this.#writeErrno = result
-      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(result)))
+      const status = this.#refused(result)
+      this.#writeErrno = status
+      process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status)))
       return
     }
     for (const chunk of rest) this.#queue(chunk)
     this.#await()
+  }
+
+  #refused(status: number): number {
+    return status === EBADF ? UNWRITABLE[this.kind] : status
   }
 
   #onWritable(): void {
