@@ -22,7 +22,10 @@ export interface BoundSocketOptions {
 const dispose: typeof Symbol.dispose =
   Symbol.dispose ?? (Symbol.for('nodejs.dispose') as typeof Symbol.dispose)
 
-/** Set only while `adopted` makes one of these of a handle that there is already. */
+/** Gives the handle to whoever adopts it, with its path if it has one. Throws ERR_SOCKET_HANDLE_ADOPTED. */
+export let adoptBound: (bound: BoundSocket) => { handle: Handle; path: string | undefined }
+
+/** Set only while `boundOf` makes one of these of a handle that there is already. */
 let given: Handle | null = null
 
 /**
@@ -83,21 +86,23 @@ export class BoundSocket {
     return this.#handle
   }
 
-  /** @internal Gives the handle to whoever adopts it, with its path if it has one. */
-  static adopt(bound: BoundSocket): { handle: Handle; path: string | undefined } {
-    const handle = bound.#own()
-    bound.#handle = null
-    return { handle, path: typeof bound.#address === 'string' ? bound.#address : undefined }
-  }
-
-  /** @internal What has come from another thread. */
-  static of(handle: Handle): BoundSocket {
-    given = handle
-    try {
-      return new BoundSocket()
-    } finally {
-      given = null
+  // Not a member: what programs see of the class is Node's.
+  static {
+    adoptBound = bound => {
+      const handle = bound.#own()
+      bound.#handle = null
+      return { handle, path: typeof bound.#address === 'string' ? bound.#address : undefined }
     }
+  }
+}
+
+/** A BoundSocket of what has come from another thread. */
+export function boundOf(handle: Handle): BoundSocket {
+  given = handle
+  try {
+    return new BoundSocket()
+  } finally {
+    given = null
   }
 }
 

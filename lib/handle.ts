@@ -6,6 +6,7 @@
 // Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
 
 import { AsyncResource } from 'node:async_hooks'
+import { fstatSync, readvSync, writevSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { markAsUntransferable } from 'node:worker_threads'
 import { open } from './addon.js'
@@ -192,16 +193,22 @@ const engine = open(driver || undefined, libuv, {
   closed,
 }) as Engine
 engine.setSlabs(small, bulk)
-const [EBADF, EFAULT, EINVAL, ENOTCONN, ECANCELED, EAGAIN, EPIPE, EOF] = [
+const [EBADF, EFAULT, EINVAL, EPIPE, ENOTCONN, ENOTSOCK, ECANCELED, EAGAIN, EOF] = [
   'EBADF',
   'EFAULT',
   'EINVAL',
+  'EPIPE',
   'ENOTCONN',
+  'ENOTSOCK',
   'ECANCELED',
   'EAGAIN',
-  'EPIPE',
   'EOF',
-].map(engine.errno) as [number, number, number, number, number, number, number, number]
+].map(engine.errno) as [number, number, number, number, number, number, number, number, number]
+
+// The reactor reads and writes connections only. What Node says of a socket that is just bound, or listens: of TCP libuv
+// knows it, of a pipe the system is asked.
+const UNREADABLE = { tcp: ENOTCONN, pipe: process.platform === 'linux' ? EINVAL : ENOTCONN }
+const UNWRITABLE = { tcp: EPIPE, pipe: ENOTCONN }
 
 // ---------------------------------------------------------------------------------------------------------------
 // Keeping the process alive: as in libuv, a handle counts while it is referenced and active (reading, listening),
@@ -458,6 +465,24 @@ export function kindOfDescriptor(fd: number): string {
   return engine.kind(fd)
 }
 
+// The reactor would wait for what the other end never sends; the system tells at once, without moving a byte.
+function fifoFlags(fd: number): number {
+  if (!fstatSync(fd).isFIFO()) return 0
+  const nothing = [new Uint8Array(0)]
+  let flags = FIFO
+  for (const [ask, direction] of [
+    [readvSync, UNREAD],
+    [writevSync, UNWRITTEN],
+  ] as const) {
+    try {
+      ask(fd, nothing)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EBADF') flags |= direction
+    }
+  }
+  return flags
+}
+
 /** Closes a descriptor that `Handle#release` or `Handle#copy` returned and nobody took. */
 export function closeDescriptor(fd: number): void {
   engine.closeCopy(fd)
@@ -472,6 +497,12 @@ const WRITING = 4
 const ENDING = 8
 const LISTENING = 16
 const CLOSED = 32
+/** The descriptor is one of 0 to 2: it stays open, as with libuv, lest the next file becomes somebody's stdout. */
+const STANDARD = 64
+/** A FIFO, and the directions in which it was not opened. */
+const FIFO = 128
+const UNREAD = 256
+const UNWRITTEN = 512
 
 // The bulk read that is being delivered: whose it is, and the part of the scratch buffer that is left.
 let bulkOwner: Handle | null = null
@@ -519,6 +550,7 @@ export class Handle extends AsyncResource {
   /** Starts to accept; each connection comes as `owner[kOnConnection](0, client)`. */
   listen(backlog: number): number {
     const status = engine.listen(this.slot, backlog)
+    if (status === EBADF && this.slot >= 0) return (this.#flags & FIFO) !== 0 ? ENOTSOCK : EINVAL
     if (status === 0) {
       this.#flags |= LISTENING
       this.#recount()
@@ -550,7 +582,12 @@ export class Handle extends AsyncResource {
 
   /** Takes in a descriptor (or a copy of it), connected, listening or just bound; a negative error number otherwise. */
   static adopt(kind: Handle['kind'], provider: string, fd: number, copy = false): Handle | number {
-    return Handle.#of(kind, provider, engine.adopt(fd, copy))
+    const fifo = kind === 'pipe' ? fifoFlags(fd) : 0
+    const handle = Handle.#of(kind, provider, engine.adopt(fd, copy))
+    if (typeof handle === 'number') return handle
+    handle.#flags |= fifo
+    if (!copy && fd <= 2) handle.#flags |= STANDARD
+    return handle
   }
 
   /** The socket that a handle of another thread parked under this number. */
@@ -584,13 +621,15 @@ export class Handle extends AsyncResource {
   readStart(): number {
     if (this.#reading) return 0
     if (this.slot < 0) return EBADF
+    if ((this.#flags & UNREAD) !== 0) return ENOTCONN
     this.#reading = true
     this.#recount()
     if (this.#held !== null) {
       this.#postHeld()
       return 0
     }
-    return engine.readStart(this.slot, this.#into !== null)
+    const status = engine.readStart(this.slot, this.#into !== null)
+    return status === ENOTCONN || status === EBADF ? UNREADABLE[this.kind] : status
   }
 
   readStop(): number {
@@ -775,6 +814,7 @@ export class Handle extends AsyncResource {
   // The kernel tells a connection's error once, to the first call that meets it. That may have been a read whose event
   // is yet to come: a write after it hears EPIPE, but fails of the same.
   #reason(status: number): number {
+    if (status === EBADF) return (this.#flags & UNWRITTEN) !== 0 ? EPIPE : UNWRITABLE[this.kind]
     if (status !== EPIPE) return status
     for (let next = eventNext; next < eventCount; next++) {
       const at = next * EVENT_WORDS
@@ -858,7 +898,8 @@ export class Handle extends AsyncResource {
     this.#held = null
     if (this.slot >= 0) {
       table[this.slot] = undefined
-      if (engine.close(this.slot, reset)) release() // it was connecting
+      const kept = (this.#flags & STANDARD) !== 0 && engine.release(this.slot) >= 0
+      if (!kept && engine.close(this.slot, reset)) release() // it was connecting
       this.slot = -1
     }
     hold()

@@ -4,7 +4,7 @@
 
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
-import { BoundSocket } from './bound.js'
+import { adoptBound, BoundSocket, boundOf } from './bound.js'
 import { errnoException, nodeError, notRunning } from './errors.js'
 import {
   kHandle,
@@ -328,7 +328,7 @@ export function detach(what: Socket | Server | BoundSocket): Ticket {
   if (isInstance(Socket, what)) return detachSocket(what)
   if (isInstance(Server, what)) return detachServer(what)
   if (what instanceof BoundSocket) {
-    const { handle } = BoundSocket.adopt(what)
+    const { handle } = adoptBound(what)
     const pipe = handle.kind === 'pipe'
     return { ferronet: 'BoundSocket', id: parked(handle, 'net.BoundSocket'), pipe }
   }
@@ -407,7 +407,7 @@ export function attach(ticket: Ticket): Socket | Server | BoundSocket {
   }
   switch (ticket.ferronet) {
     case 'BoundSocket':
-      return BoundSocket.of(handle)
+      return boundOf(handle)
     case 'Server': {
       const server = new Server(ticket.options)
       if (ticket.maxConnections !== undefined) server.maxConnections = ticket.maxConnections

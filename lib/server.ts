@@ -7,7 +7,7 @@ import { addAbortListener, EventEmitter } from 'node:events'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
-import { BoundSocket } from './bound.js'
+import { adoptBound, BoundSocket } from './bound.js'
 import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods } from './constructor.js'
@@ -106,7 +106,7 @@ export class ServerMethods extends EventEmitter {
     if (listener !== null) this.once('listening', listener)
     const bound = [given, given.handle].find(value => value instanceof BoundSocket)
     if (bound instanceof BoundSocket) {
-      const { handle, path } = BoundSocket.adopt(bound)
+      const { handle, path } = adoptBound(bound)
       this._handle = handle
       if (path !== undefined) this._pipeName = path
       this._listeningId++

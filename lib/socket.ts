@@ -7,7 +7,7 @@ import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
-import { BoundSocket } from './bound.js'
+import { adoptBound, BoundSocket } from './bound.js'
 import {
   type AnyOptions,
   type Attempt,
@@ -643,9 +643,10 @@ export class SocketMethods extends Duplex {
   }
 
   _getsockname(): AddressInfo {
+    // Known for good, as in Node: also when it is closed, and connected again.
+    if (this[kBoundPath] !== undefined) return { address: this[kBoundPath] }
     const handle = this[kHandle]
-    if (handle === null) return {}
-    if (handle.kind === 'pipe') return this[kBoundPath] === undefined ? {} : { address: this[kBoundPath] }
+    if (handle === null || handle.kind === 'pipe') return {}
     this._sockname ??= localEnd(handle)
     return this._sockname
   }
@@ -971,7 +972,7 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
 /** The handle that the options `handle` and `fd` stand for. */
 function handleOf(socket: Socket, options: SocketOptions): Handle | null {
   if (options.handle instanceof BoundSocket) {
-    const { handle, path } = BoundSocket.adopt(options.handle)
+    const { handle, path } = adoptBound(options.handle)
     socket[kBoundSource] = true
     if (path !== undefined) socket[kBoundPath] = path
     return handle
