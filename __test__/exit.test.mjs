@@ -15,7 +15,7 @@ const invite = server =>
   spawn(process.execPath, ['-e', witness, server.address().port], { stdio: ['ignore', 'inherit', 'inherit'] })
 
 // Whether the process is still there a moment later: an unreferenced timer fires only in a living one.
-const later = task => setTimeout(task, 150).unref()
+const later = task => setTimeout(task, 400).unref()
 
 parityProcess('the process ends when its last socket has closed', async ({ listen, connect, to, log }) => {
   process.on('beforeExit', () => log('beforeExit'))
