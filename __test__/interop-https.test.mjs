@@ -269,3 +269,17 @@ parity('closeIdleConnections and keepAliveTimeout within sessions', async t => {
     await t.closed(agent.made.at(-1))
   }
 })
+
+parity('sessions made by hand, for a handler that needs the address', async t => {
+  // The recipe of docs/api.md.
+  const site = http.createServer((request, response) => response.end(request.socket.remoteAddress))
+  const server = await t.listen({}, socket => {
+    const session = t.own(new tls.TLSSocket(socket, { isServer: true, ...identity }))
+    Object.defineProperty(session, 'remoteAddress', { get: () => socket.remoteAddress })
+    session.on('secure', () => site.emit('connection', session))
+    session.on('error', () => session.destroy())
+  })
+  const outgoing = request(t, server)
+  outgoing.end()
+  t.log('answer', ...(await answer(outgoing)))
+})
