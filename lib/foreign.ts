@@ -8,6 +8,7 @@ import { Handle, kindOfDescriptor } from './handle.js'
 export interface Native {
   readonly fd: number
   close(callback?: () => void): void
+  readStart?(): number
   readStop?(): number
 }
 

@@ -909,6 +909,12 @@ export class Handle extends AsyncResource {
 
   // --- hand over ----------------------------------------------------------------------------------------------
 
+  /** Sends what waits for the end of the handler or tick; 0, or the error that ended sending. */
+  flush(): number {
+    if (logCount !== 0) flush()
+    return this.#writeErrno
+  }
+
   /** What would be lost if the descriptor went now. Nothing more is read or sent by this handle. */
   leave(): Leftover {
     if (logCount !== 0) flush()
@@ -946,7 +952,10 @@ export class Handle extends AsyncResource {
       events[at] = NOTHING
       const slab =
         kind === DATA_SMALL ? small : kind === DATA_BULK ? bulk : kind === DATA_SCRATCH ? scratch : null
-      if (slab !== null) {
+      if (slab !== null && slab.byteLength === 0) {
+        // As in `#deliverData`.
+        this.#hold(undefined, EFAULT)
+      } else if (slab !== null) {
         this.bytesRead += b
         this.#hold(Buffer.from(slab.subarray(a, a + b)), 0)
       } else if (kind === READ_ERROR) {
@@ -958,7 +967,7 @@ export class Handle extends AsyncResource {
     }
   }
 
-  /** Gives the descriptor to the caller; the handle is closed. After `leave()`. */
+  /** Gives the descriptor to the caller; nothing is left for the handle but `close()`. After `leave()`. */
   release(): number {
     return this.#part(engine.release(this.slot))
   }
@@ -977,7 +986,7 @@ export class Handle extends AsyncResource {
     if (result < 0) return result
     table[this.slot] = undefined
     this.slot = -1
-    this.#flags = (this.#flags | CLOSED) & ~LISTENING
+    this.#flags &= ~LISTENING
     this.#reading = false
     this.#recount()
     return result

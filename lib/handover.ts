@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { adoptBound, BoundSocket, boundOf } from './bound.js'
 import { errnoException, nodeError, notRunning } from './errors.js'
 import {
+  kBoundSource,
   kHandle,
   kHeld,
   kKeepAlive,
@@ -24,7 +25,7 @@ import { nodeNet } from './node-net.js'
 import { Server, type ServerOptions } from './server.js'
 import { Socket } from './socket.js'
 import { invalidArgType } from './validate.js'
-import { type Chunk, type Done, releaseHeld } from './write.js'
+import { type Chunk, canceled, type Done } from './write.js'
 
 // --- what a Socket leaves ---------------------------------------------------------------------------------------
 
@@ -39,33 +40,52 @@ interface Estate {
   bytesWritten: number
 }
 
-/** Stops a socket and takes everything out of it but its handle; callbacks of writes are called as if sent. */
+/**
+ * Stops a socket and takes everything out of it but its handle. Callbacks of writes are called as if their bytes had
+ * been sent: later, for they are the program's, which must not run in the middle of this.
+ */
 function clear(socket: Socket, handle: Handle): Estate {
-  const paused = socket.isPaused()
+  const paused = isPaused(socket)
   const { unread, unsent, ending, readErrno } = handle.leave()
-  const bytesWritten = handle.bytesWritten - unsent.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+  const bytesWritten = handle.bytesWritten - sizeOfAll(unsent)
   const buffered = takeReadable(socket)
-  // What the stream still holds comes out through the door by which it would have been written.
-  socket._write = (chunk: Buffer | string, encoding: BufferEncoding, done: Done) => {
-    unsent.push(bytesOf({ chunk, encoding }))
-    done()
-  }
-  socket._writev = (chunks: Chunk[], done: Done) => {
-    for (const chunk of chunks) unsent.push(bytesOf(chunk))
-    done()
-  }
-  const write = socket[kWriteRequest]
-  socket[kWriteRequest] = null
-  write?.complete()
-  while (socket.writableCorked > 0) socket.uncork()
-  const ended = ending || socket[kShutdownRequest] !== null || socket.writableEnded
-  releaseHeld(socket, null)
-  for (const { callback } of socket[kHeld] ?? []) callback()
+  const own = unsent.map(copy)
+  const held = socket[kHeld] ?? []
   socket[kHeld] = null
+  handle.runInAsyncScope(() => {
+    for (const { callback } of held) process.nextTick(callback, null)
+  })
+  // What the stream still holds comes out through the door by which it would have been written.
+  let next = socket[kWriteRequest]?.complete.bind(socket[kWriteRequest])
+  socket[kWriteRequest] = null
+  const restore = override(socket, {
+    _write: (chunk: Buffer | string, encoding: BufferEncoding, done: Done) => {
+      own.push(copy(bytesOf({ chunk, encoding })))
+      next = done
+    },
+    _writev: (chunks: Chunk[], done: Done) => {
+      for (const chunk of chunks) own.push(copy(bytesOf(chunk)))
+      next = done
+    },
+    // FIN is the next owner's to send.
+    _final: () => {},
+  })
+  while (socket.writableCorked > 0) socket.uncork()
+  while (next !== undefined) {
+    const done = next
+    next = undefined
+    // As if `write()` were still running: the stream then calls back in a tick, when the socket is destroyed, and it
+    // emits no 'drain'.
+    socket._writableState.sync = true
+    done()
+  }
+  restore()
+  const ended = ending || socket[kShutdownRequest] !== null || socket.writableEnded
   socket[kShutdownRequest] = null
+  handle.bytesWritten = bytesWritten + sizeOfAll(own)
   return {
     unread: [...buffered, ...unread],
-    unsent,
+    unsent: own,
     ended,
     paused,
     readErrno,
@@ -74,8 +94,39 @@ function clear(socket: Socket, handle: Handle): Estate {
   }
 }
 
+// With a 'readable' listener a stream calls itself paused, and it is not what its next reader should find.
+function isPaused(stream: Readable): boolean {
+  const state = (stream as unknown as { _readableState: { readableListening: boolean } })._readableState
+  return stream.isPaused() && !state.readableListening
+}
+
 function bytesOf({ chunk, encoding }: Chunk): Uint8Array {
   return typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+}
+
+// Chunks lie in memory that others use: what was read beside what other sockets read, what was written in a buffer that
+// is the program's again once its callback has been called.
+function copy(chunk: Uint8Array): Uint8Array {
+  return Uint8Array.from(chunk)
+}
+
+function sizeOfAll(chunks: Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
+}
+
+/** Puts functions in the place of an object's own; the result takes them back. */
+function override(object: object, functions: Record<string, unknown>): () => void {
+  const names = Object.keys(functions)
+  const before = names.map(name => Object.getOwnPropertyDescriptor(object, name))
+  for (const name of names) {
+    Object.defineProperty(object, name, { value: functions[name], configurable: true, writable: true })
+  }
+  return () => {
+    for (const [at, name] of names.entries()) {
+      if (before[at] === undefined) Reflect.deleteProperty(object, name)
+      else Object.defineProperty(object, name, before[at])
+    }
+  }
 }
 
 interface Decoder {
@@ -85,19 +136,21 @@ interface Decoder {
   lastTotal: number
 }
 
-/** The bytes in a stream's read buffer, which nobody hears of. */
+/** The bytes in a stream's read buffer. Nobody hears of it, nor of anything else that the stream might tell yet. */
 function takeReadable(stream: Readable): Uint8Array[] {
   const taken: Uint8Array[] = []
-  const { decoder } = (stream as unknown as { _readableState: { decoder: Decoder | null } })._readableState
-  const own = Object.getOwnPropertyDescriptor(stream, 'emit')
-  Object.defineProperty(stream, 'emit', { value: () => false, configurable: true, writable: true })
+  const state = (stream as unknown as { _readableState: { decoder: Decoder | null; closeEmitted: boolean } })
+    ._readableState
+  const { decoder } = state
+  // Or it would emit 'end' when the peer's FIN is known: that is for the next owner to say.
+  state.closeEmitted = true
+  const restore = override(stream, { emit: () => false })
   for (;;) {
     const chunk = stream.readableLength > 0 ? stream.read() : null
     if (chunk === null) break
     taken.push(typeof chunk === 'string' ? Buffer.from(chunk, stream.readableEncoding!) : chunk)
   }
-  Reflect.deleteProperty(stream, 'emit')
-  if (own !== undefined) Object.defineProperty(stream, 'emit', own)
+  restore()
   // The beginning of a character whose end has not arrived.
   if (decoder && decoder.lastNeed > 0) {
     taken.push(Buffer.from(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed)))
@@ -114,15 +167,25 @@ function inherit(
   for (const chunk of unread.toReversed()) if (chunk.byteLength > 0) socket.unshift(chunk)
   for (const chunk of unsent) if (chunk.byteLength > 0) socket.write(chunk)
   if (ended) socket.end()
-  if (readErrno !== 0) process.nextTick(() => socket.destroy(errnoException(readErrno, 'read')))
+  if (readErrno === 0) return
+  // Behind the tick in which a new reader begins to flow, which gets what came before the error.
+  const fail = (): unknown => socket.destroy(errnoException(readErrno, 'read'))
+  process.nextTick(() => process.nextTick(fail))
 }
 
 /** The handle of a socket that can be given away. */
 function movable(socket: Socket): Handle {
   const handle = socket[kHandle]
-  if (handle === null || handle.slot < 0 || socket.connecting || socket.destroyed) {
-    throw notTransferable('net.Socket', 'it must be connected and not destroyed')
-  }
+  const connected =
+    handle !== null &&
+    handle.slot >= 0 &&
+    !socket.connecting &&
+    !socket.destroyed &&
+    // One that has been made of a BoundSocket may have been bound and no more.
+    !(socket[kBoundSource] && typeof handle.peername() === 'number')
+  if (!connected) throw notTransferable('net.Socket', 'it must be connected and not destroyed')
+  // The socket will tell of it in the next tick.
+  if (handle.flush() !== 0) throw notTransferable('net.Socket', 'its connection has failed')
   return handle
 }
 
@@ -131,11 +194,10 @@ function notTransferable(what: string, why: string): Error {
   return nodeError(Error, 'ERR_WORKER_HANDLE_NOT_TRANSFERABLE', message)
 }
 
-/** The socket whose handle has gone: closed, without a word to the peer. */
-function retire(socket: Socket): void {
+/** Closes the socket whose handle has nothing in it any more, without a word to the peer. */
+function retire(socket: Socket, error?: Error): void {
   socket[kHandle]!.owner = null
-  socket[kHandle] = null
-  socket.destroy()
+  socket.destroy(error)
 }
 
 // --- to and from node:net ---------------------------------------------------------------------------------------
@@ -148,17 +210,27 @@ function retire(socket: Socket): void {
 export function toNodeSocket(socket: Socket): net.Socket {
   if (!isInstance(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
   const handle = movable(socket)
-  const { allowHalfOpen } = socket
   const estate = clear(socket, handle)
   const fd = handle.release()
   if (fd < 0) {
-    socket.destroy(errnoException(fd, 'open'))
+    retire(socket, errnoException(fd, 'open'))
     throw errnoException(fd, 'open')
   }
   retire(socket)
+  const options = {
+    fd,
+    allowHalfOpen: socket.allowHalfOpen,
+    readableHighWaterMark: socket.readableHighWaterMark,
+    writableHighWaterMark: socket.writableHighWaterMark,
+    pauseOnCreate: estate.paused,
+    // Set already; Node remembers what is, to see what changes.
+    noDelay: socket[kNoDelay],
+    keepAlive: socket[kKeepAlive],
+    keepAliveInitialDelay: socket[kKeepAliveDelay] * 1000,
+  }
   let taken: net.Socket
   try {
-    taken = new nodeNet.Socket({ fd, allowHalfOpen, ...(estate.paused ? { pauseOnCreate: true } : {}) })
+    taken = new nodeNet.Socket(options)
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -178,11 +250,13 @@ interface NodeInternals {
  * plain TCP or a pipe, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
  */
 export function fromNodeSocket(from: net.Socket): Socket {
-  const native = nativeOf(from, nodeNet.Socket, 'socket')
-  if (native === null || from.connecting || from.destroyed) {
+  // (Before there is a connection there may be a handle without a descriptor.)
+  const native =
+    isInstance(nodeNet.Socket, from) && from.connecting ? null : nativeOf(from, nodeNet.Socket, 'socket')
+  if (native === null || from.destroyed) {
     throw notTransferable('net.Socket', 'it must be connected and not destroyed')
   }
-  const paused = from.isPaused()
+  const paused = isPaused(from)
   const handle = copyNative(native)
   if (typeof handle === 'number') throw errnoException(handle, 'open')
   const socket = new Socket({
@@ -193,27 +267,56 @@ export function fromNodeSocket(from: net.Socket): Socket {
     pauseOnCreate: paused,
   })
   const unread = takeReadable(from)
-  // Taking them out has made the stream ask for more.
+  // Taking them out has made the stream ask for more, and its reader may do so again.
   native.readStop?.()
+  native.readStart = () => 0
   const ended = from.writableEnded
-  if (from.writableLength === 0 && !ended) {
+  inherit(socket, { unread, unsent: [], ended: false, readErrno: 0 })
+  if (from.writableLength === 0 && (!ended || from.writableFinished)) {
     from.destroy()
-    inherit(socket, { unread, unsent: [], ended, readErrno: 0 })
+    if (ended) socket.end()
     return socket
   }
   // libuv has bytes that it cannot give back: it sends them, then it is our turn.
-  inherit(socket, { unread, unsent: [], ended: false, readErrno: 0 })
-  socket.cork()
-  const sent = (): void => {
-    from.destroy()
-    if (ended) socket.end()
-    socket.uncork()
+  const letWrite = keepFromWriting(socket)
+  let sending = true
+  const fail = (error?: Error): void => {
+    if (sending) socket.destroy(error)
   }
-  from.on('error', error => socket.destroy(error))
-  if (from.writableFinished) sent()
-  else if (ended) from.once('finish', sent)
+  const sent = (): void => {
+    sending = false
+    from.destroy()
+    letWrite()
+    if (ended) socket.end()
+  }
+  from.once('error', fail)
+  from.once('close', () => fail())
+  socket.once('close', () => from.destroy())
+  while (from.writableCorked > 0) from.uncork()
+  if (ended) from.once('finish', sent)
   else from.write('', error => error || sent())
   return socket
+}
+
+/** What is written waits until the result is called. (`cork()` would not do: `end()` takes the cork out.) */
+function keepFromWriting(socket: Socket): () => void {
+  // A stream asks for one thing at a time.
+  let run: (() => unknown) | undefined
+  let done: Done | undefined
+  const later = (name: '_write' | '_writev' | '_final') => [
+    name,
+    (...args: unknown[]) => {
+      done = args.at(-1) as Done
+      run = () => (socket[name] as (...args: unknown[]) => unknown)(...args)
+    },
+  ]
+  const restore = override(socket, Object.fromEntries([later('_write'), later('_writev'), later('_final')]))
+  socket.once('close', () => done?.(canceled()))
+  return () => {
+    restore()
+    done = undefined
+    run?.()
+  }
 }
 
 /**
@@ -224,7 +327,8 @@ export function fromNodeSocket(from: net.Socket): Socket {
 export function toNodeServer(server: Server): net.Server {
   if (!isInstance(Server, server)) throw invalidArgType('server', 'an instance of Server', server)
   const handle = server._handle
-  if (!(handle instanceof Handle)) throw notRunning()
+  if (handle === null) throw notRunning()
+  if (!(handle instanceof Handle)) throw notTransferable('net.Server', 'a cluster shares it already')
   const fd = handle.copy()
   if (fd < 0) throw errnoException(fd, 'open')
   let native: Native | number
@@ -284,11 +388,15 @@ function nativeOf(
 
 // --- to and from another thread ---------------------------------------------------------------------------------
 
+// Threads share it.
+const { pid } = process
+
 /** What `detach()` gives: plain data, for `postMessage()`. Good once, in this process. */
 export type Ticket = SocketTicket | ServerTicket | BoundSocketTicket
 
 interface AnyTicket {
-  /** The number under which the addon keeps the socket. */
+  /** The process, and the number under which its addon keeps the socket. */
+  pid: number
   id: number
   pipe: boolean
 }
@@ -330,23 +438,37 @@ export function detach(what: Socket | Server | BoundSocket): Ticket {
   if (what instanceof BoundSocket) {
     const { handle } = adoptBound(what)
     const pipe = handle.kind === 'pipe'
-    return { ferronet: 'BoundSocket', id: parked(handle, 'net.BoundSocket'), pipe }
+    return { ferronet: 'BoundSocket', pid, id: parked(handle, 'net.BoundSocket'), pipe }
   }
   throw invalidArgType('what', 'an instance of Socket, Server or BoundSocket', what)
+}
+
+function isTicket(value: unknown): value is Ticket {
+  if (value === null || typeof value !== 'object') return false
+  const { ferronet, pid, id } = value as Partial<Ticket>
+  return (
+    ['Socket', 'Server', 'BoundSocket'].includes(ferronet!) && Number.isInteger(pid) && Number.isInteger(id)
+  )
 }
 
 function detachSocket(socket: Socket): SocketTicket {
   const handle = movable(socket)
   const estate = clear(socket, handle)
-  const id = parked(handle, 'net.Socket')
+  let id: number
+  try {
+    id = parked(handle, 'net.Socket')
+  } catch (error) {
+    retire(socket, error as Error)
+    throw error
+  }
   const ticket: SocketTicket = {
     ferronet: 'Socket',
+    pid,
     id,
     pipe: handle.kind === 'pipe',
     ...estate,
-    // Copies: a chunk is a view of memory that other sockets share, all of which would be cloned.
-    unread: estate.unread.map(chunk => Uint8Array.from(chunk)),
-    unsent: estate.unsent.map(chunk => Uint8Array.from(chunk)),
+    // `postMessage` would clone all the memory that a chunk is a view of.
+    unread: estate.unread.map(copy),
     allowHalfOpen: socket.allowHalfOpen,
     readableHighWaterMark: socket.readableHighWaterMark,
     writableHighWaterMark: socket.writableHighWaterMark,
@@ -369,10 +491,12 @@ function detachServer(server: Server): ServerTicket {
   const path = server._pipeName
   server._handle = null
   delete server._pipeName
-  const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark, maxConnections } = server
+  const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark, blockList, maxConnections } =
+    server
   const keepAliveInitialDelay = server.keepAliveInitialDelay * 1000
-  const options = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay, highWaterMark }
-  return { ferronet: 'Server', id, pipe, path, options, maxConnections }
+  const connections = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay }
+  const options = { ...connections, highWaterMark, blockList }
+  return { ferronet: 'Server', pid, id, pipe, path, options, maxConnections }
 }
 
 function parked(handle: Handle, what: string): number {
@@ -391,17 +515,11 @@ export function attach(ticket: ServerTicket): Server
 export function attach(ticket: BoundSocketTicket): BoundSocket
 export function attach(ticket: Ticket): Socket | Server | BoundSocket
 export function attach(ticket: Ticket): Socket | Server | BoundSocket {
-  const kinds = ['Socket', 'Server', 'BoundSocket']
-  if (ticket === null || typeof ticket !== 'object' || !kinds.includes(ticket.ferronet)) {
-    throw invalidArgType('ticket', 'what detach() returned', ticket)
-  }
+  if (!isTicket(ticket)) throw invalidArgType('ticket', 'what detach() returned', ticket)
   const provider = ticket.ferronet === 'Server' ? 'SERVERWRAP' : 'WRAP'
-  const handle = Handle.claim(
-    ticket.pipe ? 'pipe' : 'tcp',
-    (ticket.pipe ? 'PIPE' : 'TCP') + provider,
-    ticket.id,
-  )
-  if (typeof handle === 'number') {
+  const [kind, prefix] = ticket.pipe ? (['pipe', 'PIPE'] as const) : (['tcp', 'TCP'] as const)
+  const handle = ticket.pid === pid ? Handle.claim(kind, prefix + provider, ticket.id) : null
+  if (handle === null || typeof handle === 'number') {
     const message = 'The ticket has already been attached, or is from another process'
     throw nodeError(Error, 'ERR_SOCKET_HANDLE_ADOPTED', message)
   }

@@ -83,7 +83,7 @@ import {
   writeHeard,
 } from './write.js'
 
-/** The parts of Node's stream states that the two fast paths read, the same on Node 20 to 26. */
+/** The parts of Node's stream states that the two fast paths read and handover.ts sets, the same on Node 20 to 26. */
 interface ReadableState {
   flowing: boolean | null
   length: number
@@ -100,6 +100,7 @@ interface WritableState {
   corked: number
   ending: boolean
   destroyed: boolean
+  sync: boolean
   defaultEncoding: string
   highWaterMark: number
   getBuffer(): Chunk[]
@@ -512,19 +513,20 @@ export class SocketMethods extends Duplex {
 
   /** The kernel has taken all that was queued, or will take no more. */
   [kOnWritten](status: number): void {
-    const request = this[kWriteRequest]
-    this[kWriteRequest] = null
-    if (status < 0) {
-      const error = errnoException(status, 'write')
-      releaseHeld(this, error)
-      if (request !== null) request.complete(error)
-      else this.destroy(error)
-      return
+    const error = status < 0 ? errnoException(status, 'write') : null
+    if (error === null) {
+      this._unrefTimer()
+      this[kLastWriteQueueSize] = 0
     }
-    this._unrefTimer()
-    this[kLastWriteQueueSize] = 0
-    releaseHeld(this, null)
-    request?.complete(null)
+    try {
+      releaseHeld(this, error)
+    } finally {
+      // Only here: one of those callbacks may destroy the socket or give it away, and with it what is still to be told.
+      const request = this[kWriteRequest]
+      this[kWriteRequest] = null
+      if (request !== null) request.complete(error)
+      else if (error !== null) this.destroy(error)
+    }
   }
 
   /** Bytes that the stream has forgotten about could not be sent. */
@@ -848,18 +850,25 @@ function closer(socket: Socket, hadError: boolean, then?: () => void): () => voi
   const held = socket[kHeld]
   const write = socket[kWriteRequest]
   const shutdown = socket[kShutdownRequest]
+  const outcome = outcomeOf(socket[kHandle]!)
   socket[kHeld] = null
   socket[kWriteRequest] = null
   socket[kShutdownRequest] = null
   return () => {
     const calls: (() => void)[] = []
     for (const { callback } of held ?? []) calls.push(() => callback(canceled()))
-    if (write !== null) calls.push(() => write.complete(canceled()))
+    if (write !== null) calls.push(() => write.complete(outcome))
     if (shutdown !== null) calls.push(() => shutdown.complete())
     calls.push(() => socket.emit('close', hadError))
     if (then !== undefined) calls.push(then)
     callAll(calls)
   }
+}
+
+// When the callback of an earlier write closes the socket, the handle may be through with the last one too.
+function outcomeOf(handle: Handle): Error | null {
+  if (handle.writeQueueSize !== 0) return canceled()
+  return handle.writeErrno === 0 ? null : errnoException(handle.writeErrno, 'write')
 }
 
 /** Calls each, though some may throw; what they throw goes on to the caller, the last of it. */

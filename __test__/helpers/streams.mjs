@@ -1,0 +1,60 @@
+// Streams of bytes that can be checked: what handover.test.mjs and threads.test.mjs send through sockets that move.
+
+import { createHash } from 'node:crypto'
+
+// `count` chunks of sizes from 1 byte to 100 KB, the same in each run, no two alike.
+export function* chunks(count, seed = 1) {
+  let state = seed
+  for (let at = 0; at < count; at++) {
+    state = (state * 1103515245 + 12345) & 0x7fffffff
+    const chunk = Buffer.alloc(1 + (state % (at % 3 === 0 ? 100_000 : 3_000)), state & 0xff)
+    for (let place = 0; place < chunk.length; place += 97) chunk[place] = (place ^ (state >> 8)) & 0xff
+    yield chunk
+  }
+}
+
+// Writes the rest of `source`, waiting for 'drain', then ends. Returns a function that stops it, after which another
+// socket can go on with the same source.
+export function send(socket, source, { end = true } = {}) {
+  let stopped = false
+  const more = () => {
+    while (!stopped) {
+      const { value, done } = source.next()
+      if (done) {
+        if (end) socket.end()
+        return
+      }
+      if (!socket.write(value)) {
+        socket.once('drain', more)
+        return
+      }
+    }
+  }
+  more()
+  return () => {
+    stopped = true
+    socket.off('drain', more)
+  }
+}
+
+// A hash of everything that `add` is called with.
+export class Sum {
+  bytes = 0
+  #hash = createHash('sha1')
+
+  add(chunk) {
+    this.bytes += chunk.length
+    this.#hash.update(chunk)
+  }
+
+  // Of all that `source` will give, which is used up.
+  static of(source) {
+    const sum = new Sum()
+    for (const chunk of source) sum.add(chunk)
+    return sum
+  }
+
+  toString() {
+    return `${this.bytes} bytes, ${this.#hash.copy().digest('hex')}`
+  }
+}
