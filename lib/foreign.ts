@@ -19,6 +19,10 @@ export function isNative(value: unknown): value is Native {
   return (kind === 'TCP' || kind === 'Pipe') && typeof (value as Native).fd === 'number'
 }
 
+function isPipe(native: Native): boolean {
+  return native.constructor.name === 'Pipe'
+}
+
 /** Takes over a descriptor. Throws ERR_INVALID_FD_TYPE for what is neither TCP nor a pipe. */
 export function adoptDescriptor(fd: number, provider = 'WRAP'): Handle | number {
   const kind = kindOfDescriptor(fd)
@@ -34,8 +38,16 @@ export function adoptNative(native: Native, provider = 'WRAP'): Handle | number 
   return handle
 }
 
+/**
+ * What a Server listens on, given a libuv handle. A pipe's name goes with the handle that bound it, so that one stays
+ * open and its owner's; Node too takes no more of it than the descriptor.
+ */
+export function listenOnNative(native: Native): Handle | number {
+  return isPipe(native) ? copyNative(native, 'SERVERWRAP') : adoptNative(native, 'SERVERWRAP')
+}
+
 /** A handle of ours on the same socket. */
 export function copyNative(native: Native, provider = 'WRAP'): Handle | number {
-  const tcp = native.constructor.name === 'TCP'
-  return Handle.adopt(tcp ? 'tcp' : 'pipe', (tcp ? 'TCP' : 'PIPE') + provider, native.fd, true)
+  const pipe = isPipe(native)
+  return Handle.adopt(pipe ? 'pipe' : 'tcp', (pipe ? 'PIPE' : 'TCP') + provider, native.fd, true)
 }

@@ -14,7 +14,7 @@ import { adoptMethods } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
-import { adoptNative, isNative } from './foreign.js'
+import { isNative, listenOnNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle.js'
 import { isInstance, standsFor } from './instances.js'
 import { connectionsOf } from './iterate.js'
@@ -117,7 +117,7 @@ export class ServerMethods extends EventEmitter {
     // What an earlier call is still looking up no longer counts.
     this._listeningId++
     if (isNative(options) || options instanceof Handle) {
-      const handle = options instanceof Handle ? options : adoptNative(options, 'SERVERWRAP')
+      const handle = options instanceof Handle ? options : listenOnNative(options)
       if (typeof handle === 'number') {
         process.nextTick(emitError, this, listenException(handle, null, -1))
         return this

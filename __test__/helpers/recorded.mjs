@@ -1,0 +1,27 @@
+// What node:net did in the scenarios of a test file that only its newest versions can run: elsewhere ferronet is held
+// against that (`parity`'s `expected`). Where node:net can run them, it is held against it too, so it cannot go stale.
+// Made by running the file under the newest Node with FERRONET_TEST_ONLY=node FERRONET_TEST_TRACES=<dir>, whose
+// `<file>.node-net.json` it is.
+
+import { readFileSync } from 'node:fs'
+import { getSystemErrorMap } from 'node:util'
+
+export function recorded(name) {
+  const file = new URL(`../fixtures/recorded/${name}.json`, import.meta.url)
+  let traces = {}
+  try {
+    traces = JSON.parse(readFileSync(file, 'utf8'), here)
+  } catch (error) {
+    // Not recorded yet.
+    if (error.code !== 'ENOENT') throw error
+  }
+  return title => traces[title]
+}
+
+const numbers = new Map([...getSystemErrorMap()].map(([errno, [code]]) => [code, errno]))
+
+// An error's number is this platform's own.
+function here(_key, value) {
+  if (typeof value?.errno === 'number' && numbers.has(value.code)) value.errno = numbers.get(value.code)
+  return value
+}
