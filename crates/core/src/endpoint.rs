@@ -6,6 +6,8 @@ use std::net::Ipv4Addr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use socket2::SockAddr;
+#[cfg(target_os = "linux")]
+use socket2::SockAddrStorage;
 
 use crate::errno;
 
@@ -55,7 +57,31 @@ pub fn parse_path(path: &str) -> io::Result<SockAddr> {
     if named && path.contains('\0') || (!named && !cfg!(target_os = "linux")) {
         return Err(errno::error(errno::EINVAL));
     }
+    #[cfg(target_os = "linux")]
+    if path.len() == LONGEST_PATH {
+        return Ok(longest(path.as_bytes()));
+    }
     SockAddr::unix(path).map_err(|_| errno::error(errno::EINVAL))
+}
+
+// Linux wants no NUL behind a path, and libuv uses the last byte too; std and socket2 leave it free.
+#[cfg(target_os = "linux")]
+const LONGEST_PATH: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
+#[cfg(target_os = "linux")]
+const PATH_OFFSET: usize = std::mem::offset_of!(libc::sockaddr_un, sun_path);
+
+#[cfg(target_os = "linux")]
+fn longest(path: &[u8]) -> SockAddr {
+    let mut storage = SockAddrStorage::zeroed();
+    // SAFETY: sockaddr_un is plain data, of which all zeros is a value, and no larger than the storage.
+    let address = unsafe { storage.view_as::<libc::sockaddr_un>() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    for (to, from) in address.sun_path.iter_mut().zip(path) {
+        *to = *from as libc::c_char;
+    }
+    let length = PATH_OFFSET + path.len();
+    // SAFETY: the family and as many bytes of the path as `length` says have just been filled in.
+    unsafe { SockAddr::new(storage, length as libc::socklen_t) }
 }
 
 /// The endpoint that a system call filled in.

@@ -135,7 +135,24 @@ fn verbs_on_a_number_that_is_nobody_fail_with_ebadf(host: &mut Host) {
     assert!(!host.reactor.close(9, false));
 }
 
+fn a_path_may_use_the_last_byte_of_the_address(host: &mut Host) {
+    let directory = Directory::new();
+    // Linux wants no NUL behind it.
+    let most = if cfg!(target_os = "linux") { 108 } else { 103 };
+    let room = most - directory.path("").len();
+    let path = directory.path(&"x".repeat(room));
+    let listener = host.listen_path(&path);
+    let client = host.start_connect_path(&path);
+    assert_eq!(host.connected(client), 0);
+    host.accepted(listener);
+    let longer = host.reactor.bind_path(&format!("{path}x"));
+    assert_eq!(errno::code(&longer.expect_err("no room")), errno::EINVAL);
+    host.close(listener);
+    assert!(!std::path::Path::new(&path).exists());
+}
+
 under_both_drivers! {
+    a_path_may_use_the_last_byte_of_the_address,
     a_tcp_connection_echoes,
     a_unix_connection_echoes,
     a_socket_that_was_accepted_can_be_written_at_once,
