@@ -718,3 +718,14 @@ test('a Node that is too old is an error where the hook is named, and nothing wh
   const env = { NODE_OPTIONS: `--require ${quoted(fixture('old-node.cjs'))} ${optionFor(registerFile)}` }
   t.is(await said(['-p', whose], { env }), 'true')
 })
+
+for (const [name, flag] of Object.entries(flags)) {
+  for (const driver of drivers) {
+    test(`with ${name} sockets and servers are sent to child processes as without it: ${driver}`, async t => {
+      const program = fixture('send.cjs')
+      const asWithout = await seen(t, [program])
+      t.is(asWithout.length, 5)
+      t.deepEqual(await seen(t, [...flag, program], { env: { FERRONET_DRIVER: driver } }), asWithout)
+    })
+  }
+}

@@ -22,6 +22,12 @@ export function standsFor(ours: Class, nodes: Class): void {
   if (accepting) accept(ours, nodes)
 }
 
+/** Which of ferronet's classes this is an instance of, by its name; null when it is none. */
+export function kindOfOurs(value: unknown): string | null {
+  const pair = pairs.find(([ours]) => isInstance(ours, value))
+  return pair === undefined ? null : (pair[0] as unknown as { name: string }).name
+}
+
 /** From now on, and for classes that are named later too, Node's instances are instances of ours. */
 export function acceptNodeInstances(): void {
   accepting = true

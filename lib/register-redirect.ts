@@ -9,6 +9,7 @@ import { dirname, join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { reachWorkers } from './register-inherit.js'
+import { sendOurs } from './register-send.js'
 
 interface Resolved {
   url: string
@@ -26,12 +27,14 @@ const entry = pathToFileURL(join(__dirname, '../index.js')).href
 const home = real(dirname(__dirname)) + sep
 
 export function redirect(): void {
+  if (process.send !== undefined) sendOurs()
   const loader = Module as unknown as Loader
   if (typeof Module.registerHooks === 'function') {
     Module.registerHooks({
       resolve(specifier, context, nextResolve) {
         const resolved = nextResolve(specifier, context)
         if (resolved.url === 'node:worker_threads') reachWorkers()
+        if (resolved.url === 'node:child_process' || resolved.url === 'node:cluster') sendOurs()
         return resolvedFor(context.parentURL, resolved)
       },
     })
@@ -41,6 +44,7 @@ export function redirect(): void {
   patchLoad(loader)
   startThread()
   reachWorkers()
+  sendOurs()
 }
 
 function startThread(): void {

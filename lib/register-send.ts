@@ -1,0 +1,60 @@
+// Under the register hook `subprocess.send(message, socket)` and `process.send(message, server)` take ferronet's sockets
+// and servers, as the program expects of what it knows as `net`. Node's own `send` knows libuv's handles only, so it is
+// given what `toNodeSocket` and `toNodeServer` make of ours. What arrives in the other process is a socket of Node's.
+
+import { kindOfOurs } from './instances.js'
+
+interface Sender {
+  send?: (...args: unknown[]) => unknown
+}
+
+const kWrapped = Symbol('ferronet.sendsOurs')
+let patched = false
+
+/** For this process, and the children it starts from now on. */
+export function sendOurs(): void {
+  if (patched) return
+  patched = true
+  wrap(process as Sender)
+  const { ChildProcess }: typeof import('node:child_process') = require('node:child_process')
+  const prototype = ChildProcess.prototype as unknown as { spawn(...args: unknown[]): unknown }
+  const { spawn } = prototype
+  prototype.spawn = function (this: Sender, ...args) {
+    const result = Reflect.apply(spawn, this, args)
+    wrap(this)
+    return result
+  }
+}
+
+// Node gives each child that has a channel a `send` of its own.
+function wrap(sender: Sender & { [kWrapped]?: true }): void {
+  const { send } = sender
+  if (send === undefined || sender[kWrapped]) return
+  Object.defineProperty(sender, kWrapped, { value: true })
+  sender.send = function (this: Sender, ...args) {
+    const kind = kindOfOurs(args[1])
+    if (kind === null) return Reflect.apply(send, this, args)
+    const { toNodeServer, toNodeSocket }: typeof import('./handover.js') = require('./handover.js')
+    const ours = args[1] as never
+    if (kind === 'Socket') {
+      args[1] = connected(ours) ? toNodeSocket(ours) : undefined
+      return Reflect.apply(send, this, args)
+    }
+    const copy = (ours as { listening: boolean }).listening ? toNodeServer(ours) : undefined
+    args[1] = copy
+    const last = args.at(-1)
+    const callback = typeof last === 'function' ? args.pop() : undefined
+    // Node may have to wait with it until other handles have been received.
+    args.push((error: Error | null) => {
+      copy?.close()
+      if (callback !== undefined) Reflect.apply(callback as () => void, this, [error])
+      else if (error) process.nextTick(() => (this as unknown as NodeJS.EventEmitter).emit('error', error))
+    })
+    return Reflect.apply(send, this, args)
+  }
+}
+
+/** Of a socket that is closed Node sends the message alone. */
+function connected(socket: { destroyed: boolean; connecting: boolean; _handle: unknown }): boolean {
+  return !socket.destroyed && socket._handle !== null
+}
