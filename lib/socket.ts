@@ -996,7 +996,10 @@ function stopAttemptsOnAbort(socket: Socket, signal: AbortSignal): void {
   validateAbortSignal(signal, 'options.signal')
   process.nextTick(() => {
     if (signal.aborted) socket._aborted = true
-    else addAbortListener(signal, () => (socket._aborted = true))
+    if (signal.aborted || socket.destroyed) return
+    const listener = addAbortListener(signal, () => (socket._aborted = true))
+    // A signal may outlive many sockets.
+    socket.once('close', () => listener[Symbol.dispose]())
   })
 }
 
