@@ -146,7 +146,7 @@ parity('the lines of a dump are those of Node, but for symbols and the handle', 
   t.log('server', plain(server))
 })
 
-const handleLine = /(Symbol\(ferronet\.handle\)|_handle): Handle \{([^}]*)\}/
+const handleLine = /(Symbol\(ferronet\.handle\)\]?|_handle): Handle \{([^}]*)\}/
 
 // The facts of the handle in a dump, without their numbers.
 const facts = dump =>
@@ -180,7 +180,7 @@ parity(
         ['server', ["kind: 'tcp'", 'fd: N', 'listening: true', "local: '127.0.0.1:P'", 'referenced: false']],
         ['nested', true],
         ['owner', false],
-        ['closed', '  Symbol(ferronet.handle): null,'],
+        ['closed', true],
       ],
     },
   },
@@ -191,15 +191,10 @@ parity(
     await t.turns(1)
     t.log('client', facts(inspect(client)))
     t.log('server', facts(inspect(server)))
-    t.log('nested', inspect({ a: { client } }).includes('Symbol(ferronet.handle): [Handle]'))
+    t.log('nested', /Symbol\(ferronet\.handle\)\]?: \[Handle\]/.test(inspect({ a: { client } })))
     t.log('owner', inspect(client._handle).includes('Socket'))
     client.destroy()
-    t.log(
-      'closed',
-      inspect(client)
-        .split('\n')
-        .find(line => line.includes('ferronet.handle')),
-    )
+    t.log('closed', /Symbol\(ferronet\.handle\)\]?: null,/.test(inspect(client)))
   },
 )
 
