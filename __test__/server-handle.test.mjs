@@ -53,7 +53,8 @@ parity('flags: 1 is IPv6 only, 2 is reusePort', flags, t => {
   const first = t.net._createServerHandle('127.0.0.1', 0, 4, undefined, 2)
   const server = t.own(t.net.createServer()).listen(first)
   const { port } = server.address()
-  const second = t.own(t.net.createServer()).listen({ port, host: '127.0.0.1', reusePort: true })
+  const handle = t.net._createServerHandle('127.0.0.1', port, 4, undefined, 2)
+  const second = t.own(t.net.createServer()).listen(handle)
   t.log('listening', server.listening, second.listening)
 })
 
