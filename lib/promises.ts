@@ -10,10 +10,10 @@ import type * as types from './types.js'
 import { validateAbortSignal, validateFunction, validateObject } from './validate.js'
 
 /** Those of `connect()`; `signal` destroys the socket, connected or not. */
-export type ConnectOptions = net.NetConnectOpts & { signal?: AbortSignal | undefined }
+export type ConnectOptions = types.NetConnectOpts
 
 /** Those of `createServer()` and of `server.listen()`; `signal` closes the server. */
-export interface ListenOptions extends net.ServerOpts, net.ListenOptions {
+export interface ListenOptions extends net.ServerOpts, types.ListenOptions {
   /** Called with each connection, as a listener of `'connection'`. */
   connectionListener?: ((socket: types.Socket) => void) | undefined
 }
