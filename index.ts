@@ -34,23 +34,25 @@ export type {
   AddressInfo,
   DropArgument,
   IPVersion,
-  IpcNetConnectOpts,
   IpcSocketConnectOpts,
-  ListenOptions,
   LookupFunction,
-  NetConnectOpts,
   OnReadOpts,
   ServerEventMap,
   ServerOpts,
   SetKeepAliveOptions,
   SocketAddressInitOptions,
   SocketConnectOpts,
-  SocketConstructorOpts,
   SocketEventMap,
   SocketReadyState,
-  TcpNetConnectOpts,
   TcpSocketConnectOpts,
 } from 'node:net'
+export type {
+  IpcNetConnectOpts,
+  ListenOptions,
+  NetConnectOpts,
+  SocketConstructorOpts,
+  TcpNetConnectOpts,
+} from './lib/types.js'
 
 export interface Socket extends types.Socket {}
 export const Socket = SocketFunction as unknown as SocketConstructor
@@ -62,6 +64,7 @@ export const Server = ServerFunction as unknown as ServerConstructor
 
 export const BoundSocket = BoundSocketClass
 export type BoundSocket = BoundSocketClass
+export type { BoundSocketOptions } from './lib/bound.js'
 
 export const createServer = createServerFunction as unknown as CreateServer
 export const connect = connectFunction as unknown as Connect

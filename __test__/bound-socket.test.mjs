@@ -1,6 +1,7 @@
 // BoundSocket: an address reserved before it is known who uses it, on every Node as in those that have it.
 
 import { existsSync, fstatSync, statSync } from 'node:fs'
+import nodeNet from 'node:net'
 import { inspect } from 'node:util'
 import { parity, parityProcess } from './helpers/parity.mjs'
 import { recorded } from './helpers/recorded.mjs'
@@ -128,7 +129,7 @@ tcp('bind errors throw: EADDRINUSE, where somebody listens', async ({ net, liste
   attempt('in use', () => new net.BoundSocket({ ...loopback, port }))
 })
 
-tcp('bind errors throw: EINVAL for IPv4 on an IPv6-only socket, which is an IPv4 socket', t => {
+tcp('ipv6Only means nothing to an IPv4 address', t => {
   t.attempt('ipv6Only', () => bind(t, { ...loopback, ipv6Only: true }).address().family)
 })
 
@@ -995,3 +996,85 @@ linux('many reservations leave no descriptor behind', async t => {
   await round()
   t.log('more', count() - before)
 })
+
+// --- Node's own ---------------------------------------------------------------------------------------------------
+
+// On an older Node there is nothing to adopt.
+const { BoundSocket: NodesBoundSocket } = nodeNet
+const nodes = (title, main, scenario) => {
+  if (NodesBoundSocket !== undefined) {
+    parity(title, { on: 'unix', since: '99', expected: { main } }, scenario)
+  }
+}
+
+const adopted = {
+  name: 'Error',
+  constructor: 'Error',
+  message: 'The bound socket has already been adopted by a server or socket',
+  code: 'ERR_SOCKET_HANDLE_ADOPTED',
+}
+
+nodes(
+  "a server listens on a BoundSocket of Node's, in each way",
+  [
+    ['listening', true, true],
+    ['adopted', 'threw', adopted],
+    ['arrived', 'Buffer "hi"'],
+    ['listening', true, true],
+    ['adopted', 'threw', adopted],
+    ['arrived', 'Buffer "hi"'],
+  ],
+  async t => {
+    for (const wrap of [bound => bound, handle => ({ handle })]) {
+      const bound = new NodesBoundSocket(loopback)
+      const { port } = bound.address()
+      const server = t.own(t.net.createServer(peer => t.own(peer).end('hi'))).listen(wrap(bound))
+      t.log('listening', server.listening, server.address().port === port)
+      t.attempt('adopted', () => bound.address())
+      t.log('arrived', await t.drained(t.connect(port, '127.0.0.1')))
+    }
+  },
+)
+
+nodes(
+  "a client connects from a BoundSocket of Node's",
+  [
+    ['same port', true],
+    ['adopted', 'threw', adopted],
+    ['again', 'threw', adopted],
+    ['arrived', 'Buffer "hi"'],
+  ],
+  async t => {
+    const server = await t.listen({}, peer => peer.end('hi'))
+    const bound = new NodesBoundSocket(loopback)
+    const { port } = bound.address()
+    const client = t.own(t.net.connect({ handle: bound, ...t.to(server), host: '127.0.0.1' }))
+    t.log('same port', client.localPort === port)
+    t.attempt('adopted', () => bound.close())
+    t.attempt('again', () => new t.net.Socket({ handle: bound }))
+    t.log('arrived', await t.drained(client))
+  },
+)
+
+nodes(
+  "a path of Node's cannot be adopted, and stays Node's",
+  [
+    [
+      'listen',
+      'threw',
+      {
+        name: 'TypeError',
+        constructor: 'TypeError',
+        message: 'This handle type cannot be sent',
+        code: 'ERR_INVALID_HANDLE_TYPE',
+      },
+    ],
+    ['left', '<tmp>/s.sock', true],
+  ],
+  t => {
+    const bound = new NodesBoundSocket({ path: t.socketPath() })
+    t.cleanup(() => bound.close())
+    t.attempt('listen', () => t.net.createServer().listen(bound))
+    t.log('left', bound.address(), existsSync(bound.address()))
+  },
+)

@@ -399,3 +399,30 @@ parity('isIP and its kin', async ({ net, log }) => {
     )
   }
 })
+
+parity(
+  'every export of node:net is there, but those about libuv',
+  {
+    since: '99',
+    expected: {
+      main: [
+        ['missing', []],
+        ['kinds', []],
+      ],
+    },
+  },
+  async ({ net, log }) => {
+    const node = (await import('node:net')).default
+    // What Node's own handles are made of on Windows, and what a worker makes of a BoundSocket that has arrived.
+    const libuvs = ['_setSimultaneousAccepts', '_TransferredBoundSocket']
+    const names = Object.keys(node).filter(name => !libuvs.includes(name))
+    log(
+      'missing',
+      names.filter(name => !(name in net)),
+    )
+    log(
+      'kinds',
+      names.filter(name => typeof net[name] !== typeof node[name]),
+    )
+  },
+)

@@ -1,7 +1,7 @@
 // BoundSocket: an address that is reserved before it is known who uses it. Until a Server or a Socket adopts the
 // handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
 
-import { endpointException, errnoException, nodeError } from './errors.js'
+import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { type Endpoint, Handle } from './handle.js'
 import { nodeNet } from './node-net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
@@ -22,8 +22,13 @@ export interface BoundSocketOptions {
 const dispose: typeof Symbol.dispose =
   Symbol.dispose ?? (Symbol.for('nodejs.dispose') as typeof Symbol.dispose)
 
-/** Gives the handle to whoever adopts it, with its path if it has one. Throws ERR_SOCKET_HANDLE_ADOPTED. */
-export let adoptBound: (bound: BoundSocket) => { handle: Handle; path: string | undefined }
+/** What an adopted BoundSocket was: its handle, and its path if it has one. */
+interface Adopted {
+  handle: Handle
+  path: string | undefined
+}
+
+let adoptOurs: (bound: BoundSocket) => Adopted
 
 /** Set only while `boundOf` makes one of these of a handle that there is already. */
 let given: Handle | null = null
@@ -88,12 +93,40 @@ export class BoundSocket {
 
   // Not a member: what programs see of the class is Node's.
   static {
-    adoptBound = bound => {
+    adoptOurs = bound => {
       const handle = bound.#own()
       bound.#handle = null
       return { handle, path: typeof bound.#address === 'string' ? bound.#address : undefined }
     }
   }
+}
+
+/** Node's own BoundSocket, as far as it concerns us. */
+interface NodesBoundSocket {
+  fd(): number
+  close(): void
+  readonly isPipe?: boolean
+}
+
+const NodesBoundSocket = (nodeNet as { BoundSocket?: new () => NodesBoundSocket }).BoundSocket
+
+/** Whether this is a BoundSocket, of ours or of Node's. */
+export function isBound(value: unknown): value is BoundSocket | NodesBoundSocket {
+  return value instanceof BoundSocket || (NodesBoundSocket !== undefined && value instanceof NodesBoundSocket)
+}
+
+/**
+ * Gives the handle to whoever adopts it. Throws ERR_SOCKET_HANDLE_ADOPTED, and ERR_INVALID_HANDLE_TYPE for a path of
+ * Node's, which would go when Node's handle closes.
+ */
+export function adoptBound(bound: BoundSocket | NodesBoundSocket): Adopted {
+  if (bound instanceof BoundSocket) return adoptOurs(bound)
+  const fd = bound.fd()
+  if (bound.isPipe || fd < 0) throw invalidHandleType()
+  const handle = Handle.adopt('tcp', 'TCPWRAP', fd, true)
+  if (typeof handle === 'number') throw errnoException(handle, 'open')
+  bound.close()
+  return { handle, path: undefined }
 }
 
 /** A BoundSocket of what has come from another thread. */

@@ -8,6 +8,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { fstatSync, readvSync, writevSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
+import { type InspectContext, inspect } from 'node:util'
 import { markAsUntransferable } from 'node:worker_threads'
 import { open } from './addon.js'
 import {
@@ -1047,6 +1048,21 @@ export class Handle extends AsyncResource {
     return this.asyncId()
   }
 
+  /** What is worth knowing in a dump of a Socket or Server: where it is, not how it is kept. */
+  [inspect.custom](depth: number, options: InspectContext, show: typeof inspect): string {
+    if (depth < 0) return options.stylize('[Handle]', 'special')
+    const { kind, fd, reading, bytesRead, bytesWritten, writeQueueSize } = this
+    const listening = (this.#flags & LISTENING) !== 0
+    const local = spelled(this.sockname())
+    const facts = listening
+      ? { kind, fd, listening, local, referenced: this.hasRef() }
+      : {
+          ...{ kind, fd, reading, local, remote: spelled(this.peername()), referenced: this.hasRef() },
+          ...{ bytesRead, bytesWritten, writeQueueSize },
+        }
+    return `Handle ${show(facts, options)}`
+  }
+
   #recount(): void {
     const active = this.#reading || (this.#flags & LISTENING) !== 0
     const counts = active && (this.#flags & REFERENCED) !== 0
@@ -1230,4 +1246,10 @@ function endpoint(found: string | number): Endpoint | string | number {
   if (found.startsWith('p ')) return found.slice(2)
   const [family, address, port] = found.split(' ')
   return { address: address!, family: family === '4' ? 'IPv4' : 'IPv6', port: Number(port) }
+}
+
+function spelled(end: Endpoint | string | number): string | undefined {
+  if (typeof end === 'number') return undefined
+  if (typeof end === 'string') return end
+  return end.family === 'IPv6' ? `[${end.address}]:${end.port}` : `${end.address}:${end.port}`
 }

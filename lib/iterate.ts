@@ -8,6 +8,10 @@ interface Waiting {
   reject(error: Error): void
 }
 
+// Nobody can listen yet to a socket that waits: a peer that resets it must not end the process. Whoever gets it sees
+// that it is destroyed, and `errored`.
+function ignore(): void {}
+
 /** Ends with `'close'`, rejects with `'error'`. Leaving the loop destroys what waits; the server goes on. */
 export function connectionsOf(server: Server): AsyncIterableIterator<Socket, undefined> {
   const sockets: Socket[] = []
@@ -17,8 +21,8 @@ export function connectionsOf(server: Server): AsyncIterableIterator<Socket, und
 
   function onConnection(socket: Socket): void {
     const first = waiting.shift()
-    if (first === undefined) sockets.push(socket)
-    else first.resolve({ value: socket, done: false })
+    if (first !== undefined) first.resolve({ value: socket, done: false })
+    else sockets.push(socket.on('error', ignore))
   }
   function onError(error: Error): void {
     const first = waiting.shift()
@@ -40,7 +44,7 @@ export function connectionsOf(server: Server): AsyncIterableIterator<Socket, und
 
   return {
     async next() {
-      const socket = sockets.shift()
+      const socket = sockets.shift()?.off('error', ignore)
       if (socket !== undefined) return { value: socket, done: false }
       if (failure !== null) {
         const error = failure

@@ -2,6 +2,7 @@
 // handle or the number of an error. Errors of the arguments throw; the Server tells of the others.
 
 import { chmodSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
@@ -111,7 +112,7 @@ export function bindPath(path: string): Handle | number {
 
 /**
  * For those who reach for it as `net._createServerHandle`: a bound handle, or a negative error number. `addressType` is
- * 4 or 6; with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
+ * 4 or 6 (anything else is 4); with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
  */
 export function createServerHandle(
   address?: string | null,
@@ -122,7 +123,10 @@ export function createServerHandle(
 ): Handle | number {
   if (typeof fd === 'number' && fd >= 0) return bindDescriptor(fd)
   if (port === -1 && addressType === -1) return bindPath(String(address))
-  return address ? bindTcp(address, port ?? 0, flags ?? 0) : bindAnyAddress(port ?? 0, flags ?? 0).handle
+  const number = Number(port) & 0xffff
+  if (!address) return bindAnyAddress(number, flags ?? 0).handle
+  if (isIP(address) !== (addressType === 6 ? 6 : 4)) return errnoOf('EINVAL')
+  return bindTcp(address, number, flags ?? 0)
 }
 
 function bound(handle: Handle, bind: (handle: Handle) => number): Handle | number {

@@ -7,13 +7,13 @@ import { aborted } from './errors.js'
 import { createServer, type ServerOptions } from './server.js'
 import { connect as connectNow, type Socket } from './socket.js'
 import type * as types from './types.js'
-import { validateAbortSignal, validateFunction } from './validate.js'
+import { validateAbortSignal, validateFunction, validateObject } from './validate.js'
 
 /** Those of `connect()`; `signal` destroys the socket, connected or not. */
-export type ConnectOptions = net.NetConnectOpts & { signal?: AbortSignal | undefined }
+export type ConnectOptions = types.NetConnectOpts
 
 /** Those of `createServer()` and of `server.listen()`; `signal` closes the server. */
-export interface ListenOptions extends net.ServerOpts, net.ListenOptions {
+export interface ListenOptions extends net.ServerOpts, types.ListenOptions {
   /** Called with each connection, as a listener of `'connection'`. */
   connectionListener?: ((socket: types.Socket) => void) | undefined
 }
@@ -29,25 +29,41 @@ export interface PromisedConnect {
  * the socket destroyed: an AbortError when `signal` fires first. Wrong arguments reject too.
  */
 export const connect = async function connect(...args: unknown[]): Promise<Socket> {
+  const signal = (args[0] as ConnectOptions | undefined)?.signal
+  // A Socket would connect first, and be destroyed afterwards.
+  if (signal?.aborted) throw aborted(signal)
   const socket = connectNow(...args)
-  await settled(socket, 'connect')
+  try {
+    await settled(socket, 'connect')
+  } catch (error) {
+    socket.destroy()
+    throw error
+  }
   return socket
 } as unknown as PromisedConnect
 
 /**
- * A listening Server. Rejects with what `'error'` would bring: an AbortError when `signal` fires first. Wrong arguments
+ * A listening Server; without options, on any free port. Rejects with what `'error'` would bring: an AbortError when `signal` fires first. Wrong arguments
  * reject too.
  */
-export async function listen(options: ListenOptions = {}): Promise<types.Server> {
-  const { connectionListener, signal } = options
+export async function listen(options?: ListenOptions): Promise<types.Server> {
+  if (options !== undefined) validateObject(options, 'options')
+  const { connectionListener, signal } = options ?? {}
   if (connectionListener !== undefined) validateFunction(connectionListener, 'options.connectionListener')
   if (signal !== undefined) {
     validateAbortSignal(signal, 'options.signal')
     if (signal.aborted) throw aborted(signal)
   }
   const server = createServer(options as ServerOptions, connectionListener as never)
-  server.listen(options)
-  await settled(server, 'listening', signal)
+  try {
+    if (options === undefined) server.listen()
+    else server.listen(options)
+    await settled(server, 'listening', signal)
+  } catch (error) {
+    // It has let go of the signal with its 'close'.
+    if (signal !== undefined) server.close()
+    throw error
+  }
   return server as unknown as types.Server
 }
 

@@ -7,7 +7,7 @@ import { addAbortListener, EventEmitter } from 'node:events'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
-import { adoptBound, BoundSocket } from './bound.js'
+import { adoptBound, isBound } from './bound.js'
 import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods } from './constructor.js'
@@ -104,8 +104,8 @@ export class ServerMethods extends EventEmitter {
     if (this._handle) throw alreadyListening()
     if (listenStart.hasSubscribers) listenStart.publish({ server: this, options: given })
     if (listener !== null) this.once('listening', listener)
-    const bound = [given, given.handle].find(value => value instanceof BoundSocket)
-    if (bound instanceof BoundSocket) {
+    const bound = [given, given.handle].find(isBound)
+    if (bound !== undefined) {
       const { handle, path } = adoptBound(bound)
       this._handle = handle
       if (path !== undefined) this._pipeName = path

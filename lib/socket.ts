@@ -7,7 +7,7 @@ import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
-import { adoptBound, BoundSocket } from './bound.js'
+import { adoptBound, isBound } from './bound.js'
 import {
   type AnyOptions,
   type Attempt,
@@ -980,7 +980,7 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
 
 /** The handle that the options `handle` and `fd` stand for. */
 function handleOf(socket: Socket, options: SocketOptions): Handle | null {
-  if (options.handle instanceof BoundSocket) {
+  if (isBound(options.handle)) {
     const { handle, path } = adoptBound(options.handle)
     socket[kBoundSource] = true
     if (path !== undefined) socket[kBoundPath] = path
@@ -1041,7 +1041,10 @@ function stopAttemptsOnAbort(socket: Socket, signal: AbortSignal): void {
   validateAbortSignal(signal, 'options.signal')
   process.nextTick(() => {
     if (signal.aborted) socket._aborted = true
-    else addAbortListener(signal, () => (socket._aborted = true))
+    if (signal.aborted || socket.destroyed) return
+    const listener = addAbortListener(signal, () => (socket._aborted = true))
+    // A signal may outlive many sockets.
+    socket.once('close', () => listener[Symbol.dispose]())
   })
 }
 

@@ -4,21 +4,56 @@ import type * as net from 'node:net'
 import type { BoundSocket } from './bound.js'
 import type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './handover.js'
 
+// --- options ------------------------------------------------------------------------------------------------------
+
+/** What a Socket or Server adopts: a BoundSocket, also one of Node's. */
+type Bound = BoundSocket | NonNullable<net.SocketConstructorOpts['handle']>
+
+export interface SocketConstructorOpts extends Omit<net.SocketConstructorOpts, 'handle'> {
+  handle?: Bound | undefined
+  highWaterMark?: number | undefined
+  readableHighWaterMark?: number | undefined
+  writableHighWaterMark?: number | undefined
+}
+
+export interface TcpNetConnectOpts extends net.TcpSocketConnectOpts, SocketConstructorOpts {
+  timeout?: number | undefined
+}
+
+export interface IpcNetConnectOpts extends net.IpcSocketConnectOpts, SocketConstructorOpts {
+  timeout?: number | undefined
+}
+
+export type NetConnectOpts = TcpNetConnectOpts | IpcNetConnectOpts
+
+export interface ListenOptions extends Omit<net.ListenOptions, 'handle'> {
+  handle?: Bound | undefined
+  /** A descriptor that is bound or listens: of TCP, or of a Unix-domain socket. */
+  fd?: number | undefined
+}
+
+// --- classes ------------------------------------------------------------------------------------------------------
+
 /** A connection. Everything that `net.Socket` of the newest Node has; `instanceof` tells the two apart. */
 export interface Socket extends net.Socket {}
 
-/** A listener. Everything that `net.Server` of the newest Node has. */
-export interface Server extends net.Server {}
+/** A listener. Everything that `net.Server` of the newest Node has, and of the next. */
+export interface Server extends net.Server {
+  /** In cluster workers: whether a connection beyond `maxConnections` is closed instead of given to another worker. */
+  dropMaxConnection?: boolean
+  /** Each connection in turn, until the server has closed; rejects with its `'error'`. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<Socket, undefined>
+}
 
 /** `Socket` can be called without `new`. */
-export interface SocketConstructor {
-  new (options?: net.SocketConstructorOpts): Socket
-  (options?: net.SocketConstructorOpts): Socket
+export interface SocketConstructor extends Omit<typeof net.Socket, 'prototype'> {
+  new (options?: SocketConstructorOpts | number): Socket
+  (options?: SocketConstructorOpts | number): Socket
   readonly prototype: Socket
 }
 
 /** `Server` can be called without `new`. */
-export interface ServerConstructor {
+export interface ServerConstructor extends Omit<typeof net.Server, 'prototype'> {
   new (connectionListener?: (socket: Socket) => void): Server
   new (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
   (connectionListener?: (socket: Socket) => void): Server
@@ -27,7 +62,7 @@ export interface ServerConstructor {
 }
 
 export interface Connect {
-  (options: net.NetConnectOpts, connectionListener?: () => void): Socket
+  (options: NetConnectOpts, connectionListener?: () => void): Socket
   (port: number, host?: string, connectionListener?: () => void): Socket
   (path: string, connectionListener?: () => void): Socket
 }

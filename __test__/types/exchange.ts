@@ -1,10 +1,13 @@
-// What is typed for node:net takes ours and the other way round. Never run.
+// What is typed for node:net takes ours and the other way round, and ours has all that node:net has. Never run.
 
 import type * as nodeNet from 'node:net'
 import * as ferronet from 'ferronet'
 
+// --- objects ------------------------------------------------------------------------------------------------------
+
 export function given(node: { socket: nodeNet.Socket; server: nodeNet.Server }) {
   const socket: ferronet.Socket = node.socket
+  // @ts-expect-error Node's cannot be iterated yet
   const server: ferronet.Server = node.server
   return { socket, server }
 }
@@ -15,19 +18,62 @@ export function taken(ours: { socket: ferronet.Socket; server: ferronet.Server }
   return { socket, server }
 }
 
-type Functions =
-  | 'connect'
-  | 'createConnection'
-  | 'createServer'
-  | 'getDefaultAutoSelectFamily'
-  | 'getDefaultAutoSelectFamilyAttemptTimeout'
-  | 'isIP'
-  | 'isIPv4'
-  | 'isIPv6'
-  | 'setDefaultAutoSelectFamily'
-  | 'setDefaultAutoSelectFamilyAttemptTimeout'
-type Classes = 'BlockList' | 'SocketAddress'
-
-export const replacement: Pick<typeof nodeNet, Functions | Classes> = ferronet
+export const listener: (socket: nodeNet.Socket) => void = (socket: ferronet.Socket) => socket.end()
 export const makesSockets: new (options?: nodeNet.SocketConstructorOpts) => nodeNet.Socket = ferronet.Socket
 export const makesServers: new (options?: nodeNet.ServerOpts) => nodeNet.Server = ferronet.Server
+
+// --- exports ------------------------------------------------------------------------------------------------------
+
+type Nothing<T extends never> = T
+
+/** Exports of node:net that are not as node:net has them, each with its reason. */
+type Different =
+  // Its address may be a path, which the types of Node do not know of yet.
+  'BoundSocket'
+
+type Ours = typeof ferronet
+type Nodes = typeof nodeNet
+
+// An error in one of these lines names the exports that are missing, or not assignable.
+export type Missing = Nothing<Exclude<keyof Nodes, keyof Ours>>
+export type NotAssignable = Nothing<
+  { [K in Exclude<keyof Nodes, Different>]: Ours[K & keyof Ours] extends Nodes[K] ? never : K }[Exclude<
+    keyof Nodes,
+    Different
+  >]
+>
+export const replacement: Omit<Nodes, Different> = ferronet
+// And where they differ, what is typed for Node's is still served.
+export const bound: Pick<nodeNet.BoundSocket, 'fd' | 'close' | typeof Symbol.dispose> =
+  new ferronet.BoundSocket()
+
+// --- types --------------------------------------------------------------------------------------------------------
+
+/** Each type that node:net exports, in Node's shape and in ours. */
+interface Types {
+  AddressInfo: [nodeNet.AddressInfo, ferronet.AddressInfo]
+  DropArgument: [nodeNet.DropArgument, ferronet.DropArgument]
+  IPVersion: [nodeNet.IPVersion, ferronet.IPVersion]
+  IpcNetConnectOpts: [nodeNet.IpcNetConnectOpts, ferronet.IpcNetConnectOpts]
+  IpcSocketConnectOpts: [nodeNet.IpcSocketConnectOpts, ferronet.IpcSocketConnectOpts]
+  ListenOptions: [nodeNet.ListenOptions, ferronet.ListenOptions]
+  LookupFunction: [nodeNet.LookupFunction, ferronet.LookupFunction]
+  NetConnectOpts: [nodeNet.NetConnectOpts, ferronet.NetConnectOpts]
+  OnReadOpts: [nodeNet.OnReadOpts, ferronet.OnReadOpts]
+  ServerEventMap: [nodeNet.ServerEventMap, ferronet.ServerEventMap]
+  ServerOpts: [nodeNet.ServerOpts, ferronet.ServerOpts]
+  SetKeepAliveOptions: [nodeNet.SetKeepAliveOptions, ferronet.SetKeepAliveOptions]
+  SocketAddressInitOptions: [nodeNet.SocketAddressInitOptions, ferronet.SocketAddressInitOptions]
+  SocketConnectOpts: [nodeNet.SocketConnectOpts, ferronet.SocketConnectOpts]
+  SocketConstructorOpts: [nodeNet.SocketConstructorOpts, ferronet.SocketConstructorOpts]
+  SocketEventMap: [nodeNet.SocketEventMap, ferronet.SocketEventMap]
+  SocketReadyState: [nodeNet.SocketReadyState, ferronet.SocketReadyState]
+  TcpNetConnectOpts: [nodeNet.TcpNetConnectOpts, ferronet.TcpNetConnectOpts]
+  TcpSocketConnectOpts: [nodeNet.TcpSocketConnectOpts, ferronet.TcpSocketConnectOpts]
+  BoundSocketOptions: [nodeNet.BoundSocketOptions, ferronet.BoundSocketOptions]
+}
+
+// Options that are written for Node's functions can be given to ours.
+export type NotAccepted = Nothing<
+  { [K in keyof Types]: Types[K][0] extends Types[K][1] ? never : K }[keyof Types]
+>

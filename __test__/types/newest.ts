@@ -1,0 +1,99 @@
+// What the types of Node do not have yet, and what node:net itself does not: with types of ours. Never run.
+
+import * as nodeNet from 'node:net'
+import net, {
+  type BoundSocket,
+  type BoundSocketOptions,
+  connect,
+  createServer,
+  type ListenOptions,
+  Socket,
+  type SocketConstructorOpts,
+} from 'ferronet'
+import * as promises from 'ferronet/promises'
+
+// --- BoundSocket --------------------------------------------------------------------------------------------------
+
+const options: BoundSocketOptions = { host: '127.0.0.1', port: 0, ipv6Only: false, reusePort: false }
+const bound: BoundSocket = new net.BoundSocket(options)
+const withPath = new net.BoundSocket({ path: '/tmp/path' })
+new net.BoundSocket()
+const place = bound.address()
+const where: string = typeof place === 'string' ? place : `${place.address}:${place.port} ${place.family}`
+const descriptor: number = bound.fd()
+const pipe: boolean = withPath.isPipe
+bound.close()
+function disposed() {
+  using scoped = new net.BoundSocket()
+  return scoped.fd()
+}
+createServer().listen(bound)
+createServer().listen(bound, 511, () => {})
+createServer().listen({ handle: bound, backlog: 5 }, () => {})
+createServer().listen({ fd: 3 })
+new Socket({ handle: bound }).connect(80, '127.0.0.1')
+connect({ handle: bound, port: 80, host: '127.0.0.1' })
+connect({ handle: withPath, path: '/tmp/other' })
+// Node's own is adopted too.
+connect({ handle: new nodeNet.BoundSocket(), port: 80 })
+createServer().listen({ handle: new nodeNet.BoundSocket() })
+// @ts-expect-error a BoundSocket takes no names for addresses
+new net.BoundSocket({ address: '127.0.0.1' })
+// @ts-expect-error what is internal cannot be seen
+net.BoundSocket.adopt
+
+// --- descriptors and type of service ------------------------------------------------------------------------------
+
+const given: SocketConstructorOpts = {
+  fd: 3,
+  readable: true,
+  writable: false,
+  typeOfService: 0x10,
+  highWaterMark: 1000,
+}
+const socket = new Socket(given)
+new Socket(3)
+Socket(3)
+const tos: number = socket.setTypeOfService(0x10).getTypeOfService()
+connect({ port: 80, typeOfService: 0x10, highWaterMark: 1000 })
+const listening: ListenOptions = { fd: 3, backlog: 5 }
+// @ts-expect-error a descriptor is a number
+new Socket({ fd: '3' })
+
+// --- promises -----------------------------------------------------------------------------------------------------
+
+async function promised(signal: AbortSignal) {
+  const server: net.Server = await promises.listen({ port: 0, host: '::1', signal, highWaterMark: 10 })
+  await promises.listen()
+  await promises.listen({ path: '/tmp/path', connectionListener: peer => peer.end('x') })
+  await promises.listen({ handle: bound })
+  const client: net.Socket = await promises.connect({ port: 80, host: '::1', signal })
+  await promises.connect(80)
+  await promises.connect(80, '::1')
+  await promises.connect('/tmp/path')
+  await promises.connect({ path: '/tmp/path', handle: withPath })
+  const same: typeof promises.connect = net.promises.connect
+  await net.promises.listen({ port: 0 })
+  // @ts-expect-error no listener: there is a promise
+  await promises.connect(80, () => {})
+  return { server, client, same }
+}
+
+// --- iteration ----------------------------------------------------------------------------------------------------
+
+async function iterated(server: net.Server) {
+  for await (const connection of server) connection.pipe(connection)
+  const iterator: AsyncIterableIterator<net.Socket> = server[Symbol.asyncIterator]()
+  const { value, done } = await iterator.next()
+  return done ? undefined : value.remoteAddress
+}
+
+// --- the rest -----------------------------------------------------------------------------------------------------
+
+const statics: typeof net.Socket.from = Socket.from
+const server = createServer()
+server.dropMaxConnection = true
+class Reserved extends net.BoundSocket {}
+new Reserved({ port: 80 }).close()
+
+export { descriptor, disposed, iterated, listening, pipe, promised, statics, tos, where }
