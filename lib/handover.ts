@@ -182,6 +182,7 @@ function movable(socket: Socket): Handle {
     // One that has been made of a BoundSocket may have been bound and no more.
     !(socket[kBoundSource] && typeof handle.peername() === 'number')
   if (!connected) throw notTransferable('net.Socket', 'it must be connected and not destroyed')
+  if (behindNode.has(socket)) throw notTransferable('net.Socket', 'it waits for what Node has to send')
   // The socket will tell of it in the next tick.
   if (handle.flush() !== 0) throw notTransferable('net.Socket', 'its connection has failed')
   return handle
@@ -244,8 +245,9 @@ interface NodeInternals {
 
 /**
  * Takes over the connection of one of Node's own sockets: the counterpart of `toNodeSocket`. Node's socket closes. What
- * it has written and not sent yet goes first. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_HANDLE_TYPE for what is not
- * plain TCP or a pipe, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
+ * it has written and not sent yet goes first, before which the new socket cannot be given away in its turn. Throws
+ * ERR_INVALID_ARG_TYPE, ERR_INVALID_HANDLE_TYPE for what is not plain TCP or a pipe, and
+ * ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
  */
 export function fromNodeSocket(from: net.Socket): Socket {
   // (Before there is a connection there may be a handle without a descriptor.)
@@ -295,6 +297,9 @@ export function fromNodeSocket(from: net.Socket): Socket {
   return socket
 }
 
+/** Those whose own writes wait, because libuv still has bytes to send. */
+const behindNode = new WeakSet<Socket>()
+
 /** What is written waits until the result is called. (`cork()` would not do: `end()` takes the cork out.) */
 function keepFromWriting(socket: Socket): () => void {
   // A stream asks for one thing at a time.
@@ -309,7 +314,9 @@ function keepFromWriting(socket: Socket): () => void {
   ]
   const restore = override(socket, Object.fromEntries([later('_write'), later('_writev'), later('_final')]))
   socket.once('close', () => done?.(canceled()))
+  behindNode.add(socket)
   return () => {
+    behindNode.delete(socket)
     restore()
     done = undefined
     run?.()
