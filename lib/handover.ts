@@ -2,6 +2,7 @@
 // one. What goes is the descriptor, with the bytes that have been read and not consumed, and those that have been
 // written and not sent: the next owner delivers the first and sends the second.
 
+import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { BoundSocket } from './bound.js'
@@ -369,9 +370,52 @@ export function fromNodeServer(
   const path = (from as unknown as { _pipeName?: string })._pipeName
   const handle = copyNative(native, 'SERVERWRAP')
   if (typeof handle === 'number') throw errnoException(handle, 'open')
-  from.close()
-  if (path !== undefined) server._pipeName = path
+  if (path === undefined) from.close()
+  else {
+    server._pipeName = path
+    if (closeButForName(from, path)) removeWith(handle, path)
+  }
   return server.listen({ _handle: handle })
+}
+
+/**
+ * Closes Node's server. Returns whether the path is ours to remove now: libuv has removed what it had made, and we have
+ * put it back. (Where there are no hard links it is gone.)
+ */
+function closeButForName(from: net.Server, path: string): boolean {
+  const spare = `${path}~${process.hrtime.bigint()}`
+  try {
+    linkSync(path, spare)
+  } catch {
+    from.close()
+    return false
+  }
+  from.close()
+  if (!existsSync(path)) {
+    renameSync(spare, path)
+    return true
+  }
+  // Node's server got its socket from another process, which removes it.
+  unlinkSync(spare)
+  return false
+}
+
+/** Paths that the engine does not know of, by the handles that listen there. */
+const names = new WeakMap<Handle, string>()
+
+/** Has a path go when its listener closes, as the engine does with what it has bound. */
+function removeWith(handle: Handle, path: string): void {
+  names.set(handle, path)
+  override(handle, {
+    close: (callback?: () => void) => {
+      try {
+        unlinkSync(path)
+      } catch {
+        // Somebody else has; libuv does not mind either.
+      }
+      Handle.prototype.close.call(handle, callback)
+    },
+  })
 }
 
 // By the prototype chain: under `ferronet/register` Node's own sockets and servers are instances of our classes too.
@@ -423,6 +467,8 @@ export interface SocketTicket extends AnyTicket, Estate {
 export interface ServerTicket extends AnyTicket {
   ferronet: 'Server'
   path: string | undefined
+  /** Whether the path is to be removed by JavaScript. */
+  removes: boolean
   options: ServerOptions
   maxConnections: number | undefined
 }
@@ -498,6 +544,7 @@ function detachServer(server: Server): ServerTicket {
   const pipe = handle.kind === 'pipe'
   const id = parked(handle, 'net.Server')
   const path = server._pipeName
+  const removes = names.has(handle)
   server._handle = null
   delete server._pipeName
   const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark, blockList, maxConnections } =
@@ -505,7 +552,7 @@ function detachServer(server: Server): ServerTicket {
   const keepAliveInitialDelay = server.keepAliveInitialDelay * 1000
   const connections = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay }
   const options = { ...connections, highWaterMark, blockList }
-  return { ferronet: 'Server', pid, id, pipe, path, options, maxConnections }
+  return { ferronet: 'Server', pid, id, pipe, path, removes, options, maxConnections }
 }
 
 function parked(handle: Handle, what: string): number {
@@ -538,7 +585,10 @@ export function attach(ticket: Ticket): Socket | Server | BoundSocket {
     case 'Server': {
       const server = new Server(ticket.options)
       if (ticket.maxConnections !== undefined) server.maxConnections = ticket.maxConnections
-      if (ticket.path !== undefined) server._pipeName = ticket.path
+      if (ticket.path !== undefined) {
+        server._pipeName = ticket.path
+        if (ticket.removes) removeWith(handle, ticket.path)
+      }
       return server.listen({ _handle: handle })
     }
     case 'Socket': {
