@@ -6,6 +6,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import node from 'node:net'
+import { dirname } from 'node:path'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
@@ -1046,6 +1047,24 @@ holds("a server of Node's is taken over with who waits in its backlog", async t 
   assert.equal(String(await bytes(early)), 'ferronet')
   assert.equal(String(await bytes(t.connect(address.port, '127.0.0.1'))), 'ferronet')
   assert.deepEqual(told, ['close'])
+})
+
+holds("the path of a server of Node's stays until its successor closes", async t => {
+  const path = t.socketPath()
+  const from = t.own(node.createServer(peer => peer.end('Node')))
+  from.listen(path)
+  await once(from, 'listening')
+  const early = t.connect(path)
+  const server = t.own(t.net.fromNodeServer(from, peer => peer.end('ferronet')))
+  assert.equal(server.address(), path)
+  assert.equal(String(await bytes(early)), 'ferronet')
+  assert.equal(String(await bytes(t.connect(path))), 'ferronet')
+  const next = t.own(t.net.attach(structuredClone(t.net.detach(server))))
+  next.on('connection', peer => peer.end('next'))
+  assert.equal(String(await bytes(t.connect(path))), 'next')
+  assert.equal(readdirSync(dirname(path)).length, 1)
+  next.close()
+  assert.equal(readdirSync(dirname(path)).length, 0)
 })
 
 holds('servers that cannot be given away or taken over say so', async t => {
