@@ -26,6 +26,13 @@ import { Socket } from './socket.js'
 import { invalidArgType } from './validate.js'
 import { type Chunk, canceled, type Done } from './write.js'
 
+// As they are now: what replaces them in `node:net` for other packages must not replace them here.
+const NodeSocket = net.Socket
+const NodeServer = net.Server
+const { _createServerHandle: createNodeHandle } = net as unknown as {
+  _createServerHandle(...args: unknown[]): Native | number
+}
+
 // --- what a Socket leaves ---------------------------------------------------------------------------------------
 
 interface Estate {
@@ -230,7 +237,7 @@ export function toNodeSocket(socket: Socket): net.Socket {
   }
   let taken: net.Socket
   try {
-    taken = new net.Socket(options)
+    taken = new NodeSocket(options)
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -252,7 +259,7 @@ interface NodeInternals {
  */
 export function fromNodeSocket(from: net.Socket): Socket {
   // (Before there is a connection there may be a handle without a descriptor.)
-  const native = isOur(net.Socket, from) && from.connecting ? null : nativeOf(from, net.Socket, 'socket')
+  const native = isOur(NodeSocket, from) && from.connecting ? null : nativeOf(from, NodeSocket, 'socket')
   if (native === null || from.destroyed) {
     throw notTransferable('net.Socket', 'it must be connected and not destroyed')
   }
@@ -338,9 +345,7 @@ export function toNodeServer(server: Server): net.Server {
   if (fd < 0) throw errnoException(fd, 'open')
   let native: Native | number
   try {
-    native = (
-      net as unknown as { _createServerHandle(...args: unknown[]): Native | number }
-    )._createServerHandle(null, null, null, fd)
+    native = createNodeHandle(null, null, null, fd)
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -349,7 +354,7 @@ export function toNodeServer(server: Server): net.Server {
     closeDescriptor(fd)
     throw errnoException(native, 'open')
   }
-  const copy = new net.Server()
+  const copy = new NodeServer()
   ;(copy as unknown as { _handle: Native })._handle = native
   return copy
 }
@@ -364,7 +369,7 @@ export function fromNodeServer(
   options?: ServerOptions | ((socket: Socket) => void) | null,
   listener?: (socket: Socket) => void,
 ): Server {
-  const native = nativeOf(from, net.Server, 'server')
+  const native = nativeOf(from, NodeServer, 'server')
   if (native === null) throw notRunning()
   const server = new Server(options, listener)
   const path = (from as unknown as { _pipeName?: string })._pipeName
