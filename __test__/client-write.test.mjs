@@ -527,6 +527,32 @@ parity(
   },
 )
 
+parity('a write callback that throws keeps no later write from being told', async t => {
+  const { pair, turns, until, log, catchUncaught } = t
+  catchUncaught()
+  const { client, peer } = await pair()
+  peer.pause()
+  let armed = false
+  let told = false
+  const callback = () => {
+    if (!armed) return
+    armed = false
+    throw new Error('from a callback')
+  }
+  while (client._handle.writeQueueSize === 0) {
+    for (let at = 0; at < 6; at++) client.write(Buffer.alloc(10_000), callback)
+    await turns(1)
+  }
+  armed = true
+  client.write('a')
+  client.write('b', error => {
+    log('told', error ?? null)
+    told = true
+  })
+  peer.resume()
+  await until(() => told)
+})
+
 parity(
   'a write callback that destroys the socket stops what follows',
   async ({ pair, watch, log, closed }) => {

@@ -201,11 +201,12 @@ class Subscribed implements Listener {
 // The cluster module finds the server of a handle under a symbol of Node's: it asks it whether it is full, and closes it
 // when the worker disconnects. A socket of Node's with a handle of ours shows which symbol that is.
 let ownerSymbol: symbol | undefined
+const NodeSocket = nodeNet.Socket
 
 function own(handle: Subscription, owner: Owner | null): void {
   if (ownerSymbol === undefined) {
     const probe = {}
-    void new nodeNet.Socket({ handle: probe, readable: false } as net.SocketConstructorOpts)
+    void new NodeSocket({ handle: probe, readable: false } as net.SocketConstructorOpts)
     ownerSymbol = Object.getOwnPropertySymbols(probe).find(
       ({ description }) => description === 'owner_symbol',
     )

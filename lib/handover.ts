@@ -2,6 +2,7 @@
 // one. What goes is the descriptor, with the bytes that have been read and not consumed, and those that have been
 // written and not sent: the next owner delivers the first and sends the second.
 
+import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { adoptBound, BoundSocket, boundOf } from './bound.js'
@@ -26,6 +27,13 @@ import { Server, type ServerOptions } from './server.js'
 import { Socket } from './socket.js'
 import { invalidArgType } from './validate.js'
 import { type Chunk, canceled, type Done } from './write.js'
+
+// As they are now: what replaces them in `node:net` for other packages must not replace them here.
+const NodeSocket = nodeNet.Socket
+const NodeServer = nodeNet.Server
+const { _createServerHandle: createNodeHandle } = nodeNet as unknown as {
+  _createServerHandle(...args: unknown[]): Native | number
+}
 
 // --- what a Socket leaves ---------------------------------------------------------------------------------------
 
@@ -184,6 +192,7 @@ function movable(socket: Socket): Handle {
     // One that has been made of a BoundSocket may have been bound and no more.
     !(socket[kBoundSource] && typeof handle.peername() === 'number')
   if (!connected) throw notTransferable('net.Socket', 'it must be connected and not destroyed')
+  if (behindNode.has(socket)) throw notTransferable('net.Socket', 'it waits for what Node has to send')
   // The socket will tell of it in the next tick.
   if (handle.flush() !== 0) throw notTransferable('net.Socket', 'its connection has failed')
   return handle
@@ -230,7 +239,7 @@ export function toNodeSocket(socket: Socket): net.Socket {
   }
   let taken: net.Socket
   try {
-    taken = new nodeNet.Socket(options)
+    taken = new NodeSocket(options)
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -246,13 +255,13 @@ interface NodeInternals {
 
 /**
  * Takes over the connection of one of Node's own sockets: the counterpart of `toNodeSocket`. Node's socket closes. What
- * it has written and not sent yet goes first. Throws ERR_INVALID_ARG_TYPE, ERR_INVALID_HANDLE_TYPE for what is not
- * plain TCP or a pipe, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
+ * it has written and not sent yet goes first, before which the new socket cannot be given away in its turn. Throws
+ * ERR_INVALID_ARG_TYPE, ERR_INVALID_HANDLE_TYPE for what is not plain TCP or a pipe, and
+ * ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
  */
 export function fromNodeSocket(from: net.Socket): Socket {
   // (Before there is a connection there may be a handle without a descriptor.)
-  const native =
-    isInstance(nodeNet.Socket, from) && from.connecting ? null : nativeOf(from, nodeNet.Socket, 'socket')
+  const native = isInstance(NodeSocket, from) && from.connecting ? null : nativeOf(from, NodeSocket, 'socket')
   if (native === null || from.destroyed) {
     throw notTransferable('net.Socket', 'it must be connected and not destroyed')
   }
@@ -298,6 +307,9 @@ export function fromNodeSocket(from: net.Socket): Socket {
   return socket
 }
 
+/** Those whose own writes wait, because libuv still has bytes to send. */
+const behindNode = new WeakSet<Socket>()
+
 /** What is written waits until the result is called. (`cork()` would not do: `end()` takes the cork out.) */
 function keepFromWriting(socket: Socket): () => void {
   // A stream asks for one thing at a time.
@@ -312,7 +324,9 @@ function keepFromWriting(socket: Socket): () => void {
   ]
   const restore = override(socket, Object.fromEntries([later('_write'), later('_writev'), later('_final')]))
   socket.once('close', () => done?.(canceled()))
+  behindNode.add(socket)
   return () => {
+    behindNode.delete(socket)
     restore()
     done = undefined
     run?.()
@@ -333,9 +347,7 @@ export function toNodeServer(server: Server): net.Server {
   if (fd < 0) throw errnoException(fd, 'open')
   let native: Native | number
   try {
-    native = (
-      nodeNet as unknown as { _createServerHandle(...args: unknown[]): Native | number }
-    )._createServerHandle(null, null, null, fd)
+    native = createNodeHandle(null, null, null, fd)
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -344,7 +356,7 @@ export function toNodeServer(server: Server): net.Server {
     closeDescriptor(fd)
     throw errnoException(native, 'open')
   }
-  const copy = new nodeNet.Server()
+  const copy = new NodeServer()
   ;(copy as unknown as { _handle: Native })._handle = native
   return copy
 }
@@ -359,15 +371,58 @@ export function fromNodeServer(
   options?: ServerOptions | ((socket: Socket) => void) | null,
   listener?: (socket: Socket) => void,
 ): Server {
-  const native = nativeOf(from, nodeNet.Server, 'server')
+  const native = nativeOf(from, NodeServer, 'server')
   if (native === null) throw notRunning()
   const server = new Server(options, listener)
   const path = (from as unknown as { _pipeName?: string })._pipeName
   const handle = copyNative(native, 'SERVERWRAP')
   if (typeof handle === 'number') throw errnoException(handle, 'open')
-  from.close()
-  if (path !== undefined) server._pipeName = path
+  if (path === undefined) from.close()
+  else {
+    server._pipeName = path
+    if (closeButForName(from, path)) removeWith(handle, path)
+  }
   return server.listen({ _handle: handle })
+}
+
+/**
+ * Closes Node's server. Returns whether the path is ours to remove now: libuv has removed what it had made, and we have
+ * put it back. (Where there are no hard links it is gone.)
+ */
+function closeButForName(from: net.Server, path: string): boolean {
+  const spare = `${path}~${process.hrtime.bigint()}`
+  try {
+    linkSync(path, spare)
+  } catch {
+    from.close()
+    return false
+  }
+  from.close()
+  if (!existsSync(path)) {
+    renameSync(spare, path)
+    return true
+  }
+  // Node's server got its socket from another process, which removes it.
+  unlinkSync(spare)
+  return false
+}
+
+/** Paths that the engine does not know of, by the handles that listen there. */
+const names = new WeakMap<Handle, string>()
+
+/** Has a path go when its listener closes, as the engine does with what it has bound. */
+function removeWith(handle: Handle, path: string): void {
+  names.set(handle, path)
+  override(handle, {
+    close: (callback?: () => void) => {
+      try {
+        unlinkSync(path)
+      } catch {
+        // Somebody else has; libuv does not mind either.
+      }
+      Handle.prototype.close.call(handle, callback)
+    },
+  })
 }
 
 function nativeOf(
@@ -414,6 +469,8 @@ export interface SocketTicket extends AnyTicket, Estate {
 export interface ServerTicket extends AnyTicket {
   ferronet: 'Server'
   path: string | undefined
+  /** Whether the path is to be removed by JavaScript. */
+  removes: boolean
   options: ServerOptions
   maxConnections: number | undefined
 }
@@ -489,6 +546,7 @@ function detachServer(server: Server): ServerTicket {
   const pipe = handle.kind === 'pipe'
   const id = parked(handle, 'net.Server')
   const path = server._pipeName
+  const removes = names.has(handle)
   server._handle = null
   delete server._pipeName
   const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark, blockList, maxConnections } =
@@ -496,7 +554,7 @@ function detachServer(server: Server): ServerTicket {
   const keepAliveInitialDelay = server.keepAliveInitialDelay * 1000
   const connections = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay }
   const options = { ...connections, highWaterMark, blockList }
-  return { ferronet: 'Server', pid, id, pipe, path, options, maxConnections }
+  return { ferronet: 'Server', pid, id, pipe, path, removes, options, maxConnections }
 }
 
 function parked(handle: Handle, what: string): number {
@@ -529,7 +587,10 @@ export function attach(ticket: Ticket): Socket | Server | BoundSocket {
     case 'Server': {
       const server = new Server(ticket.options)
       if (ticket.maxConnections !== undefined) server.maxConnections = ticket.maxConnections
-      if (ticket.path !== undefined) server._pipeName = ticket.path
+      if (ticket.path !== undefined) {
+        server._pipeName = ticket.path
+        if (ticket.removes) removeWith(handle, ticket.path)
+      }
       return server.listen({ _handle: handle })
     }
     case 'Socket': {

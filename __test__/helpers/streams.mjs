@@ -58,3 +58,14 @@ export class Sum {
     return `${this.bytes} bytes, ${this.#hash.copy().digest('hex')}`
   }
 }
+
+// Sends back what comes, until `moved()` says that another socket goes on.
+export function echo(socket, moved = () => false) {
+  socket.on('data', chunk => {
+    if (!socket.write(chunk)) socket.pause()
+    if (moved()) socket.removeAllListeners('end')
+  })
+  socket.on('drain', () => socket.resume())
+  socket.on('end', () => socket.end())
+  socket.resume()
+}
