@@ -1,0 +1,88 @@
+// Runs a program of fixtures/clients, a real client at work, on node:net and on ferronet, and compares what came out:
+// with ferronet's sockets injected by the client's own option, and under `--import ferronet/register`, on each driver.
+// The server is started once for all of them.
+//
+//   work('ioredis', { against: 'redis-server', server: redis, nodesOwn: ['tls'] })
+
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+import { collect, environment } from './parity.mjs'
+import { missing } from './servers.mjs'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
+const registers = existsSync(new URL('../../dist/register.js', import.meta.url))
+const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
+
+/**
+ * `injectable`: the client has an option for sockets. `nodesOwn`: the parts in which, under register, the client has
+ * its sockets made by Node's own tls or http, whose inside the hook does not reach.
+ */
+export function work(program, { client = program, server, against, injectable = true, nodesOwn = [] }) {
+  const title = `${client} against ${against}`
+  const lacking = server ? missing(server) : ''
+  if (lacking) {
+    // One line of what `npm test` prints; the others' tests run.
+    test.skip(`${title} (${lacking})`, () => {})
+    return
+  }
+
+  let running
+  test.before(async () => (running = await server?.()))
+  test.after.always(() => running?.stop())
+
+  let reference
+  const onNode = () => (reference ??= run(program, 'node', running?.address))
+
+  test.serial(`${title} on node:net, and the process ends by itself`, async t => {
+    const { results, sockets } = await onNode()
+    t.true(Object.keys(results).length > 0)
+    for (const [part, { libuv, ferronet }] of Object.entries(sockets)) {
+      t.true(libuv > 0, part)
+      t.is(ferronet, 0, part)
+    }
+  })
+
+  const modes = [...(injectable ? ['ferronet'] : []), ...(registers ? ['register'] : [])]
+  for (const mode of onlyNode ? [] : modes) {
+    for (const driver of drivers) {
+      const how = mode === 'register' ? 'under ferronet/register' : 'on sockets of ferronet'
+      test.serial(`${title} ${how}, ${driver}, as on node:net`, async t => {
+        const expected = await onNode()
+        const { results, sockets } = await run(program, mode, running?.address, driver)
+        t.deepEqual(Object.keys(results), Object.keys(expected.results))
+        for (const part of Object.keys(results)) t.deepEqual(results[part], expected.results[part], part)
+        for (const [part, { libuv, ferronet }] of Object.entries(sockets)) {
+          if (mode === 'register' && nodesOwn.includes(part)) continue
+          t.is(libuv, 0, part)
+          t.true(ferronet > 0, part)
+        }
+      })
+    }
+  }
+}
+
+async function run(program, mode, address = {}, driver) {
+  const flags = mode === 'register' ? ['--import', 'ferronet/register'] : []
+  const file = fileURLToPath(new URL(`../fixtures/clients/${program}.mjs`, import.meta.url))
+  const child = spawn(process.execPath, [...flags, file, mode, JSON.stringify(address)], {
+    cwd: root,
+    env: environment({ driver }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // For those that hang where their own limit (fixtures/clients/common.mjs) cannot end them.
+    timeout: 100_000,
+    killSignal: 'SIGKILL',
+  })
+  const output = collect(child)
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('close', (...end) => resolve(end))
+  })
+  if (code !== 0) {
+    const end = signal ? `by ${signal}` : `with ${code}`
+    throw new Error(`${program} ended ${end}:\n${output.stdout}\n${output.stderr}`)
+  }
+  return JSON.parse(output.stdout)
+}
