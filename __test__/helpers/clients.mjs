@@ -2,21 +2,19 @@
 // with ferronet's sockets injected by the client's own option, and under `--import ferronet/register`, on each driver.
 // The server is started once for all of them.
 //
-//   work('redis', { of: 'redis', server: redis, nodesOwn: ['tls'] })
+//   work('ioredis', { against: 'redis-server', server: redis, nodesOwn: ['tls'] })
 
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import { collect, environment } from './parity.mjs'
 import { missing } from './servers.mjs'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
 const registers = existsSync(new URL('../../dist/register.js', import.meta.url))
 const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
-
-// How long one run may take; it is there to end programs that would never end.
-const limit = 100_000
 
 /**
  * `injectable`: the client has an option for sockets. `nodesOwn`: the parts in which, under register, the client has
@@ -26,6 +24,7 @@ export function work(program, { client = program, server, against, injectable = 
   const title = `${client} against ${against}`
   const lacking = server ? missing(server) : ''
   if (lacking) {
+    // One line of what `npm test` prints; the others' tests run.
     test.skip(`${title} (${lacking})`, () => {})
     return
   }
@@ -70,19 +69,17 @@ async function run(program, mode, address = {}, driver) {
   const file = fileURLToPath(new URL(`../fixtures/clients/${program}.mjs`, import.meta.url))
   const child = spawn(process.execPath, [...flags, file, mode, JSON.stringify(address)], {
     cwd: root,
-    env: { ...process.env, ...(driver ? { FERRONET_DRIVER: driver } : {}) },
+    env: environment({ driver }),
     stdio: ['ignore', 'pipe', 'pipe'],
+    // For those that hang where their own limit (fixtures/clients/common.mjs) cannot end them.
+    timeout: 100_000,
+    killSignal: 'SIGKILL',
   })
-  const output = { stdout: '', stderr: '' }
-  for (const name of ['stdout', 'stderr']) {
-    child[name].setEncoding('utf8').on('data', text => (output[name] += text))
-  }
-  const timer = setTimeout(() => child.kill('SIGKILL'), limit)
+  const output = collect(child)
   const [code, signal] = await new Promise((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (...end) => resolve(end))
   })
-  clearTimeout(timer)
   if (code !== 0) {
     const end = signal ? `by ${signal}` : `with ${code}`
     throw new Error(`${program} ended ${end}:\n${output.stdout}\n${output.stderr}`)

@@ -259,12 +259,14 @@ class Host {
   }
 }
 
-function environment({ driver }) {
+/** The environment of a process that runs on a driver, without what was meant for ava's. */
+export function environment({ driver }) {
   const { NODE_OPTIONS, NODE_V8_COVERAGE, FORCE_COLOR, FERRONET_DRIVER, ...env } = process.env
   return { ...env, NO_COLOR: '1', NODE_DISABLE_COLORS: '1', ...(driver ? { FERRONET_DRIVER: driver } : {}) }
 }
 
-function collect(child) {
+/** What a process prints, as it comes. */
+export function collect(child) {
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr']) {
     child[name].setEncoding('utf8').on('data', text => (output[name] += text))

@@ -235,12 +235,11 @@ export function program(name) {
 function server({ needs, account, ports = 1, start }) {
   const begin = async () => {
     for (let attempt = 1; ; attempt++) {
-      const host = new Host(account)
+      const { stop, ...place } = prepare(account)
       try {
-        const address = await start({ ...host, ports: await freePorts(ports) })
-        return { address, stop: host.stop }
+        return { address: await start({ ...place, ports: await freePorts(ports) }), stop }
       } catch (error) {
-        await host.stop()
+        await stop()
         if (attempt === 5 || !/in use/i.test(error.message)) throw error
       }
     }
@@ -248,51 +247,50 @@ function server({ needs, account, ports = 1, start }) {
   return Object.assign(begin, { needs })
 }
 
-/** What a server starts from: a directory and programs, in the name of an account if root starts it. */
-class Host {
-  #cleanups = []
+/** A directory, and ways to run programs there; if root does it, in the name of the account. */
+function prepare(account) {
+  const id = flag => Number(execFileSync('id', [flag, account], { encoding: 'utf8' }))
+  const ids = root && account ? { uid: id('-u'), gid: id('-g') } : undefined
+  const own = path => {
+    if (ids) chownSync(path, ids.uid, ids.gid)
+    return path
+  }
+  const directory = own(mkdtempSync(join(tmpdir(), 'ferronet-server-')))
+  let end = () => {}
+  return {
+    directory,
 
-  constructor(account) {
-    // Some servers refuse to run as root, and none should.
-    const number = flag => Number(execFileSync('id', [flag, account], { encoding: 'utf8' }))
-    const ids = root && account ? { uid: number('-u'), gid: number('-g') } : undefined
-    const own = path => ids && chownSync(path, ids.uid, ids.gid)
-
-    const directory = mkdtempSync(join(tmpdir(), 'ferronet-server-'))
-    this.directory = directory
-    this.atEnd = cleanup => this.#cleanups.push(cleanup)
-    this.atEnd(() => rmSync(directory, { recursive: true, force: true }))
-    own(directory)
-
-    this.file = (name, text) => {
+    file(name, text) {
       const path = join(directory, name)
       writeFileSync(path, text, { mode: 0o600 })
-      own(path)
-      return path
-    }
+      return own(path)
+    },
 
-    this.certificate = async () => {
+    async certificate() {
       const files = await certificate(directory)
       own(files.key)
       own(files.cert)
       return files
-    }
+    },
 
     /** Runs a program to its end. */
-    this.run = (name, args) => promisify(execFile)(program(name), args, { ...ids, cwd: directory })
+    run: (name, args) => promisify(execFile)(program(name), args, { ...ids, cwd: directory }),
 
-    /** Starts the server; resolves when what it logs says that it is ready. */
-    this.serve = async (name, args, { ready, signal = 'SIGTERM' }) => {
-      const as = ids ? ['--reuid', ids.uid, '--regid', ids.gid, '--clear-groups'] : []
-      const child = spawn('setpriv', ['--pdeathsig', signal.slice(3), ...as, program(name), ...args], {
+    /** Starts the server; resolves when what it logs says that it is ready. `signal` is what stops it. */
+    async serve(name, args, { ready, signal = 'SIGTERM' }) {
+      // With setpriv it gets the signal from the kernel too, when the thread that starts it has ended.
+      const as = ids ? [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--clear-groups'] : []
+      const child = spawn('setpriv', [`--pdeathsig=${signal.slice(3)}`, ...as, program(name), ...args], {
         cwd: directory,
         stdio: ['ignore', 'pipe', 'pipe'],
       })
-      const closed = once(child, 'close')
-      this.atEnd(() => {
+      const exited = once(child, 'exit')
+      end = async () => {
         child.kill(signal)
-        return closed
-      })
+        const timer = setTimeout(() => child.kill('SIGKILL'), 20_000) // of no use to a server that is well
+        await exited
+        clearTimeout(timer)
+      }
       let log = ''
       await new Promise((resolve, reject) => {
         for (const stream of [child.stdout, child.stderr]) {
@@ -301,16 +299,17 @@ class Host {
             if (ready.test(log)) resolve()
           })
         }
-        closed.then(
-          ([code]) => reject(new Error(`${name} ended with ${code} before it was ready:\n${log}`)),
-          reject,
+        child.on('error', reject)
+        child.on('close', code =>
+          reject(new Error(`${name} ended with ${code} before it was ready:\n${log}`)),
         )
       })
-    }
+    },
 
-    this.stop = async () => {
-      for (const cleanup of this.#cleanups.splice(0).reverse()) await cleanup()
-    }
+    async stop() {
+      await end()
+      rmSync(directory, { recursive: true, force: true })
+    },
   }
 }
 
