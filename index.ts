@@ -83,7 +83,7 @@ export const setDefaultAutoSelectFamily = nodeNet.setDefaultAutoSelectFamily
 export const getDefaultAutoSelectFamilyAttemptTimeout = nodeNet.getDefaultAutoSelectFamilyAttemptTimeout
 export const setDefaultAutoSelectFamilyAttemptTimeout = nodeNet.setDefaultAutoSelectFamilyAttemptTimeout
 
-export * as promises from './promises.js'
+export * as promises from './lib/promises.js'
 
 // What node:net does not have.
 export const toNodeSocket = toNodeSocketFunction as unknown as ToNodeSocket

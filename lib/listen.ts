@@ -2,12 +2,12 @@
 // handle or the number of an error. Errors of the arguments throw; the Server tells of the others.
 
 import { chmodSync } from 'node:fs'
-import { isIP } from 'node:net'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
 import { adoptDescriptor } from './foreign.js'
 import { Handle } from './handle.js'
+import { nodeNet } from './node-net.js'
 import { invalidArgValue, validatePort } from './validate.js'
 
 /** What a Server asks of what it listens on: a Handle, or its place among the listeners of a cluster. */
@@ -125,7 +125,7 @@ export function createServerHandle(
   if (port === -1 && addressType === -1) return bindPath(String(address))
   const number = Number(port) & 0xffff
   if (!address) return bindAnyAddress(number, flags ?? 0).handle
-  if (isIP(address) !== (addressType === 6 ? 6 : 4)) return errnoOf('EINVAL')
+  if (nodeNet.isIP(address) !== (addressType === 6 ? 6 : 4)) return errnoOf('EINVAL')
   return bindTcp(address, number, flags ?? 0)
 }
 
