@@ -162,6 +162,24 @@ for (const target of targets) {
       })
     }
 
+    if (target.name !== 'node:net') {
+      test(`threads answers from one thread after the other: ${on}`, async t => {
+        const server = await serve(t, target, transport, 'threads')
+        const clients = []
+        for (let i = 0; i < 3; i++) clients.push(await client(t, server.endpoint))
+        for (const { socket } of clients) socket.end('hello\nworld\n')
+        await Promise.all(clients.map(({ closed }) => closed))
+        const answers = clients.map(each => each.text().trimEnd().split('\n'))
+        const hashes = answers.map(lines => lines.map(line => line.split(' ')[0]))
+        t.is(hashes[0].length, 2)
+        t.true(hashes[0].every(hash => /^[0-9a-f]{64}$/.test(hash)))
+        t.deepEqual(hashes[1], hashes[0])
+        t.is(new Set(answers.flat().map(line => line.split(' ').at(-1))).size, 2)
+        server.kill('SIGTERM')
+        await server.exited
+      })
+    }
+
     test(`chat-room greets, broadcasts, and tells who joins and leaves: ${on}`, async t => {
       const server = await serve(t, target, transport, 'chat-room')
       const ann = await member(t, server, 'ann', 'You are the first here.')
@@ -446,7 +464,7 @@ for (const target of targets) {
 
   test(`--help prints the usage: ${target.name}`, async t => {
     const names = ['counter-echo', 'counter-echo-check', 'chat-room', 'telnet-client']
-    if (target.name !== 'node:net') names.push('legacy')
+    if (target.name !== 'node:net') names.push('legacy', 'threads')
     for (const name of names) {
       const { code, stdout, stderr } = await example(t, target, name, ['--help']).exited
       t.is(code, 0)
