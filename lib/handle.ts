@@ -468,7 +468,7 @@ export function kindOfDescriptor(fd: number): string {
 
 // The reactor would wait for what the other end never sends; the system tells at once, without moving a byte.
 function fifoFlags(fd: number): number {
-  if (!fstatSync(fd).isFIFO()) return 0
+  if (fd < 0 || !fstatSync(fd).isFIFO()) return 0
   const nothing = [new Uint8Array(0)]
   let flags = FIFO
   for (const [ask, direction] of [
@@ -583,12 +583,7 @@ export class Handle extends AsyncResource {
 
   /** Takes in a descriptor (or a copy of it), connected, listening or just bound; a negative error number otherwise. */
   static adopt(kind: Handle['kind'], provider: string, fd: number, copy = false): Handle | number {
-    const fifo = kind === 'pipe' ? fifoFlags(fd) : 0
-    const handle = Handle.#of(kind, provider, engine.adopt(fd, copy))
-    if (typeof handle === 'number') return handle
-    handle.#flags |= fifo
-    if (!copy && fd <= 2) handle.#flags |= STANDARD
-    return handle
+    return Handle.#of(kind, provider, engine.adopt(fd, copy))
   }
 
   /** The socket that a handle of another thread parked under this number. */
@@ -600,6 +595,8 @@ export class Handle extends AsyncResource {
     if (slot < 0) return slot
     const handle = new Handle(kind, provider)
     handle.#adopt(slot)
+    if (handle.fd >= 0 && handle.fd <= 2) handle.#flags |= STANDARD
+    if (kind === 'pipe') handle.#flags |= fifoFlags(handle.fd)
     return handle
   }
 
