@@ -351,8 +351,8 @@ parity('CONNECT to a proxy, and a request through the tunnel', async t => {
   t.log('answer', ...(await answer(inner)))
 })
 
-parity('a body of thirty megabytes there, and another back', async t => {
-  const size = 30_000_000
+parity('a body of twenty megabytes there, and another back', async t => {
+  const size = 20_000_000
   const web = await webServer(t, async (incoming, response) => {
     const check = incoming.pipe(new Check())
     await once(check, 'finish')

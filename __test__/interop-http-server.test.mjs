@@ -202,8 +202,8 @@ parity('a client of node:http on a listener of this module', async t => {
   }
 })
 
-parity('an upload and a download of thirty megabytes', async t => {
-  const size = 30_000_000
+parity('an upload and a download of twenty megabytes', async t => {
+  const size = 20_000_000
   const { server } = await behind(t, async (request, response) => {
     const check = request.pipe(new Check())
     await once(check, 'finish')
