@@ -9,7 +9,7 @@
 //
 // FERRONET_TEST_ONLY=node    runs node:net twice instead, which is how a flaky scenario is found
 // FERRONET_TEST_TRACES=<dir> writes the traces there, one file for each test file and run
-// FERRONET_TEST_TIMEOUT=<ms> how long one scenario may take (10 000)
+// FERRONET_TEST_TIMEOUT=<ms> how long one scenario may take (30 000)
 
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -22,7 +22,7 @@ import { isDeepStrictEqual } from 'node:util'
 const scenarios = globalThis[Symbol.for('ferronet.test.scenarios')]
 const ava = scenarios ? undefined : (await import('ava')).default
 
-const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 10_000)
+const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 30_000)
 const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
 const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
 
