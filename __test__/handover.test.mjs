@@ -572,6 +572,21 @@ moves('a socket that reads into its own buffer is given away in the middle', asy
   assert.equal(String(received), String(Sum.of(chunks(30))))
 })
 
+moves('a connection that both sides have ended goes with what has not been read', async (t, give) => {
+  const { client, peer } = await t.pair(halfOpen)
+  client.pause()
+  client.end()
+  await once(peer.resume(), 'end')
+  // More than the stream reads ahead, and less than the system takes.
+  const text = Buffer.alloc(80_000, 'text')
+  peer.end(text)
+  await once(peer, 'finish')
+  // The system knows of no peer any more.
+  await t.until(() => client._handle.peername() < 0)
+  const taken = give(client)
+  assert.ok((await bytes(taken)).equals(text))
+})
+
 moves('a socket can be connected again when it has been given away', async (t, give) => {
   const { server, client, peer } = await t.pair()
   const taken = give(client)
@@ -839,6 +854,19 @@ for (const allowHalfOpen of [false, true]) {
     await onlyClosed(t, told)
   })
 }
+
+holds("a connection of Node's that both sides have ended comes with what has not been read", async t => {
+  const { from, peer } = await nodePair(t, { allowHalfOpen: true })
+  from.pause()
+  from.end()
+  await once(peer.resume(), 'end')
+  const text = Buffer.alloc(80_000, 'text')
+  peer.end(text)
+  await once(peer, 'finish')
+  await t.until(() => from._handle.getpeername({}) < 0)
+  const socket = t.own(t.net.fromNodeSocket(from))
+  assert.ok((await bytes(socket)).equals(text))
+})
 
 holds("Node's socket reads nothing any more while it still sends", async t => {
   const server = t.own(node.createServer({ pauseOnConnect: true }))

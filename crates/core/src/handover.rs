@@ -91,11 +91,25 @@ pub(crate) fn stage(descriptor: BorrowedFd<'_>) -> io::Result<Stage> {
     if !tcp && socket.r#type().is_err() {
         return Ok(Stage::Fifo);
     }
-    Ok(if socket.peer_addr().is_ok() {
+    Ok(if socket.peer_addr().is_ok() || is_over(descriptor) {
         Stage::Connected { tcp }
     } else {
         Stage::Bound { tcp }
     })
+}
+
+/// Whether a socket without a peer had one: a connection that both sides have ended, or that was reset. There is
+/// something to read from it still, if only its end; a socket that was never connected hangs up without.
+fn is_over(descriptor: BorrowedFd<'_>) -> bool {
+    const OVER: libc::c_short = libc::POLLIN | libc::POLLHUP;
+    let mut polled = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one entry, which outlives the call.
+    let count = unsafe { libc::poll(&raw mut polled, 1, 0) };
+    count == 1 && polled.revents & OVER == OVER
 }
 
 /// The path of a Unix-domain socket, which goes when its socket does, just before it: with `close`, and when the
@@ -185,7 +199,8 @@ pub fn claim(ticket: u32) -> Option<Released> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, UdpSocket};
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
     use std::os::unix::net::{UnixDatagram, UnixStream};
 
     use super::*;
@@ -211,6 +226,30 @@ mod tests {
         );
         assert_eq!(stage(reader.as_fd()).ok(), Some(Stage::Fifo));
         assert!(stage(udp.as_fd()).is_err());
+    }
+
+    #[test]
+    fn a_connection_that_is_over_is_still_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("port");
+        let address = listener.local_addr().expect("address");
+        let client = TcpStream::connect(address).expect("listening");
+        let (mut server, _) = listener.accept().expect("connected");
+        client.shutdown(Shutdown::Write).expect("connected");
+        assert_eq!(server.read(&mut [0]).expect("FIN"), 0);
+        server.write_all(b"unread").expect("half open");
+        drop(server);
+        while client.peer_addr().is_ok() {
+            std::thread::yield_now();
+        }
+        assert_eq!(
+            stage(client.as_fd()).ok(),
+            Some(Stage::Connected { tcp: true })
+        );
+        let _waiting = TcpStream::connect(address).expect("listening");
+        assert_eq!(
+            stage(listener.as_fd()).ok(),
+            Some(Stage::Bound { tcp: true })
+        );
     }
 
     #[test]
