@@ -63,8 +63,8 @@ interface Engine {
   park(slot: number): number
   claim(ticket: number): number
 
-  /** Bytes come as DATA events, or (`into`) wait for `readInto` behind a READABLE one. */
-  readStart(slot: number, into: boolean): number
+  /** `mode`: READ_CHUNKS or READ_SHARED, DATA events; READ_INTO, bytes wait for `readInto` behind a READABLE one. */
+  readStart(slot: number, mode: number): number
   readStop(slot: number): number
   /** Reads into `buffer`: the number of bytes, EOF at the peer's FIN, EAGAIN when nothing waits. */
   readInto(slot: number, buffer: Uint8Array): number
@@ -102,6 +102,8 @@ interface Engine {
   fatal(error: unknown): void
   /** Has `posted` called where libuv runs its own pending callbacks: right after the poll phase, or before the next. */
   post(): void
+  /** Has `dispatch` called in the next iteration of the loop, also when nothing has happened. */
+  again(): void
   /** Has `closed` called in the loop's closing phase. */
   closeSoon(): void
   /** Lets listeners that met a full descriptor table try again. */
@@ -130,20 +132,25 @@ const READABLE = 6 // bytes wait in the kernel for a socket that reads into its 
 const WRITABLE = 7
 const ACCEPT = 8 // a: the slot of the new socket
 const ACCEPT_ERROR = 9 // a: error number
-const DATA_SCRATCH = 10 // a: offset in the scratch buffer, b: length; to be copied before the turn ends
+const DATA_SCRATCH = 10 // a: offset in the scratch buffer, b: length; to be copied before the next batch
 // Beside the number of events: this slab is nearly full, or a program has detached it.
 const RENEW_SMALL = 1 << 16
 const RENEW_BULK = 1 << 17
+// A new batch, and not more of the one that is being delivered.
+const BEGIN = 1 << 18
 
-// Reads go into slabs and are handed out as views of them: nothing is allocated per read, and a slab that is used up is
-// left to the garbage collector. A chunk that a program keeps pins its slab, so small reads have a slab of their own,
-// about as large as Buffer's own pool.
+const READ_CHUNKS = 0
+const READ_SHARED = 1
+const READ_INTO = 2
+
+// Reads go into the same memory each time, which stays hot in the cache, and are copied from there into chunks that
+// are the program's own. As large as crates/binding/src/batch.rs gives to those who send much, and a bit for the others.
+const SCRATCH_SIZE = 1024 * 1024 + 256 * 1024
+// Sockets that share their chunks' memory (`sharedChunks`) read into slabs, which are handed out as views: nothing is
+// allocated per read, and a slab that is used up is left to the garbage collector. A chunk that a program keeps pins its
+// slab, so small reads have a slab of their own, about as large as Buffer's own pool.
 const SMALL_SIZE = 16 * 1024
 const BULK_SIZE = 256 * 1024
-// Reads of more than one chunk go into the same memory each time, which stays hot in the cache, and are copied into
-// chunks of their own. On bulk uploads that takes a fifth less CPU than reading into slabs, which are cold, and large
-// enough for the allocator to fetch them from the system and give them back (2026-11); for single chunks, slabs win.
-const SCRATCH_SIZE = 1024 * 1024
 const MAX_CHUNK = 64 * 1024
 // Small writes wait here for the end of the handler or tick. As large as the default high-water mark: a tick that
 // writes more than that is flushed at once, so that a writer sees the backpressure it would see from node:net.
@@ -171,11 +178,15 @@ function allocate(size: number): Buffer {
 
 const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
 const log = new Int32Array(LOG_WORDS * MAX_LOG)
+/** What the addon looks at too: how many entries of `log` wait to be sent, and how many handles are in `resumed`. */
+const state = new Int32Array(2)
+const WAITING = 0
+const RESUMED = 1
 const out = Buffer.allocUnsafeSlow(OUT_SIZE)
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
 const libuv = process.versions.bun === undefined && process.versions.deno === undefined
-let small = allocateSlab(SMALL_SIZE)
-let bulk = allocateSlab(BULK_SIZE)
+let small: Buffer | undefined
+let bulk: Buffer | undefined
 
 /** The handle in each slot of the reactor; what keeps an open socket from being collected. */
 const table: (Handle | undefined)[] = []
@@ -187,13 +198,14 @@ if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 
 const engine = open(driver || undefined, libuv, {
   events,
   log,
+  state,
   out,
   scratch,
   dispatch,
+  goOn,
   posted,
   closed,
 }) as Engine
-engine.setSlabs(small, bulk)
 const [EBADF, EFAULT, EINVAL, EPIPE, ENOTCONN, ENOTSOCK, ECANCELED, EAGAIN, EOF] = [
   'EBADF',
   'EFAULT',
@@ -231,40 +243,87 @@ const drainTicks: () => void = (process as unknown as { _tickCallback(): void })
 let eventCount = 0
 let eventNext = 0
 let renew = 0
+// Handles that go on with what they hold, in the next batch, and in this one.
+let resumed: Handle[] = []
+let resuming: Handle[] = []
+let resumingNext = 0
+// The rest of a read that is more than one chunk: whose it is, and where it lies in the scratch buffer.
+let restOwner: Handle | null = null
+let restNext = 0
+let restEnd = 0
+/** How many callbacks from the loop are on the stack: a handler may run the loop itself. */
+let depth = 0
 let inHandler = false
 
 /**
- * Called by the addon with the number of events in the batch, and RENEW_*. A handler's exception is given to
+ * Called by the addon with BEGIN, the number of events in the batch, and RENEW_*. A handler's exception is given to
  * 'uncaughtException' right here: the events behind it are not lost. (Called again, with 0, if one got out after all.)
  */
 function dispatch(batch: number): void {
-  if (batch > 0) {
-    eventCount = batch & ~(RENEW_SMALL | RENEW_BULK)
+  if (batch !== 0) {
+    eventCount = batch & ~(BEGIN | RENEW_SMALL | RENEW_BULK)
     eventNext = 0
     renew = batch & (RENEW_SMALL | RENEW_BULK)
+    if (state[RESUMED] !== 0) {
+      resuming = resumed
+      resumingNext = 0
+      resumed = []
+      state[RESUMED] = 0
+    }
     if (eventCount > 1) flushBy = performance.now() + MAX_WAIT
   }
-  while (eventNext < eventCount) {
-    const at = eventNext++ * EVENT_WORDS
-    const handle = table[events[at + 1]!]
-    if (handle === undefined) {
-      if (events[at] === ACCEPT) engine.close(events[at + 2]!, false)
-      // Closed by a handler of this batch, when the reactor had told the end of its connect already.
-      else if (events[at] === CONNECT) release()
-      continue
-    }
+  depth++
+  try {
+    deliverAll()
+    // What the ticks behind the last handler have written.
+    if (state[WAITING] !== 0) flush()
+  } finally {
+    depth--
+  }
+  // Here, where no event points into them any more.
+  if (renew !== 0) renewSlabs()
+}
+
+// Where it stands is known to all: when a handler runs the loop itself, the call within goes on from there.
+function deliverAll(): void {
+  while (!isDelivered()) {
     inHandler = true
     try {
-      handle.deliver(events[at]!, events[at + 2]!, events[at + 3]!)
+      if (restOwner !== null) restOwner.deliverRest()
+      else if (resumingNext < resuming.length) deliverResumed()
+      else deliverNext()
     } catch (error) {
       engine.fatal(error)
     }
     inHandler = false
-    if (logCount !== 0 && (flushNow || eventNext === eventCount || performance.now() > flushBy)) flush()
+    if (state[WAITING] !== 0 && (flushNow || isDelivered() || performance.now() > flushBy)) flush()
     drain()
   }
-  // Here, where no event points into them any more.
-  if (renew !== 0) renewSlabs()
+}
+
+function isDelivered(): boolean {
+  return eventNext === eventCount && restOwner === null && resumingNext === resuming.length
+}
+
+/** One chunk of what a handle holds, which then comes again while it has more for this batch. */
+function deliverResumed(): void {
+  const handle = resuming[resumingNext]!
+  if (!handle.deliverHeld()) resumingNext++
+}
+
+function deliverNext(): void {
+  const at = eventNext++ * EVENT_WORDS
+  const handle = table[events[at + 1]!]
+  if (handle !== undefined) handle.deliver(events[at]!, events[at + 2]!, events[at + 3]!)
+  else if (events[at] === ACCEPT) engine.close(events[at + 2]!, false)
+  // Closed by a handler of this batch, when the reactor had told the end of its connect already.
+  else if (events[at] === CONNECT) release()
+}
+
+/** Called by the addon before the loop polls while writes wait, or while a handler that runs the loop has not returned. */
+function goOn(): void {
+  if (state[WAITING] !== 0) flush()
+  dispatch(0)
 }
 
 // A slab holds the bytes of several sockets: whoever transferred the memory of one chunk would take the others' along.
@@ -273,6 +332,14 @@ function allocateSlab(size: number): Buffer {
   const slab = allocate(size)
   if (libuv) markAsUntransferable(slab.buffer)
   return slab
+}
+
+/** Before somebody reads who shares. */
+function needSlabs(): void {
+  if (small !== undefined) return
+  small = allocateSlab(SMALL_SIZE)
+  bulk = allocateSlab(BULK_SIZE)
+  engine.setSlabs(small, bulk)
 }
 
 function renewSlabs(): void {
@@ -284,8 +351,9 @@ function renewSlabs(): void {
   engine.setSlabs(newSmall, newBulk)
 }
 
-/** Runs a handle's function as a callback from the loop. */
+/** Runs a handle's function as a callback from the loop, and the ticks behind it. */
 function enter(handle: Handle, run: (this: Handle) => void): void {
+  depth++
   inHandler = true
   try {
     handle.runInAsyncScope(run, handle)
@@ -293,13 +361,18 @@ function enter(handle: Handle, run: (this: Handle) => void): void {
     engine.fatal(error)
   }
   inHandler = false
-  if (logCount !== 0) flush()
+  if (state[WAITING] !== 0) flush()
+  drain()
+  depth--
+  if (state[WAITING] !== 0) flush()
 }
 
 // Leaving the last callback would drain as well, but not under the helper thread, whose thread-safe function has a scope
 // of its own around ours. An exception of a tick has left async_hooks' stack as it was; giving it to 'uncaughtException'
-// right here clears that, before anything of ours on the stack looks at it.
+// right here clears that, before anything of ours on the stack looks at it. In a callback within another one Node runs
+// no ticks; they wait for the outer one's end.
 function drain(): void {
+  if (depth > 1) return
   try {
     drainTicks()
   } catch (error) {
@@ -307,17 +380,10 @@ function drain(): void {
   }
 }
 
-/** What happens between two callbacks from the loop: waiting writes leave, ticks and microtasks run. */
-function between(): void {
-  inHandler = false
-  if (logCount !== 0) flush()
-  drain()
-  inHandler = true
-}
-
 // Completions that Node would deliver from the pending phase of the loop: never inside the call that asked.
 let completions: { handle: Handle; complete: (this: Handle) => void }[] = []
-let completionNext = 0
+let completing: typeof completions = []
+let completingNext = 0
 
 function post(handle: Handle, complete: (this: Handle) => void): void {
   hold()
@@ -326,16 +392,19 @@ function post(handle: Handle, complete: (this: Handle) => void): void {
 }
 
 function posted(): void {
-  // What a completion posts in its turn waits for the next one.
-  const end = completions.length
-  while (completionNext < end) {
-    const { handle, complete } = completions[completionNext++]!
+  // What a completion posts in its turn waits for the next call. One that runs the loop itself has the others done there.
+  if (completingNext === completing.length) {
+    completing = completions
+    completingNext = 0
+    completions = []
+  }
+  while (completingNext < completing.length) {
+    const { handle, complete } = completing[completingNext++]!
     release()
     enter(handle, complete)
-    drain()
   }
-  completions = completions.slice(completionNext)
-  completionNext = 0
+  completing = []
+  completingNext = 0
   if (completions.length > 0) engine.post()
 }
 
@@ -353,7 +422,6 @@ function closed(): void {
     release()
     if (callback === undefined) continue
     enter(handle, callback)
-    drain()
   }
 }
 
@@ -375,31 +443,35 @@ function retryAcceptLater(): void {
 // one system call.
 
 let outTop = 0
-let logCount = 0
-let flushScheduled = false
+/** Counts ticks that write outside of a batch. */
+let tick = 0
+let tickEnds = false
 /** Somebody waits for the outcome of a write of this handler: it is sent when the handler returns. */
 let flushNow = false
 /** When waiting any longer for the other handlers of the batch would be noticed (performance.now()). */
 let flushBy = 0
+/** The handle that hears of its failure from `flush` itself. */
+let flushing: Handle | null = null
 
 function scheduleFlush(): void {
-  if (flushScheduled) return
-  flushScheduled = true
-  process.nextTick(flushTick)
+  if (tickEnds) return
+  tickEnds = true
+  process.nextTick(endTick)
 }
 
-function flushTick(): void {
-  flushScheduled = false
-  if (logCount !== 0) flush()
+function endTick(): void {
+  tickEnds = false
+  tick++
+  if (state[WAITING] !== 0) flush()
 }
 
 /** Sends everything that waits in `out`: one crossing, one system call per socket. */
 function flush(): void {
   flushNow = false
-  const count = logCount
+  const count = state[WAITING]!
   const short = engine.flush(count)
   if (short !== 0) settleShort(short, count)
-  logCount = 0
+  state[WAITING] = 0
   outTop = 0
 }
 
@@ -430,7 +502,7 @@ let exiting = false
 process.on('exit', () => {
   // No tick comes any more for what later listeners write.
   exiting = true
-  if (logCount !== 0) flush()
+  if (state[WAITING] !== 0) flush()
 })
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -504,11 +576,10 @@ const STANDARD = 64
 const FIFO = 128
 const UNREAD = 256
 const UNWRITTEN = 512
-
-// The bulk read that is being delivered: whose it is, and the part of the scratch buffer that is left.
-let bulkOwner: Handle | null = null
-let bulkNext = 0
-let bulkEnd = 0
+/** Reads into slabs, and hands out views of them. */
+const SHARED = 1024
+/** In `resumed` or `resuming`. */
+const RESUMING = 2048
 
 export class Handle extends AsyncResource {
   readonly kind: 'tcp' | 'pipe'
@@ -529,6 +600,8 @@ export class Handle extends AsyncResource {
   #writeErrno = 0
   #into: Uint8Array | null = null
   #held: Held[] | null = null
+  /** The tick in which it has written outside of a batch. */
+  #tick = -1
 
   /** `triggerAsyncId`: what async_hooks are told made this handle; by default, whatever runs. */
   constructor(kind: 'tcp' | 'pipe', provider: string, triggerAsyncId?: number) {
@@ -623,11 +696,23 @@ export class Handle extends AsyncResource {
     this.#reading = true
     this.#recount()
     if (this.#held !== null) {
-      this.#postHeld()
+      this.#resumeSoon()
       return 0
     }
-    const status = engine.readStart(this.slot, this.#into !== null)
+    const status = engine.readStart(this.slot, this.#readMode())
     return status === ENOTCONN || status === EBADF ? UNREADABLE[this.kind] : status
+  }
+
+  #readMode(): number {
+    if (this.#into !== null) return READ_INTO
+    if ((this.#flags & SHARED) === 0) return READ_CHUNKS
+    needSlabs()
+    return READ_SHARED
+  }
+
+  /** From now on chunks are views of memory that other sockets' chunks are in as well. */
+  shareChunks(): void {
+    this.#flags |= SHARED
   }
 
   readStop(): number {
@@ -660,16 +745,14 @@ export class Handle extends AsyncResource {
       if (bound > DIRECT_SIZE) return this.#writeNow(Buffer.from(chunk, encoding))
       const at = this.#room(bound)
       if (this.#blocked()) return this.write(chunk, encoding)
-      this.#pend(at, out.write(chunk, at, encoding))
-      return 0
+      return this.#pend(at, out.write(chunk, at, encoding))
     }
     const length = chunk.byteLength
     if (length >= DIRECT_SIZE) return this.#writeNow(chunk)
     const at = this.#room(length)
     if (this.#blocked()) return this.write(chunk)
     out.set(chunk, at)
-    this.#pend(at, length)
-    return 0
+    return this.#pend(at, length)
   }
 
   /** Before a write whose outcome somebody waits for: it is sent when the handler returns, or the tick ends. */
@@ -685,16 +768,16 @@ export class Handle extends AsyncResource {
     let length = 0
     for (const chunk of chunks) length += chunk.byteLength
     if (this.#backlog === null && length < DIRECT_SIZE) {
-      let at = this.#room(length)
+      const at = this.#room(length)
       if (this.#blocked()) return this.writev(chunks)
+      let end = at
       for (const chunk of chunks) {
-        out.set(chunk, at)
-        this.#pend(at, chunk.byteLength)
-        at += chunk.byteLength
+        out.set(chunk, end)
+        end += chunk.byteLength
       }
-      return 0
+      return this.#pend(at, length)
     }
-    if (logCount !== 0) flush()
+    if (state[WAITING] !== 0) flush()
     if (this.#writeErrno !== 0) return this.#writeErrno
     const idle = this.#backlog === null
     for (const chunk of chunks) this.#queue(chunk)
@@ -708,30 +791,49 @@ export class Handle extends AsyncResource {
   }
 
   #room(bytes: number): number {
-    if (outTop + bytes > OUT_SIZE || logCount >= MAX_LOG / 2 - 1) flush()
+    if (outTop + bytes > OUT_SIZE || state[WAITING]! >= MAX_LOG / 2 - 1) flush()
     return outTop
   }
 
-  #pend(at: number, length: number): void {
-    if (length === 0) return
+  /** Notes bytes that stand in `out` for sending. Returns like `write`. */
+  #pend(at: number, length: number): number {
+    if (length === 0) return 0
     this.bytesWritten += length
     outTop = at + length
-    const last = (logCount - 1) * LOG_WORDS
-    if (logCount > 0 && log[last] === this.slot) {
+    const count = state[WAITING]!
+    const last = (count - 1) * LOG_WORDS
+    if (count > 0 && log[last] === this.slot) {
       log[last + 2]! += length
     } else {
-      const next = logCount++ * LOG_WORDS
+      const next = count * LOG_WORDS
+      state[WAITING] = count + 1
       log[next] = this.slot
       log[next + 1] = at
       log[next + 2] = length
     }
-    // Inside a batch its end comes soon; elsewhere the tick's end is the next chance.
-    if (exiting) flush()
-    else if (!inHandler && eventNext === eventCount) scheduleFlush()
+    // In a batch its end comes soon, and the bytes leave with the others' answers.
+    if (depth > 0) return 0
+    if (this.#tick === tick && !exiting) {
+      scheduleFlush()
+      return 0
+    }
+    // Elsewhere the first write of a tick goes at once, as in Node: most ticks write once, and whatever the program
+    // does next, even if it kills its own process, the bytes are on their way.
+    this.#tick = tick
+    scheduleFlush()
+    return this.#flushOwn()
+  }
+
+  #flushOwn(): number {
+    flushing = this
+    flush()
+    flushing = null
+    if (this.#writeErrno !== 0) return this.#writeErrno
+    return this.#backlog === null ? 0 : 1
   }
 
   #writeNow(chunk: Uint8Array): number {
-    if (logCount !== 0) flush()
+    if (state[WAITING] !== 0) flush()
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
     const sent = engine.write(this.slot, chunk, 0)
@@ -802,6 +904,7 @@ export class Handle extends AsyncResource {
     if (result < 0) {
       const status = this.#reason(result)
       this.#writeErrno = status
+      if (flushing === this) return
       process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status)))
       return
     }
@@ -859,7 +962,7 @@ export class Handle extends AsyncResource {
   }
 
   #shutdown(): void {
-    if (logCount !== 0) flush()
+    if (state[WAITING] !== 0) flush()
     if (this.#backlog !== null && this.slot >= 0) {
       // Not all of what was written last has left: FIN follows it.
       this.#flags |= ENDING
@@ -885,7 +988,7 @@ export class Handle extends AsyncResource {
   #close(callback: (() => void) | undefined, reset: boolean): void {
     if (this.closed) return
     this.#flags |= CLOSED
-    if (logCount !== 0) flush()
+    if (state[WAITING] !== 0) flush()
     this.#reading = false
     this.#flags &= ~LISTENING
     this.#recount()
@@ -909,13 +1012,13 @@ export class Handle extends AsyncResource {
 
   /** Sends what waits for the end of the handler or tick; 0, or the error that ended sending. */
   flush(): number {
-    if (logCount !== 0) flush()
+    if (state[WAITING] !== 0) flush()
     return this.#writeErrno
   }
 
   /** What would be lost if the descriptor went now. Nothing more is read or sent by this handle. */
   leave(): Leftover {
-    if (logCount !== 0) flush()
+    if (state[WAITING] !== 0) flush()
     this.readStop()
     this.#holdRest()
     this.#takeFromBatch()
@@ -949,13 +1052,12 @@ export class Handle extends AsyncResource {
       ]
       events[at] = NOTHING
       const slab =
-        kind === DATA_SMALL ? small : kind === DATA_BULK ? bulk : kind === DATA_SCRATCH ? scratch : null
+        kind === DATA_SMALL ? small! : kind === DATA_BULK ? bulk! : kind === DATA_SCRATCH ? scratch : null
       if (slab !== null && slab.byteLength === 0) {
-        // As in `#deliverData`.
+        // As in `#deliverView`.
         this.#hold(undefined, EFAULT)
       } else if (slab !== null) {
-        this.bytesRead += b
-        this.#hold(Buffer.from(slab.subarray(a, a + b)), 0)
+        this.#hold(ownCopy(slab, a, a + b), 0)
       } else if (kind === READ_ERROR) {
         this.#hold(undefined, a)
       } else if (kind === ACCEPT) {
@@ -1075,13 +1177,13 @@ export class Handle extends AsyncResource {
   deliver(kind: number, a: number, b: number): void {
     switch (kind) {
       case DATA_SMALL:
-        this.#deliverData(small, a, b)
+        this.#deliverView(small!, a, b)
         break
       case DATA_BULK:
-        this.#deliverData(bulk, a, b)
+        this.#deliverView(bulk!, a, b)
         break
       case DATA_SCRATCH:
-        this.#deliverBulk(a, b)
+        this.#deliverCopy(a, b)
         break
       case WRITABLE:
         this.runInAsyncScope(this.#onWritable, this)
@@ -1131,16 +1233,20 @@ export class Handle extends AsyncResource {
     this.owner?.[kOnConnection]?.(status, client)
   }
 
-  #deliverData(slab: Buffer, from: number, length: number): void {
+  #deliverView(slab: Buffer, from: number, length: number): void {
     // A handler of this batch has detached the slab, and the bytes with it.
     if (slab.byteLength === 0) {
       this.#deliverEnd(EFAULT)
       return
     }
-    this.bytesRead += length
     const bytes = slab.subarray(from, from + length)
     if (this.#isHeld()) this.#hold(bytes, 0)
-    else this.runInAsyncScope(this.#emitRead, this, bytes)
+    else this.#deliverChunk(bytes)
+  }
+
+  #deliverChunk(chunk: Buffer): void {
+    this.bytesRead += chunk.byteLength
+    this.runInAsyncScope(this.#emitRead, this, chunk)
   }
 
   /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
@@ -1153,71 +1259,79 @@ export class Handle extends AsyncResource {
     this.#held.push({ chunk, status })
   }
 
-  // JavaScript sees chunks of at most 64 KiB, as from node:net. A reader that stops in the middle, or throws, keeps
-  // the rest waiting here, not in its own buffer beyond the high-water mark.
-  #deliverBulk(from: number, length: number): void {
+  // JavaScript sees chunks of at most 64 KiB, as from node:net.
+  #deliverCopy(from: number, length: number): void {
     const to = from + length
-    this.bytesRead += length
     if (this.#isHeld()) {
-      this.#hold(Buffer.from(scratch.subarray(from, to)), 0)
+      this.#hold(copyOfScratch(from, to), 0)
+    } else if (length <= MAX_CHUNK) {
+      this.#deliverChunk(copyOfScratch(from, to))
+    } else {
+      restOwner = this
+      restNext = from
+      restEnd = to
+      this.deliverRest()
+    }
+  }
+
+  /** @internal The next chunk of a read that is more than one. */
+  deliverRest(): void {
+    // A reader that stops in the middle keeps the rest waiting here, not in its own buffer beyond the high-water mark.
+    if (!this.#reading) {
+      this.#holdRest()
       return
     }
-    bulkOwner = this
-    bulkNext = from
-    bulkEnd = to
-    try {
-      while (bulkNext < to && this.#reading) {
-        const end = Math.min(bulkNext + MAX_CHUNK, to)
-        const chunk = allocate(end - bulkNext)
-        scratch.copy(chunk, 0, bulkNext, end)
-        bulkNext = end
-        this.runInAsyncScope(this.#emitRead, this, chunk)
-        if (bulkNext < to) between()
-      }
-    } finally {
-      this.#holdRest()
-      if (this.#held !== null && this.#reading) this.#postHeld()
-    }
+    const from = restNext
+    restNext = Math.min(from + MAX_CHUNK, restEnd)
+    if (restNext === restEnd) restOwner = null
+    this.#deliverChunk(copyOfScratch(from, Math.min(from + MAX_CHUNK, restEnd)))
   }
 
-  /** Keeps what is left of a bulk read, if it is this handle's that is being delivered. */
+  /** Keeps what is left of a read, if it is this handle's that is being delivered. */
   #holdRest(): void {
-    if (bulkOwner !== this) return
-    bulkOwner = null
-    if (bulkNext < bulkEnd && !this.closed) this.#hold(Buffer.from(scratch.subarray(bulkNext, bulkEnd)), 0)
+    if (restOwner !== this) return
+    restOwner = null
+    if (!this.closed) this.#hold(copyOfScratch(restNext, restEnd), 0)
   }
 
-  #postHeld(): void {
-    post(this, this.#deliverHeld)
+  // In the next iteration of the loop, like bytes that have waited in the kernel.
+  #resumeSoon(): void {
+    if ((this.#flags & RESUMING) !== 0) return
+    this.#flags |= RESUMING
+    resumed.push(this)
+    state[RESUMED] = resumed.length
+    engine.again()
   }
 
-  #deliverHeld(): void {
+  /** @internal The first of what is held, a chunk or the end; false when there is nothing (more) for this batch. */
+  deliverHeld(): boolean {
     const held = this.#held
-    if (held === null || !this.#reading) return
-    try {
-      while (held.length > 0 && this.#reading) {
-        const { chunk, status } = held[0]!
-        if (chunk === undefined || chunk.byteLength === 0) {
-          this.#held = null
-          this.#deliverEnd(chunk === undefined ? status : EFAULT)
-          return
-        }
-        const part = chunk.subarray(0, MAX_CHUNK)
-        if (part.byteLength === chunk.byteLength) held.shift()
-        else held[0]!.chunk = chunk.subarray(MAX_CHUNK)
-        this.owner?.[kOnRead]?.(part)
-        if (held.length > 0 && this.#reading) between()
-      }
-    } finally {
-      if (this.#held !== null && !this.closed) {
-        if (held.length === 0) {
-          this.#held = null
-          if (this.#reading) engine.readStart(this.slot, false)
-        } else if (this.#reading) {
-          this.#postHeld()
-        }
-      }
+    if (held === null || !this.#reading) {
+      this.#flags &= ~RESUMING
+      return false
     }
+    const { chunk, status } = held[0]!
+    if (chunk === undefined || chunk.byteLength === 0) {
+      this.#held = null
+      this.#flags &= ~RESUMING
+      resumingNext++
+      this.#deliverEnd(chunk === undefined ? status : EFAULT)
+      return true
+    }
+    const part = chunk.byteLength > MAX_CHUNK ? ownCopy(chunk, 0, MAX_CHUNK) : chunk
+    if (part === chunk) held.shift()
+    else held[0]!.chunk = chunk.subarray(MAX_CHUNK)
+    if (held.length === 0) {
+      this.#held = null
+      engine.readStart(this.slot, this.#readMode())
+    } else if (held[0]!.chunk === undefined) {
+      // The end is never told in one iteration with the bytes before it.
+      this.#flags &= ~RESUMING
+      resumingNext++
+      this.#resumeSoon()
+    }
+    this.#deliverChunk(part)
+    return true
   }
 
   #deliverEnd(status: number): void {
@@ -1235,6 +1349,17 @@ export class Handle extends AsyncResource {
       this.#deliverEnd(nread === EOF ? 0 : nread)
     }
   }
+}
+
+/** The program's own copy: an ArrayBuffer of its length, whatever that is. */
+function ownCopy(from: Buffer, start: number, end: number): Buffer {
+  const chunk = allocate(end - start)
+  from.copy(chunk, 0, start, end)
+  return chunk
+}
+
+function copyOfScratch(start: number, end: number): Buffer {
+  return ownCopy(scratch, start, end)
 }
 
 function endpoint(found: string | number): Endpoint | string | number {

@@ -1,8 +1,8 @@
-//! The batch of events of one pump: four int32 an event in an array that JavaScript reads, and the bytes in two slabs,
-//! of which JavaScript hands out views, or in a scratch buffer, out of which it copies. The layout is shared with
-//! `lib/handle.ts`.
+//! The batch of events of one pump: four int32 an event in an array that JavaScript reads, and the bytes in a scratch
+//! buffer, out of which it copies each chunk. For sockets that share their chunks' memory the bytes are in two slabs
+//! instead, of which JavaScript hands out views. The layout is shared with `lib/handle.ts`.
 
-use ferronet_core::Sink;
+use ferronet_core::{Chunk, Sink};
 
 const EVENT_WORDS: usize = 4;
 const CONNECT: i32 = 1;
@@ -17,11 +17,16 @@ const ACCEPT_ERROR: i32 = 9;
 const DATA_SCRATCH: i32 = 10;
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
+/// A new batch, and not more of the one that is being delivered.
+pub(crate) const BEGIN: u32 = 1 << 18;
 
-/// A read up to this size is moved to the slab for small ones, so that it can pin no more memory than that.
+/// A shared read up to this size is moved to the slab for small ones, so that it can pin no more memory than that.
 const SMALL: usize = 4 * 1024;
 /// With less room than this the bulk slab is renewed. A read that asks for more goes to the scratch buffer.
 const ROOM: usize = 64 * 1024;
+/// What reads of more than `ROOM` may take of a batch, all of them together: they are the ones that always have more.
+/// The rest of the scratch buffer is for those who send little, who shall not wait for another turn of the loop.
+const BULK_SHARE: usize = 1024 * 1024;
 
 /// Memory of a typed array that JavaScript keeps for as long as we do.
 #[derive(Clone, Copy)]
@@ -98,12 +103,14 @@ impl Slab {
 pub(crate) struct Batch {
     events: Memory,
     count: usize,
-    small: Slab,
-    /// Reads of up to 64 KiB go here first; what is not small stays.
-    bulk: Slab,
-    /// Larger ones go here: the same memory each time.
+    /// Where each batch begins anew: the same memory each time, which stays hot in the cache.
     scratch: Slab,
     in_scratch: bool,
+    /// Whether there are slabs: not before somebody wants to share.
+    sharing: bool,
+    small: Slab,
+    /// Shared reads of up to 64 KiB go here first; what is not small stays.
+    bulk: Slab,
 }
 
 impl Batch {
@@ -111,13 +118,14 @@ impl Batch {
         Self {
             events,
             count: 0,
-            small: Slab::EMPTY,
-            bulk: Slab::EMPTY,
             scratch: Slab {
                 memory: scratch,
                 used: 0,
             },
-            in_scratch: false,
+            in_scratch: true,
+            sharing: false,
+            small: Slab::EMPTY,
+            bulk: Slab::EMPTY,
         }
     }
 
@@ -132,6 +140,7 @@ impl Batch {
 
     /// New slabs are in place.
     pub(crate) fn renewed(&mut self, small: bool, bulk: bool) {
+        self.sharing = true;
         if small {
             self.small.used = 0;
         }
@@ -143,6 +152,9 @@ impl Batch {
     /// What `dispatch` is called with: the number of events, and which slabs JavaScript should renew when it is
     /// done with them; 0 when there is nothing to do.
     pub(crate) const fn summary(&self) -> u32 {
+        if !self.sharing {
+            return self.count as u32;
+        }
         let small = if self.small.room() < SMALL {
             RENEW_SMALL
         } else {
@@ -170,40 +182,41 @@ impl Sink for Batch {
         (self.count + 2) * EVENT_WORDS * size_of::<i32>() <= self.events.len()
     }
 
-    fn buffer(&mut self, wanted: usize) -> &mut [u8] {
-        self.in_scratch = wanted > ROOM;
+    fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8] {
+        let bulk = wanted > ROOM;
+        self.in_scratch = bulk || chunk == Chunk::Own;
         let slab = if self.in_scratch {
             &mut self.scratch
         } else {
             &mut self.bulk
         };
         let from = slab.memory.len() - slab.room();
-        let length = wanted.min(slab.room());
-        &mut slab.memory.bytes_mut()[from..from + length]
+        let room = if bulk {
+            slab.room().min(BULK_SHARE.saturating_sub(slab.used))
+        } else {
+            slab.room()
+        };
+        &mut slab.memory.bytes_mut()[from..from + wanted.min(room)]
     }
 
     fn read(&mut self, slot: u32, length: usize) {
-        let slab = if self.in_scratch {
-            &mut self.scratch
-        } else {
-            &mut self.bulk
-        };
-        let from = slab.used;
+        if self.in_scratch {
+            let from = self.scratch.used;
+            self.scratch.take(length);
+            self.event(DATA_SCRATCH, slot, from as i32, length as i32);
+            return;
+        }
+        let from = self.bulk.used;
         if length <= SMALL && length <= self.small.room() {
             // A copy of at most 4 KiB, out of memory that is hot because it is used again at once.
             let at = self.small.used;
-            let bytes = &slab.memory.bytes()[from..from + length];
+            let bytes = &self.bulk.memory.bytes()[from..from + length];
             self.small.memory.bytes_mut()[at..at + length].copy_from_slice(bytes);
             self.small.take(length);
             self.event(DATA_SMALL, slot, at as i32, length as i32);
         } else {
-            slab.take(length);
-            let kind = if self.in_scratch {
-                DATA_SCRATCH
-            } else {
-                DATA_BULK
-            };
-            self.event(kind, slot, from as i32, length as i32);
+            self.bulk.take(length);
+            self.event(DATA_BULK, slot, from as i32, length as i32);
         }
     }
 
@@ -241,14 +254,22 @@ mod tests {
     use super::*;
 
     /// A batch over memory of its own, with slabs of the given sizes.
-    fn batch(events: &mut Vec<i32>, small: &mut Vec<u8>, bulk: &mut Vec<u8>) -> Batch {
+    fn batch(
+        events: &mut Vec<i32>,
+        scratch: &mut Vec<u8>,
+        small: &mut Vec<u8>,
+        bulk: &mut Vec<u8>,
+    ) -> Batch {
         events.resize(4 * 16, 0);
         // SAFETY: the callers' vectors outlive the batch, and are not touched or resized while it is used.
         let memory = |data: *mut u8, length| unsafe { Memory::new(data, length) };
         let mut batch = Batch::new(
             memory(events.as_mut_ptr().cast(), events.len() * 4),
-            Memory::NONE,
+            memory(scratch.as_mut_ptr(), scratch.len()),
         );
+        if !bulk.is_empty() {
+            batch.renewed(true, true);
+        }
         batch.begin(
             memory(small.as_mut_ptr(), small.len()),
             memory(bulk.as_mut_ptr(), bulk.len()),
@@ -257,45 +278,62 @@ mod tests {
     }
 
     #[test]
-    fn small_reads_are_moved_to_their_slab_and_large_ones_stay_where_they_are() {
+    fn reads_go_to_the_scratch_buffer_anew_in_each_batch() {
+        let (mut events, mut scratch) = (Vec::new(), vec![0; 256 * 1024]);
+        let mut batch = batch(&mut events, &mut scratch, &mut Vec::new(), &mut Vec::new());
+        for _ in 0..2 {
+            batch.buffer(100, Chunk::Own)[..3].copy_from_slice(b"abc");
+            batch.read(1, 3);
+            assert_eq!(batch.buffer(200 * 1024, Chunk::Own).len(), 200 * 1024);
+            batch.read(2, 200 * 1024);
+            assert_eq!(batch.buffer(200 * 1024, Chunk::Own).len(), 56 * 1024 - 8);
+            assert_eq!(batch.summary(), 2);
+            batch.begin(Memory::NONE, Memory::NONE);
+        }
+        let expected = [DATA_SCRATCH, 1, 0, 3, DATA_SCRATCH, 2, 8, 200 * 1024];
+        assert_eq!(events[..8], expected);
+        assert_eq!(&scratch[..3], b"abc");
+    }
+
+    #[test]
+    fn those_who_always_have_more_leave_room_for_those_who_send_little() {
+        let (mut events, mut scratch) = (Vec::new(), vec![0; BULK_SHARE + 2 * ROOM]);
+        let mut batch = batch(&mut events, &mut scratch, &mut Vec::new(), &mut Vec::new());
+        for slot in 0..2 {
+            let length = batch.buffer(BULK_SHARE / 2, Chunk::Own).len();
+            assert_eq!(length, BULK_SHARE / 2);
+            batch.read(slot, length);
+        }
+        assert!(batch.buffer(2 * ROOM, Chunk::Own).is_empty());
+        assert_eq!(batch.buffer(ROOM, Chunk::Own).len(), ROOM);
+        batch.read(3, 100);
+        assert!(batch.buffer(2 * ROOM, Chunk::Shared).is_empty());
+    }
+
+    #[test]
+    fn small_shared_reads_are_moved_to_their_slab_and_large_ones_stay_where_they_are() {
         let (mut events, mut small, mut bulk) =
             (Vec::new(), vec![0; 8 * 1024], vec![0; 128 * 1024]);
-        let mut batch = batch(&mut events, &mut small, &mut bulk);
-        batch.buffer(100)[..3].copy_from_slice(b"abc");
+        let mut batch = batch(&mut events, &mut Vec::new(), &mut small, &mut bulk);
+        batch.buffer(100, Chunk::Shared)[..3].copy_from_slice(b"abc");
         batch.read(1, 3);
-        batch.buffer(5000)[..5000].fill(b'x');
+        batch.buffer(5000, Chunk::Shared)[..5000].fill(b'x');
         batch.read(2, 5000);
-        assert_eq!(batch.buffer(ROOM).len(), ROOM);
+        assert_eq!(batch.buffer(ROOM, Chunk::Shared).len(), ROOM);
         assert_eq!(batch.summary(), 2);
         assert_eq!(events[..8], [DATA_SMALL, 1, 0, 3, DATA_BULK, 2, 0, 5000]);
         assert_eq!(&small[..3], b"abc");
     }
 
     #[test]
-    fn reads_of_more_than_64_kib_go_to_the_scratch_buffer_anew_in_each_batch() {
-        let (mut events, mut small, mut bulk) =
-            (Vec::new(), vec![0; 8 * 1024], vec![0; 128 * 1024]);
-        let mut scratch = vec![0; 256 * 1024];
-        let mut batch = batch(&mut events, &mut small, &mut bulk);
-        // SAFETY: the vector outlives the batch and is not touched while it is used.
-        batch.scratch.memory = unsafe { Memory::new(scratch.as_mut_ptr(), scratch.len()) };
-        for _ in 0..2 {
-            assert_eq!(batch.buffer(200 * 1024).len(), 200 * 1024);
-            batch.read(1, 200 * 1024);
-            assert_eq!(batch.buffer(200 * 1024).len(), 56 * 1024);
-            let (small, bulk) = (batch.small.memory, batch.bulk.memory);
-            batch.begin(small, bulk);
-        }
-        assert_eq!(events[..4], [DATA_SCRATCH, 1, 0, 200 * 1024]);
-    }
-
-    #[test]
     fn a_slab_that_is_nearly_full_asks_to_be_renewed() {
         let (mut events, mut small, mut bulk) = (Vec::new(), vec![0; 8 * 1024], vec![0; 65 * 1024]);
-        let mut batch = batch(&mut events, &mut small, &mut bulk);
+        let mut batch = batch(&mut events, &mut Vec::new(), &mut small, &mut bulk);
         assert_eq!(batch.summary(), 0);
-        batch.read(1, 4096);
-        batch.read(1, 4000);
+        for length in [4096, 4000] {
+            batch.buffer(ROOM, Chunk::Shared);
+            batch.read(1, length);
+        }
         assert_eq!(batch.summary(), 2 | RENEW_SMALL);
         batch.read(1, 5000);
         assert_eq!(batch.summary(), 3 | RENEW_SMALL | RENEW_BULK);
@@ -305,13 +343,13 @@ mod tests {
 
     #[test]
     fn detached_slabs_are_not_written() {
-        let (mut events, mut small, mut bulk) = (Vec::new(), Vec::new(), vec![0; 64 * 1024]);
-        let mut batch = batch(&mut events, &mut small, &mut bulk);
-        batch.buffer(100)[0] = 1;
+        let (mut events, mut bulk) = (Vec::new(), vec![0; 64 * 1024]);
+        let mut batch = batch(&mut events, &mut Vec::new(), &mut Vec::new(), &mut bulk);
+        batch.buffer(100, Chunk::Shared)[0] = 1;
         batch.read(1, 1);
         assert_eq!(events[0], DATA_BULK);
         batch.begin(Memory::NONE, Memory::NONE);
-        assert!(batch.buffer(100).is_empty());
+        assert!(batch.buffer(100, Chunk::Shared).is_empty());
         assert_eq!(batch.summary(), RENEW_SMALL | RENEW_BULK);
     }
 }

@@ -10,21 +10,24 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferronet_core::endpoint::{self, Endpoint};
-use ferronet_core::{DriverKind, Reactor, ReadMode, errno, options};
+use ferronet_core::{DriverKind, ReadMode, Reactor, errno, options};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, Result, check_status, sys};
 use napi_derive::napi;
 
-use crate::batch::{Batch, Memory};
+use crate::batch::{BEGIN, Batch, Memory};
 use crate::enter::Callback;
 use crate::handover;
 use crate::host::{Context, Guest, Host};
 use crate::verbs::{Text, Value, verbs};
 
-/// Pumps in one visit of the event loop before its other guests get their turn.
+/// How often completions that post completions are run before the event loop's other guests get their turn.
 const ROUNDS: usize = 8;
 /// Entries of `log` are (slot, offset, length).
 const LOG_WORDS: usize = 3;
+/// Words of `state`.
+const WAITING: usize = 0;
+const RESUMED: usize = 1;
 
 /// In which flush each slot was seen last.
 #[derive(Default)]
@@ -40,13 +43,20 @@ struct Engine {
     reactor: RefCell<Option<Reactor>>,
     batch: RefCell<Batch>,
     host: Host,
+    /// Whether this iteration of the event loop has had its pump.
+    pumped: Cell<bool>,
+    /// How many calls of `dispatch` there are on the stack: handlers may run the event loop themselves.
+    delivering: Cell<u32>,
     log: Cell<Memory>,
+    /// How many entries of `log` wait to be sent, and how many sockets go on with what they hold.
+    state: Cell<Memory>,
     out: Memory,
     small: Cell<sys::napi_ref>,
     bulk: Cell<sys::napi_ref>,
     blocked: Cell<bool>,
     seen: RefCell<Seen>,
     dispatch: Callback,
+    go_on: Callback,
     posted: Callback,
     closed: Callback,
 }
@@ -101,13 +111,17 @@ pub fn open(
         reactor: RefCell::new(Some(reactor)),
         batch: RefCell::new(Batch::new(kept("events")?, kept("scratch")?)),
         host,
+        pumped: Cell::new(false),
+        delivering: Cell::new(0),
         log: Cell::new(kept("log")?),
+        state: Cell::new(kept("state")?),
         out: kept("out")?,
         small: Cell::new(ptr::null_mut()),
         bulk: Cell::new(ptr::null_mut()),
         blocked: Cell::new(false),
         seen: RefCell::default(),
         dispatch: callback("dispatch")?,
+        go_on: callback("goOn")?,
         posted: callback("posted")?,
         closed: callback("closed")?,
     });
@@ -214,8 +228,12 @@ verbs! { engine:
 
     // --- read ---------------------------------------------------------------------------------------------------
 
-    fn c"readStart"(slot: u32, into: bool) -> i32 {
-        let mode = if into { ReadMode::Into } else { ReadMode::Chunks };
+    fn c"readStart"(slot: u32, mode: u32) -> i32 {
+        let mode = match mode {
+            0 => ReadMode::Chunks,
+            1 => ReadMode::SharedChunks,
+            _ => ReadMode::Into,
+        };
         engine.verb_then_pump(|reactor| reactor.read_start(slot, mode))
     }
 
@@ -336,6 +354,10 @@ verbs! { engine:
         engine.host.post();
     }
 
+    fn c"again"() -> () {
+        engine.host.again();
+    }
+
     fn c"closeSoon"() -> () {
         engine.host.close_soon();
     }
@@ -401,6 +423,9 @@ impl Engine {
             let outcome = run(reactor);
             if reactor.has_work() {
                 self.host.again();
+            }
+            if reactor.has_outcomes() {
+                self.host.post();
             }
             outcome
         })
@@ -524,29 +549,53 @@ impl Engine {
         unsafe { memory(self.env, value) }.unwrap_or(Memory::NONE)
     }
 
-    /// Pumps and tells JavaScript until nothing is ready, or others have waited long enough.
-    fn run(&self) {
-        for _ in 0..ROUNDS {
-            let (small, bulk) = (self.slab(&self.small), self.slab(&self.bulk));
-            let events = {
-                let mut reactor = self.reactor.borrow_mut();
-                let Some(reactor) = reactor.as_mut() else {
-                    return;
-                };
-                let mut batch = self.batch.borrow_mut();
-                batch.begin(small, bulk);
-                reactor.pump(&mut *batch);
-                batch.summary()
-            };
-            if events > 0 {
-                // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
-                unsafe { self.dispatch.enter(self.env, events) };
-            }
-            if !self.has_work() {
-                return;
-            }
+    /// Asks the system who is ready, does what they are ready for, and tells JavaScript: once in an iteration of the
+    /// event loop, like libuv. What is left waits for the next one, so that everybody else in the process has had
+    /// their turn in between, and so that what Node never tells in one iteration is not told in one here.
+    fn visit(&self) {
+        if self.host.marks_iterations() && self.pumped.replace(true) {
+            self.host.again();
+            return;
         }
-        self.host.again();
+        self.host.take_again();
+        if let Some(reactor) = self.reactor.borrow().as_ref() {
+            reactor.turn();
+        }
+        self.deliver(Reactor::pump);
+        if self.has_work() {
+            self.host.again();
+        }
+    }
+
+    /// Fills a batch and tells JavaScript.
+    fn deliver(&self, fill: impl FnOnce(&mut Reactor, &mut Batch)) {
+        if self.delivering.get() > 0 {
+            // A handler runs the event loop itself: what its batch still holds comes first.
+            self.go_on();
+        }
+        let (small, bulk) = (self.slab(&self.small), self.slab(&self.bulk));
+        let events = {
+            let mut reactor = self.reactor.borrow_mut();
+            let Some(reactor) = reactor.as_mut() else {
+                return;
+            };
+            let mut batch = self.batch.borrow_mut();
+            batch.begin(small, bulk);
+            fill(reactor, &mut batch);
+            batch.summary()
+        };
+        if events > 0 || self.state(RESUMED) > 0 {
+            self.delivering.set(self.delivering.get() + 1);
+            // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+            unsafe { self.dispatch.enter(self.env, BEGIN | events) };
+            self.delivering.set(self.delivering.get() - 1);
+        }
+    }
+
+    /// Has JavaScript send what waits, and deliver the rest of the batch under way.
+    fn go_on(&self) {
+        // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
+        unsafe { self.go_on.enter(self.env, 0) };
     }
 
     /// Runs completions, and those that they post, as often as libuv does in one phase.
@@ -554,6 +603,9 @@ impl Engine {
         for _ in 0..ROUNDS {
             if !self.host.take_post() {
                 return;
+            }
+            if self.has(Reactor::has_outcomes) {
+                self.deliver(Reactor::tell_outcomes);
             }
             // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
             unsafe { self.posted.enter(self.env, 0) };
@@ -565,26 +617,36 @@ impl Engine {
     }
 
     fn has_work(&self) -> bool {
-        self.reactor
-            .borrow()
-            .as_ref()
-            .is_some_and(Reactor::has_work)
+        self.has(Reactor::has_work)
+    }
+
+    fn has(&self, what: impl FnOnce(&Reactor) -> bool) -> bool {
+        self.reactor.borrow().as_ref().is_some_and(what)
+    }
+
+    fn state(&self, word: usize) -> usize {
+        self.state.get().words_mut()[word] as usize
     }
 }
 
 // The callers are libuv and N-API, through which nothing may unwind; the pump has dealt with panics that belong to one
 // socket.
 impl Guest for Rc<Engine> {
+    fn prepare(&self) -> bool {
+        self.pumped.set(false);
+        self.delivering.get() > 0 || self.state(WAITING) > 0
+    }
+
+    fn go_on(&self) {
+        let _ = catch_unwind(AssertUnwindSafe(|| Engine::go_on(self)));
+    }
+
     fn turn(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if !self.host.can_watch() {
                 self.run_posted();
             }
-            if let Some(reactor) = self.reactor.borrow().as_ref() {
-                reactor.turn();
-            }
-            self.host.take_again();
-            self.run();
+            self.visit();
             if self.host.take_close() {
                 // SAFETY: on the environment's thread, from the event loop, with nothing borrowed.
                 unsafe { self.closed.enter(self.env, 0) };
@@ -595,7 +657,7 @@ impl Guest for Rc<Engine> {
     fn again(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if self.host.take_again() {
-                self.run();
+                self.visit();
             }
         }));
     }
@@ -623,6 +685,8 @@ extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) 
     // SAFETY: the box that `open` leaked for this one call.
     let Ending { engine, guest } = *unsafe { Box::from_raw(data.cast::<Ending>()) };
     engine.host.unwatch();
+    // JavaScript has no say any more: a worker that was terminated in the middle of a tick has its bytes sent still.
+    let _ = catch_unwind(AssertUnwindSafe(|| engine.flush(engine.state(WAITING))));
     // Closes the descriptors, and joins the helper thread, so that nobody rings any more.
     let reactor = catch_unwind(AssertUnwindSafe(|| engine.reactor.take()));
     drop(reactor);

@@ -49,9 +49,7 @@ mod unix {
         reactor
             .adopt(Released::from(owned))
             .map_err(|(error, back)| {
-                if let Some(back) = back {
-                    let _kept_open = back.into_descriptor().into_raw_fd();
-                }
+                let _kept_open = back.into_descriptor().into_raw_fd();
                 error
             })
     }

@@ -1,5 +1,7 @@
 //! The event loop around us: when the pump runs, what keeps the process alive, and the two later phases (pending,
-//! closing) in which some of Node's callbacks belong.
+//! closing) in which some of Node's callbacks belong. An iteration of the loop is, in this order: timers, idle (ours
+//! only keeps the poll from waiting, and runs what is posted), prepare, poll (the pump), check (the pump, if it has
+//! more to do than the system tells of; then `setImmediate`), closing.
 //!
 //! With libuv the loop's own handles do that. Its functions are looked up in the running process: a host that has
 //! none of them must still be able to load the addon. Without libuv, and for the helper thread's bell everywhere, a
@@ -19,6 +21,11 @@ use uv::Uv;
 
 /// What the host calls: always on the JavaScript thread, outside JavaScript, in a handle scope.
 pub(crate) trait Guest {
+    /// An iteration of the loop is about to poll; whether [`Guest::go_on`] shall be called before it does. Not in a
+    /// handle scope.
+    fn prepare(&self) -> bool;
+    /// The loop may be about to wait while something of ours is unfinished: a handler runs the loop itself.
+    fn go_on(&self);
     /// Sockets may be ready.
     fn turn(&self);
     /// What [`Host::again`] asked for: the pump has more to do than it did.
@@ -132,7 +139,12 @@ impl Host {
         }
     }
 
-    /// Has [`Guest::again`] called before the loop polls again, which it then does without waiting.
+    /// Whether [`Guest::prepare`] is called in each iteration of the loop.
+    pub(crate) fn marks_iterations(&self) -> bool {
+        self.can_watch()
+    }
+
+    /// Has [`Guest::again`] called at the end of the next poll phase, which then does not wait.
     pub(crate) fn again(&self) {
         if self.again_due.replace(true) {
             return;
@@ -140,6 +152,7 @@ impl Host {
         #[cfg(unix)]
         if let Some(uv) = &self.uv {
             uv.start_idle();
+            uv.start_check();
             return;
         }
         (self.bell())();
@@ -283,6 +296,7 @@ mod uv {
     const UV_CHECK: c_int = 2;
     const UV_IDLE: c_int = 6;
     const UV_POLL: c_int = 8;
+    const UV_PREPARE: c_int = 9;
     const UV_READABLE: c_int = 1;
 
     macro_rules! functions {
@@ -322,6 +336,8 @@ mod uv {
         uv_check_init(Loop, Handle) -> c_int;
         uv_check_start(Handle, Callback) -> c_int;
         uv_check_stop(Handle) -> c_int;
+        uv_prepare_init(Loop, Handle) -> c_int;
+        uv_prepare_start(Handle, Callback) -> c_int;
         uv_ref(Handle);
         uv_unref(Handle);
         uv_close(Handle, Option<Callback>);
@@ -342,6 +358,7 @@ mod uv {
         poll: Cell<Handle>,
         idle: Cell<Handle>,
         check: Cell<Handle>,
+        prepare: Cell<Handle>,
         closer: Cell<Handle>,
         /// Handles that libuv has not let go yet, once `done` is set.
         open: Cell<usize>,
@@ -395,6 +412,7 @@ mod uv {
                     poll: Cell::new(ptr::null_mut()),
                     idle: Cell::new(ptr::null_mut()),
                     check: Cell::new(ptr::null_mut()),
+                    prepare: Cell::new(ptr::null_mut()),
                     closer: Cell::new(ptr::null_mut()),
                     open: Cell::new(0),
                     done: RefCell::new(None),
@@ -435,6 +453,17 @@ mod uv {
             // SAFETY: initialised above.
             unsafe { (f.uv_unref)(check) };
             self.shared.check.set(check);
+
+            let prepare = allocate(f, UV_PREPARE);
+            // SAFETY: fresh memory of the size libuv asked for; the loop is alive.
+            unsafe { (f.uv_prepare_init)(*uv_loop, prepare) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_handle_set_data)(prepare, data) };
+            // SAFETY: initialised above; the callback keeps to the C ABI and does not unwind.
+            unsafe { (f.uv_prepare_start)(prepare, on_prepare) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_unref)(prepare) };
+            self.shared.prepare.set(prepare);
 
             if let Some(descriptor) = descriptor {
                 let poll = allocate(f, UV_POLL);
@@ -518,8 +547,9 @@ mod uv {
             let poll = self.shared.poll.replace(ptr::null_mut());
             let idle = self.shared.idle.replace(ptr::null_mut());
             let check = self.shared.check.replace(ptr::null_mut());
+            let prepare = self.shared.prepare.replace(ptr::null_mut());
             let closer = self.shared.closer.get();
-            let open = [poll, idle, check, closer]
+            let open = [poll, idle, check, prepare, closer]
                 .iter()
                 .filter(|handle| !handle.is_null())
                 .count();
@@ -541,6 +571,10 @@ mod uv {
             if !check.is_null() {
                 // SAFETY: initialised, closed once; the callback frees it.
                 unsafe { (f.uv_close)(check, Some(on_check_closed)) };
+            }
+            if !prepare.is_null() {
+                // SAFETY: initialised, closed once; the callback frees it.
+                unsafe { (f.uv_close)(prepare, Some(on_prepare_closed)) };
             }
         }
     }
@@ -609,17 +643,24 @@ mod uv {
         let shared = shared(handle);
         // SAFETY: initialised and not closed, or libuv would not have called.
         unsafe { (shared.functions.uv_idle_stop)(handle) };
-        shared.visit(|guest| {
-            guest.posted();
-            guest.again();
-        });
+        shared.visit(|guest| guest.posted());
+    }
+
+    extern "C" fn on_prepare(handle: Handle) {
+        let shared = shared(handle);
+        if shared.guest.get().is_some_and(|guest| guest.prepare()) {
+            shared.visit(|guest| guest.go_on());
+        }
     }
 
     extern "C" fn on_check(handle: Handle) {
         let shared = shared(handle);
         // SAFETY: initialised and not closed, or libuv would not have called.
         unsafe { (shared.functions.uv_check_stop)(handle) };
-        shared.visit(|guest| guest.posted());
+        shared.visit(|guest| {
+            guest.again();
+            guest.posted();
+        });
     }
 
     extern "C" fn on_closer_closed(handle: Handle) {
@@ -635,6 +676,10 @@ mod uv {
 
     extern "C" fn on_check_closed(handle: Handle) {
         shared(handle).let_go(UV_CHECK, handle);
+    }
+
+    extern "C" fn on_prepare_closed(handle: Handle) {
+        shared(handle).let_go(UV_PREPARE, handle);
     }
 
     extern "C" fn on_idle_closed(handle: Handle) {

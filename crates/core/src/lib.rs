@@ -15,8 +15,8 @@ pub mod options;
 mod reactor;
 mod ready;
 mod slots;
-mod stream;
+mod sys;
 
 pub use driver::DriverKind;
-pub use reactor::{Reactor, ReadMode, Sink};
+pub use reactor::{Chunk, Reactor, ReadMode, Sink};
 pub use ready::Bell;

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use tokio::io::ReadBuf;
 
 use crate::driver::{Driver, DriverKind};
 use crate::endpoint::{self, Endpoint};
@@ -23,7 +22,7 @@ use crate::handover::{self, Released, Stage, Unlink};
 use crate::options;
 use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
 use crate::slots::Slots;
-use crate::stream::{Listener, Stream};
+use crate::sys::{Behind, Listener, Stream};
 
 /// What a read asks for at first, and again after the reader has stopped: what lies beyond a reader's high-water
 /// mark is bounded by it.
@@ -40,8 +39,8 @@ const ACCEPT_BUDGET: usize = 64;
 pub trait Sink {
     /// Room for two more events, the most that one step of a socket reports.
     fn has_room(&self) -> bool;
-    /// Memory for the next read, at most `wanted` bytes; empty when the batch is full.
-    fn buffer(&mut self, wanted: usize) -> &mut [u8];
+    /// Memory for the next read, at most `wanted` bytes; too little, or none, when the batch is full.
+    fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8];
     /// `length` bytes for `slot` are at the front of the buffer lent last.
     fn read(&mut self, slot: u32, length: usize);
     /// The peer's FIN: nothing more will be read.
@@ -65,8 +64,19 @@ pub trait Sink {
 pub enum ReadMode {
     /// Into the sink's buffer, reported as [`Sink::read`].
     Chunks,
+    /// The same, for a reader that shares its memory with other sockets' readers.
+    SharedChunks,
     /// Reported as [`Sink::readable`], then fetched with [`Reactor::read_into`].
     Into,
+}
+
+/// Whose memory a chunk will be, which the sink may want to know before it lends some.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk {
+    /// The reader's own.
+    Own,
+    /// A part of something larger.
+    Shared,
 }
 
 /// A socket that is bound, or failed to connect, and does no I/O.
@@ -115,7 +125,7 @@ enum Step {
     Done,
     /// More, after all the others.
     More,
-    /// The batch had no memory for it: it is the first of the next one.
+    /// The batch had no memory for it: it is among the first of the next one.
     Unserved,
 }
 
@@ -214,13 +224,13 @@ impl Reactor {
             Err(error) if errno::code(&error) == errno::EADDRINUSE => Some(errno::EADDRINUSE),
             Err(error) => return Err(error),
         };
-        self.insert_bound(Bound {
+        Ok(self.insert_bound(Bound {
             socket,
             tcp: true,
             delayed,
             #[cfg(unix)]
             unlink: None,
-        })
+        }))
     }
 
     /// A Unix-domain socket bound to a path, which is unlinked when the socket closes.
@@ -239,12 +249,12 @@ impl Reactor {
             })?;
         let unlink =
             (!path.is_empty() && !path.starts_with('\0')).then(|| Box::new(Unlink(path.into())));
-        self.insert_bound(Bound {
+        Ok(self.insert_bound(Bound {
             socket,
             tcp: false,
             delayed: None,
             unlink,
-        })
+        }))
     }
 
     #[cfg(not(unix))]
@@ -252,9 +262,8 @@ impl Reactor {
         Err(errno::error(errno::ENOTSUP))
     }
 
-    fn insert_bound(&mut self, bound: Bound) -> io::Result<u32> {
-        self.slots
-            .insert_with(|_| Ok(Place::Bound(Box::new(bound))))
+    fn insert_bound(&mut self, bound: Bound) -> u32 {
+        self.slots.insert_with(|_| Place::Bound(Box::new(bound)))
     }
 
     /// Lets a bound socket accept connections.
@@ -344,7 +353,7 @@ impl Reactor {
                     delayed: None,
                     #[cfg(unix)]
                     unlink: None,
-                })?
+                })
             }
         };
         match self.start_connect(slot, target) {
@@ -401,9 +410,9 @@ impl Reactor {
     ///
     /// # Errors
     /// `EINVAL` for what is neither TCP nor a Unix-domain stream nor a FIFO, `EEXIST` for a descriptor that is here
-    /// already. The descriptor is given back, but when the system would not watch it: then it is closed.
+    /// already, and the system's when it will not watch the descriptor; which is given back.
     #[cfg(unix)]
-    pub fn adopt(&mut self, released: Released) -> Result<u32, (io::Error, Option<Released>)> {
+    pub fn adopt(&mut self, released: Released) -> Result<u32, (io::Error, Released)> {
         let prepared = handover::stage(released.as_fd()).and_then(|stage| {
             // The second registration would fail, and close the first one's descriptor.
             if self.owns(released.as_raw_fd()) {
@@ -414,30 +423,32 @@ impl Reactor {
         });
         let stage = match prepared {
             Ok(stage) => stage,
-            Err(error) => return Err((error, Some(released))),
+            Err(error) => return Err((error, released)),
         };
         let Released { unlink, descriptor } = released;
         let _context = self.driver.handle().enter();
         let stream = match stage {
             Stage::Bound { tcp } => {
-                let bound = Bound {
+                return Ok(self.insert_bound(Bound {
                     unlink,
                     socket: descriptor.into(),
                     tcp,
                     delayed: None,
-                };
-                return self.insert_bound(bound).map_err(|error| (error, None));
+                }));
             }
-            Stage::Connected { tcp } => Stream::adopt(descriptor.into(), tcp),
+            Stage::Connected { tcp } => Stream::adopt_descriptor(descriptor, tcp),
             Stage::Fifo => Stream::adopt_fifo(descriptor),
         };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err((error, descriptor)) => return Err((error, Released { unlink, descriptor })),
+        };
         let ready = &self.ready;
-        let slot = self.slots.insert_with(|key| {
-            let mut connection = Connection::new(stream?, key, ready);
+        Ok(self.slots.insert_with(|key| {
+            let mut connection = Connection::new(stream, key, ready);
             connection.unlink = unlink;
-            Ok(Place::Connection(connection))
-        });
-        slot.map_err(|error: io::Error| (error, None))
+            Place::Connection(connection)
+        }))
     }
 
     #[cfg(unix)]
@@ -468,7 +479,7 @@ impl Reactor {
         }
         match self.slots.remove(slot) {
             Some(Place::Connection(Connection { unlink, stream, .. })) => Ok(Released {
-                descriptor: stream.release()?,
+                descriptor: stream.release(),
                 unlink,
             }),
             Some(Place::Bound(bound)) => Ok(Released {
@@ -476,7 +487,7 @@ impl Reactor {
                 descriptor: bound.socket.into(),
             }),
             Some(Place::Accepting(accepting)) => Ok(Released {
-                descriptor: accepting.listener.release()?,
+                descriptor: accepting.listener.release(),
                 unlink: accepting.unlink,
             }),
             Some(Place::Spent) | None => not_a_socket(),
@@ -522,18 +533,18 @@ impl Reactor {
         };
         let waker = connection.readable.waker();
         let mut cx = Context::from_waker(&waker);
-        let mut buffer = ReadBuf::new(buffer);
-        match connection.stream.poll_read(&mut cx, &mut buffer) {
+        match connection.stream.read(&mut cx, buffer) {
             Poll::Pending => Err(errno::error(errno::EAGAIN)),
             Poll::Ready(Err(error)) => {
                 connection.reading = None;
                 Err(error)
             }
-            Poll::Ready(Ok(())) => {
-                let length = buffer.filled().len();
-                if length == 0 {
-                    connection.reading = None;
-                } else if buffer.remaining() == 0 || !connection.arm_read() {
+            Poll::Ready(Ok((0, _))) => {
+                connection.reading = None;
+                Ok(0)
+            }
+            Poll::Ready(Ok((length, behind))) => {
+                if behind != Behind::Nothing {
                     enqueue(&mut self.queue, &connection.readable);
                 }
                 Ok(length)
@@ -645,7 +656,7 @@ impl Reactor {
         match self.slots.get(slot) {
             Some(Place::Bound(bound)) => bound.tcp,
             Some(Place::Connection(connection)) => connection.stream.is_tcp(),
-            Some(Place::Accepting(accepting)) => matches!(accepting.listener, Listener::Tcp(_)),
+            Some(Place::Accepting(accepting)) => accepting.listener.is_tcp(),
             Some(Place::Spent) | None => false,
         }
     }
@@ -669,12 +680,27 @@ impl Reactor {
 
     /// Whether the next pump has something to do without waiting for the system.
     pub fn has_work(&self) -> bool {
-        !self.queue.is_empty() || !self.outcomes.is_empty()
+        !self.queue.is_empty()
+    }
+
+    /// Whether a verb's outcome is known already, for [`Reactor::tell_outcomes`].
+    pub fn has_outcomes(&self) -> bool {
+        !self.outcomes.is_empty()
     }
 
     /// Asks the system once, without blocking, what is ready (in-loop driver; the helper thread does it by itself).
     pub fn turn(&self) {
         self.driver.turn();
+    }
+
+    /// Tells of connects that failed inside the verb: a missing path, or nobody who listens on this machine.
+    pub fn tell_outcomes(&mut self, sink: &mut impl Sink) {
+        let mut told = 0;
+        while told < self.outcomes.len() && sink.has_room() {
+            sink.connected(self.outcomes[told].0.slot, self.outcomes[told].1);
+            told += 1;
+        }
+        self.outcomes.drain(..told);
     }
 
     /// Does the I/O of every socket that is ready, one step each, and tells `sink`. What is left, because a socket
@@ -683,14 +709,8 @@ impl Reactor {
     pub fn pump(&mut self, sink: &mut impl Sink) {
         // No event of an earlier batch is on its way any more, so its numbers may be used again.
         self.slots.recycle();
-        let mut told = 0;
-        while told < self.outcomes.len() && sink.has_room() {
-            sink.connected(self.outcomes[told].0.slot, self.outcomes[told].1);
-            told += 1;
-        }
-        self.outcomes.drain(..told);
-
         self.ready.take(&mut self.queue);
+        let mut unserved = Vec::new();
         for _ in 0..self.queue.len() {
             if !sink.has_room() {
                 break;
@@ -708,11 +728,9 @@ impl Reactor {
                     }
                 }
                 Ok(Step::Unserved) => {
-                    // Not behind those who had memory and want more, or it would never get any.
                     if self.signal(ready).is_some_and(Signal::claim) {
-                        self.queue.push_front(ready);
+                        unserved.push(ready);
                     }
-                    break;
                 }
                 Err(_panic) => {
                     if let Some(Place::Accepting(_)) = self.slots.get_key_mut(ready.key) {
@@ -723,6 +741,10 @@ impl Reactor {
                     }
                 }
             }
+        }
+        // Not behind those who had memory and want more, or they would never get any.
+        for ready in unserved.into_iter().rev() {
+            self.queue.push_front(ready);
         }
     }
 
@@ -785,10 +807,7 @@ impl Reactor {
             let ready = &self.ready;
             let slot = self
                 .slots
-                .insert_with(|key| {
-                    Ok::<_, io::Error>(Place::Connection(Connection::new(stream, key, ready)))
-                })
-                .expect("the closure returns Ok");
+                .insert_with(|key| Place::Connection(Connection::new(stream, key, ready)));
             sink.accepted(key.slot, slot);
         }
         Step::More
@@ -837,10 +856,11 @@ impl Connection {
             .is_pending()
     }
 
-    /// One read, and those behind it that find no more than a few bytes.
+    /// One read. What is behind it waits for the next pump, as libuv leaves what follows a short read to the next
+    /// iteration of its loop: a program may answer from `setImmediate` before it hears of the end.
     fn read(&mut self, slot: u32, sink: &mut impl Sink) -> Step {
         self.readable.taken();
-        match self.reading {
+        let how = match self.reading {
             None => return Step::Done,
             Some(ReadMode::Into) => {
                 if !self.arm_read() {
@@ -848,55 +868,41 @@ impl Connection {
                 }
                 return Step::Done;
             }
-            Some(ReadMode::Chunks) => {}
-        }
+            Some(ReadMode::Chunks) => Chunk::Own,
+            Some(ReadMode::SharedChunks) => Chunk::Shared,
+        };
         let waker = self.readable.waker();
         let mut cx = Context::from_waker(&waker);
-        let mut no_memory = Step::Unserved;
-        loop {
-            let memory = sink.buffer(self.read_size as usize);
-            if memory.len() < MIN_READ {
-                return no_memory;
-            }
-            let all_of_it = memory.len() == self.read_size as usize;
-            let mut buffer = ReadBuf::new(memory);
-            match self.stream.poll_read(&mut cx, &mut buffer) {
-                Poll::Pending => return Step::Done,
-                Poll::Ready(Err(error)) => {
-                    self.reading = None;
-                    sink.read_error(slot, errno::code(&error));
-                    return Step::Done;
-                }
-                Poll::Ready(Ok(())) => {}
-            }
-            let length = buffer.filled().len();
-            let full = buffer.remaining() == 0;
-            if length == 0 {
+        let memory = sink.buffer(self.read_size as usize, how);
+        if memory.len() < MIN_READ {
+            return Step::Unserved;
+        }
+        let all_of_it = memory.len() == self.read_size as usize;
+        let asked = memory.len();
+        let (length, behind) = match self.stream.read(&mut cx, memory) {
+            Poll::Pending => return Step::Done,
+            Poll::Ready(Err(error)) => {
                 self.reading = None;
-                sink.read_end(slot);
+                sink.read_error(slot, errno::code(&error));
                 return Step::Done;
             }
-            sink.read(slot, length);
-            if full {
-                // JavaScript must see these before more is read: it may want to stop.
-                // Only what was asked for and filled tells of more than fits: not what was left of a batch.
-                if all_of_it {
-                    self.read_size = (self.read_size * 2).min(MAX_READ as u32);
-                }
-                return Step::More;
-            }
-            if length <= FIRST_READ / 2 {
-                self.read_size = FIRST_READ as u32;
-            }
-            // The kernel's buffer is empty. What comes now wakes us, unless it has come already: mostly the FIN
-            // behind the last bytes, which then goes in the same batch.
-            if self.stream.poll_read_ready(&mut cx).is_pending() {
-                return Step::Done;
-            }
-            if !sink.has_room() {
-                return Step::More;
-            }
-            no_memory = Step::More;
+            Poll::Ready(Ok(found)) => found,
+        };
+        if length == 0 {
+            self.reading = None;
+            sink.read_end(slot);
+            return Step::Done;
+        }
+        sink.read(slot, length);
+        if length == asked && all_of_it {
+            // Only what was asked for and filled tells of more than fits: not what was left of a batch.
+            self.read_size = (self.read_size * 2).min(MAX_READ as u32);
+        } else if length <= FIRST_READ / 2 {
+            self.read_size = FIRST_READ as u32;
+        }
+        match behind {
+            Behind::Nothing => Step::Done,
+            Behind::More => Step::More,
         }
     }
 
@@ -907,6 +913,11 @@ impl Connection {
         }
         if !(self.connecting || self.blocked) || self.arm_write(key, ready) {
             return Step::Done;
+        }
+        // The peer is gone, so that the write which waits can only fail, and take the socket with it. What the peer
+        // sent before is delivered first; there is an end to it.
+        if self.blocked && self.reading.is_some() && self.stream.is_hung_up() {
+            return Step::More;
         }
         if self.connecting {
             self.connecting = false;

@@ -79,7 +79,7 @@ impl Host {
 
     /// Waits until there is something to do, then pumps once.
     pub(crate) fn step(&mut self) {
-        if self.reactor.has_work() {
+        if self.reactor.has_work() || self.reactor.has_outcomes() {
             self.wait(Duration::ZERO);
         } else {
             let left = self.deadline.saturating_duration_since(Instant::now());
@@ -90,7 +90,9 @@ impl Host {
 
     /// Pumps once if there is something to do now; false when all is quiet.
     pub(crate) fn step_if_due(&mut self) -> bool {
-        let due = self.wait(Duration::ZERO) || self.reactor.has_work();
+        let due = self.wait(Duration::ZERO)
+            || self.reactor.has_work()
+            || self.reactor.has_outcomes();
         if due {
             self.pump();
         }
@@ -108,6 +110,7 @@ impl Host {
     pub(crate) fn pump(&mut self) {
         self.pumps += 1;
         self.seen.begin();
+        self.reactor.tell_outcomes(&mut self.seen);
         self.reactor.pump(&mut self.seen);
         assert_eq!(self.seen.strays, [], "events for sockets that are closed");
     }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use ferronet_core::Sink;
+use ferronet_core::{Chunk, Sink};
 
 /// What one socket has been told.
 #[derive(Default)]
@@ -93,7 +93,7 @@ impl Sink for Seen {
         self.events + 2 <= self.most_events
     }
 
-    fn buffer(&mut self, wanted: usize) -> &mut [u8] {
+    fn buffer(&mut self, wanted: usize, _chunk: Chunk) -> &mut [u8] {
         self.wanted.push(wanted);
         let end = (self.used + wanted).min(self.memory.len());
         &mut self.memory[self.used..end]

@@ -1,0 +1,77 @@
+//! A listening TCP or Unix-domain socket.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+
+use socket2::{SockRef, Socket};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::Stream;
+
+/// A listening socket registered with Tokio's driver.
+pub(crate) struct Listener {
+    io: AsyncFd<OwnedFd>,
+    tcp: bool,
+}
+
+impl Listener {
+    /// Registers a non-blocking, listening socket; must run inside the runtime's context.
+    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
+        let descriptor = OwnedFd::from(socket);
+        // SAFETY: an OwnedFd names one descriptor for all its life, and closes it only when it is dropped, which
+        // AsyncFd does after it has deregistered it.
+        let io = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
+        Ok(Self { io, tcp })
+    }
+
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.tcp
+    }
+
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.io.get_ref())
+    }
+
+    /// Takes it away from Tokio's driver.
+    pub(crate) fn release(self) -> OwnedFd {
+        self.io.into_inner()
+    }
+
+    /// The next connection, close-on-exec and non-blocking; must run inside the runtime's context.
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
+        loop {
+            let mut guard = ready!(self.io.poll_read_ready(cx))?;
+            match accept(&self.socket()) {
+                Ok(socket) => return Poll::Ready(Stream::adopt(socket, self.tcp)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+/// One system call where the kernel sets both flags by itself. Nobody asks for the peer's address yet.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+fn accept(listener: &Socket) -> io::Result<Socket> {
+    use std::os::fd::{AsRawFd, FromRawFd};
+
+    const FLAGS: libc::c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let (no_address, no_length) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: the listener is open; without room for an address none is written.
+    let accepted = unsafe { libc::accept4(listener.as_raw_fd(), no_address, no_length, FLAGS) };
+    if accepted == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new descriptor, which nobody else knows.
+    Ok(unsafe { Socket::from_raw_fd(accepted) })
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+fn accept(listener: &Socket) -> io::Result<Socket> {
+    let (socket, _address) = listener.accept()?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}

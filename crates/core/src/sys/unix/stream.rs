@@ -1,0 +1,272 @@
+//! A connection as one descriptor: a TCP or Unix-domain socket, or an end of a pipe(2).
+//!
+//! Tokio hears of readiness once, when it comes (epoll's edges), and a read that found less than it asked for is
+//! taken to have emptied the kernel's buffer, which saves the read that would find nothing. Two things end a read
+//! early with bytes behind it: TCP's urgent mark, and a Unix-domain message that carried descriptors. Both say so.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use socket2::{SockRef, Socket};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+
+use crate::sys::Behind;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Tcp,
+    Unix,
+    /// One end of a pipe(2), adopted: no socket, so options and half-close mean nothing to it.
+    Fifo,
+}
+
+/// A connected, or connecting, socket registered with Tokio's driver.
+pub(crate) struct Stream {
+    io: AsyncFd<OwnedFd>,
+    kind: Kind,
+}
+
+// A peer that is gone must cost an EPIPE, never the process, whatever the host does about SIGPIPE.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+// macOS has no such flag; std and mio set SO_NOSIGPIPE on the sockets they make, and so does `adopt`.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+const SEND_FLAGS: i32 = 0;
+
+// Urgent data, which only epoll tells of: kqueue's sockets read on past the mark by themselves.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const INTEREST: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+impl Stream {
+    /// Registers a non-blocking socket; must run inside the runtime's context.
+    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
+        Self::adopt_descriptor(socket.into(), tcp).map_err(|(error, _closed)| error)
+    }
+
+    /// As [`Stream::adopt`], for a descriptor from outside, which is given back when the system will not watch it.
+    pub(crate) fn adopt_descriptor(
+        descriptor: OwnedFd,
+        tcp: bool,
+    ) -> Result<Self, (io::Error, OwnedFd)> {
+        #[cfg(target_vendor = "apple")]
+        if let Err(error) = SockRef::from(&descriptor).set_nosigpipe(true) {
+            return Err((error, descriptor));
+        }
+        let kind = if tcp { Kind::Tcp } else { Kind::Unix };
+        Self::register(descriptor, kind, INTEREST)
+    }
+
+    /// As [`Stream::adopt_descriptor`], for one end of a pipe(2).
+    pub(crate) fn adopt_fifo(fifo: OwnedFd) -> Result<Self, (io::Error, OwnedFd)> {
+        let interest = Interest::READABLE.add(Interest::WRITABLE);
+        Self::register(fifo, Kind::Fifo, interest)
+    }
+
+    fn register(
+        descriptor: OwnedFd,
+        kind: Kind,
+        interest: Interest,
+    ) -> Result<Self, (io::Error, OwnedFd)> {
+        // SAFETY: an OwnedFd names one descriptor for all its life, and closes it only when it is dropped, which
+        // AsyncFd does after it has deregistered it.
+        match unsafe { AsyncFd::register_with_interest(descriptor, interest) } {
+            Ok(io) => Ok(Self { io, kind }),
+            Err(failed) => {
+                let (descriptor, error) = failed.into_parts();
+                Err((error, descriptor))
+            }
+        }
+    }
+
+    /// Takes it away from Tokio's driver.
+    pub(crate) fn release(self) -> OwnedFd {
+        self.io.into_inner()
+    }
+
+    pub(crate) fn is_tcp(&self) -> bool {
+        self.kind == Kind::Tcp
+    }
+
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        SockRef::from(self.io.get_ref())
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    /// One read: how many bytes it found, 0 at the end, and what is behind them. Pending, or [`Behind::Nothing`],
+    /// mean that `cx` is woken when there is more.
+    pub(crate) fn read(
+        &self,
+        cx: &mut Context<'_>,
+        memory: &mut [u8],
+    ) -> Poll<io::Result<(usize, Behind)>> {
+        loop {
+            let mut guard = ready!(self.io.poll_read_ready(cx))?;
+            let (length, marked) = match self.receive(memory) {
+                Ok(received) => received,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Told of in vain, or the end of what stood behind a mark.
+                    guard.clear_ready();
+                    self.clear_priority();
+                    continue;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            if length == memory.len() || length == 0 {
+                return Poll::Ready(Ok((length, Behind::More)));
+            }
+            if marked || self.stopped_at_mark() {
+                return Poll::Ready(Ok((length, Behind::More)));
+            }
+            guard.clear_ready();
+            let behind = match self.io.poll_read_ready(cx) {
+                Poll::Pending => Behind::Nothing,
+                Poll::Ready(_) => Behind::More,
+            };
+            return Poll::Ready(Ok((length, behind)));
+        }
+    }
+
+    /// One system call: how many bytes, and whether it says itself that it stopped early.
+    fn receive(&self, memory: &mut [u8]) -> io::Result<(usize, bool)> {
+        let descriptor = self.io.get_ref().as_raw_fd();
+        let (data, length) = (memory.as_mut_ptr().cast(), memory.len());
+        let mut marked = false;
+        let received = match self.kind {
+            // SAFETY: the memory is borrowed for the call, as long as is said; the descriptor is open.
+            Kind::Tcp => unsafe { libc::recv(descriptor, data, length, 0) },
+            // SAFETY: as above.
+            Kind::Fifo => unsafe { libc::read(descriptor, data, length) },
+            Kind::Unix => {
+                let mut part = libc::iovec {
+                    iov_base: data,
+                    iov_len: length,
+                };
+                // SAFETY: for a msghdr, nothing is what zeroes mean: no address, no control data.
+                let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+                message.msg_iov = &raw mut part;
+                message.msg_iovlen = 1;
+                // SAFETY: one part, which describes the borrowed memory; all of it outlives the call.
+                let received = unsafe { libc::recvmsg(descriptor, &raw mut message, 0) };
+                // Descriptors that came along have been closed, since nobody made room for them, and the bytes of
+                // the next message are left for the next read.
+                marked = message.msg_flags & libc::MSG_CTRUNC != 0;
+                received
+            }
+        };
+        match usize::try_from(received) {
+            Ok(received) => Ok((received, marked)),
+            Err(_) => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Whether urgent data may be what ended a read. Costs no system call: Tokio has been told.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn stopped_at_mark(&self) -> bool {
+        // Also true once the peer has closed, hence the second look.
+        self.io.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
+            && self.readiness(Interest::PRIORITY).is_priority()
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    fn stopped_at_mark(&self) -> bool {
+        false
+    }
+
+    /// The kernel's buffer is empty, so the mark has been passed; the next one is told of anew.
+    fn clear_priority(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if self.stopped_at_mark() {
+            // It fails with what it is given.
+            let _ = self.io.try_io(Interest::PRIORITY, |_| {
+                Err::<(), _>(io::ErrorKind::WouldBlock.into())
+            });
+        }
+    }
+
+    /// Whether both directions are closed (EPOLLHUP): nothing can come any more, and nothing can be sent.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        let ready = self.readiness(Interest::READABLE.add(Interest::WRITABLE));
+        ready.is_read_closed() && ready.is_write_closed()
+    }
+
+    /// What Tokio knows, without a system call.
+    fn readiness(&self, interest: Interest) -> Ready {
+        let mut cx = Context::from_waker(Waker::noop());
+        match pin!(self.io.ready(interest)).poll(&mut cx) {
+            Poll::Ready(Ok(guard)) => guard.ready(),
+            _ => Ready::EMPTY,
+        }
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_read_ready(cx).map_ok(drop)
+    }
+
+    // --- write --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_write_ready(cx).map_ok(drop)
+    }
+
+    /// One system call, whether or not Tokio has heard yet that the socket is writable: a socket that was accepted
+    /// in this turn can be written in this turn.
+    pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let sent = match (self.kind, slices) {
+                (Kind::Fifo, parts) => write_vectored(self.io.get_ref().as_fd(), parts),
+                (_, [one]) => self.socket().send_with_flags(one, SEND_FLAGS),
+                (_, many) => self.socket().send_vectored_with_flags(many, SEND_FLAGS),
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Like [`Stream::send`], and tells Tokio's readiness when the kernel's buffer is full.
+    pub(crate) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.io.try_io(Interest::WRITABLE, |_| self.send(slices))
+    }
+
+    /// Tells Tokio that the kernel's buffer is full. Sound only where no readiness can have come since it was seen.
+    pub(crate) fn clear_writable(&self) {
+        // It fails with what it is given.
+        let _ = self.io.try_io(Interest::WRITABLE, |_| {
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+    }
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        match self.kind {
+            // It has one direction; closing it is all there is.
+            Kind::Fifo => Ok(()),
+            Kind::Tcp | Kind::Unix => self.socket().shutdown(Shutdown::Write),
+        }
+    }
+
+    /// The outcome of a connect, once writable.
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+}
+
+/// writev(2), for what is no socket. The host ignores SIGPIPE, as Node does: a pipe nobody reads is EPIPE.
+fn write_vectored(descriptor: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    // IOV_MAX; the caller comes again for the rest.
+    let count = slices.len().min(1024) as libc::c_int;
+    // SAFETY: an IoSlice has the layout of an iovec; the slices and what they describe outlive the call.
+    let sent =
+        unsafe { libc::writev(descriptor.as_raw_fd(), slices.as_ptr().cast(), count) };
+    usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}

@@ -1,0 +1,7 @@
+//! Sockets of Winsock.
+
+mod listener;
+mod stream;
+
+pub(crate) use listener::Listener;
+pub(crate) use stream::Stream;

@@ -1,0 +1,118 @@
+//! A TCP connection.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::{SockRef, Socket};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::errno;
+use crate::sys::Behind;
+
+/// A connected, or connecting, socket registered with Tokio's driver.
+pub(crate) struct Stream {
+    io: TcpStream,
+}
+
+impl From<TcpStream> for Stream {
+    fn from(io: TcpStream) -> Self {
+        Self { io }
+    }
+}
+
+impl Stream {
+    /// Registers a non-blocking socket; must run inside the runtime's context.
+    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
+        if !tcp {
+            return Err(errno::error(errno::ENOTSUP));
+        }
+        TcpStream::from_std(socket.into()).map(Self::from)
+    }
+
+    pub(crate) fn is_tcp(&self) -> bool {
+        true
+    }
+
+    pub(crate) fn socket(&self) -> SockRef<'_> {
+        SockRef::from(&self.io)
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    /// One read: how many bytes it found, 0 at the end, and what is behind them. Pending, or [`Behind::Nothing`],
+    /// mean that `cx` is woken when there is more.
+    pub(crate) fn read(
+        &mut self,
+        cx: &mut Context<'_>,
+        memory: &mut [u8],
+    ) -> Poll<io::Result<(usize, Behind)>> {
+        let mut buffer = ReadBuf::new(memory);
+        match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => {}
+        }
+        let (length, full) = (buffer.filled().len(), buffer.remaining() == 0);
+        let behind = if full || length == 0 || self.io.poll_read_ready(cx).is_ready() {
+            Behind::More
+        } else {
+            Behind::Nothing
+        };
+        Poll::Ready(Ok((length, behind)))
+    }
+
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_read_ready(cx)
+    }
+
+    /// Winsock tells of an end by a read only.
+    pub(crate) fn is_hung_up(&self) -> bool {
+        false
+    }
+
+    // --- write --------------------------------------------------------------------------------------------------
+
+    pub(crate) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_write_ready(cx)
+    }
+
+    /// One system call, whether or not Tokio has heard yet that the socket is writable: a socket that was accepted
+    /// in this turn can be written in this turn.
+    pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        loop {
+            let sent = match slices {
+                [one] => self.socket().send(one),
+                many => self.socket().send_vectored(many),
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return sent,
+            }
+        }
+    }
+
+    /// Like [`Stream::send`], and tells Tokio's readiness when the kernel's buffer is full.
+    pub(crate) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.io.try_io(Interest::WRITABLE, || self.send(slices))
+    }
+
+    /// Tells Tokio that the kernel's buffer is full. Sound only where no readiness can have come since it was seen.
+    pub(crate) fn clear_writable(&self) {
+        // It fails with what it is given.
+        let _ = self.io.try_io(Interest::WRITABLE, || {
+            Err::<(), _>(io::ErrorKind::WouldBlock.into())
+        });
+    }
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        self.socket().shutdown(Shutdown::Write)
+    }
+
+    /// The outcome of a connect, once writable.
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.socket().take_error()
+    }
+}
