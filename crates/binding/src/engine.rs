@@ -662,6 +662,10 @@ impl Guest for Rc<Engine> {
         }));
     }
 
+    fn is_due(&self) -> bool {
+        self.host.is_due()
+    }
+
     fn posted(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| self.run_posted()));
     }

@@ -32,6 +32,8 @@ pub(crate) trait Guest {
     fn again(&self);
     /// What [`Host::post`] asked for.
     fn posted(&self);
+    /// Whether [`Host::again`] or [`Host::post`] has been asked for and not been answered.
+    fn is_due(&self) -> bool;
     /// What [`Host::close_soon`] asked for.
     fn closed(&self);
 }
@@ -187,6 +189,11 @@ impl Host {
     /// Whether `again` was asked for, once.
     pub(crate) fn take_again(&self) -> bool {
         self.again_due.take()
+    }
+
+    /// Whether either of them has been asked for.
+    pub(crate) fn is_due(&self) -> bool {
+        self.again_due.get() || self.post_due.get()
     }
 
     /// Whether `post` was asked for, once.
@@ -641,9 +648,12 @@ mod uv {
 
     extern "C" fn on_idle(handle: Handle) {
         let shared = shared(handle);
-        // SAFETY: initialised and not closed, or libuv would not have called.
-        unsafe { (shared.functions.uv_idle_stop)(handle) };
         shared.visit(|guest| guest.posted());
+        // What is due at the end of the poll phase must not wait for it: while this handle is active, it is short.
+        if !shared.guest.get().is_some_and(|guest| guest.is_due()) {
+            // SAFETY: initialised and not closed, or libuv would not have called.
+            unsafe { (shared.functions.uv_idle_stop)(handle) };
+        }
     }
 
     extern "C" fn on_prepare(handle: Handle) {
@@ -657,6 +667,11 @@ mod uv {
         let shared = shared(handle);
         // SAFETY: initialised and not closed, or libuv would not have called.
         unsafe { (shared.functions.uv_check_stop)(handle) };
+        let idle = shared.idle.get();
+        if !idle.is_null() {
+            // SAFETY: initialised and not closed; stopping a stopped handle does nothing.
+            unsafe { (shared.functions.uv_idle_stop)(idle) };
+        }
         shared.visit(|guest| {
             guest.again();
             guest.posted();

@@ -32,8 +32,6 @@ const FIRST_READ: usize = 64 * 1024;
 const MAX_READ: usize = 512 * 1024;
 /// Less room than this is not worth a system call: the socket waits for the next batch.
 const MIN_READ: usize = 16 * 1024;
-/// Connections taken from one listener in one pump, so that a flood of them leaves time for those that are open.
-const ACCEPT_BUDGET: usize = 64;
 
 /// Where events go. Offsets, lengths and errors are numbers: the sink is the border to JavaScript, or a test.
 pub trait Sink {
@@ -776,23 +774,19 @@ impl Reactor {
         }
     }
 
-    /// Accepts until nobody waits, or the budget is spent.
+    /// Accepts one connection. Whoever waits behind it waits for the next pump, as in libuv: a flood of connections
+    /// leaves time for those that are open, and each is told in an iteration of the loop of its own.
     fn accept(&mut self, key: Key, sink: &mut impl Sink) -> Step {
         let _context = self.driver.handle().enter();
-        for _ in 0..ACCEPT_BUDGET {
-            if !sink.has_room() {
-                return Step::More;
-            }
-            let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) else {
-                return Step::Done;
-            };
-            let waker = accepting.readable.waker();
-            let stream = match accepting
-                .listener
-                .poll_accept(&mut Context::from_waker(&waker))
-            {
+        let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) else {
+            return Step::Done;
+        };
+        let waker = accepting.readable.waker();
+        let mut cx = Context::from_waker(&waker);
+        let stream = loop {
+            match accepting.listener.poll_accept(&mut cx) {
                 Poll::Pending => return Step::Done,
-                Poll::Ready(Ok(stream)) => stream,
+                Poll::Ready(Ok(stream)) => break stream,
                 Poll::Ready(Err(error)) => {
                     let code = errno::code(&error);
                     // The peer gave up while it waited: not the listener's trouble.
@@ -803,13 +797,13 @@ impl Reactor {
                     sink.accept_failed(key.slot, code);
                     return Step::Done;
                 }
-            };
-            let ready = &self.ready;
-            let slot = self
-                .slots
-                .insert_with(|key| Place::Connection(Connection::new(stream, key, ready)));
-            sink.accepted(key.slot, slot);
-        }
+            }
+        };
+        let ready = &self.ready;
+        let slot = self
+            .slots
+            .insert_with(|key| Place::Connection(Connection::new(stream, key, ready)));
+        sink.accepted(key.slot, slot);
         Step::More
     }
 
