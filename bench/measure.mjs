@@ -11,7 +11,7 @@ const WARM_UP_CONNECTIONS = 100
 
 /**
  * `run` holds what is the same for all of them: `node`, `native` (the directory of the two binaries),
- * `cores`, `scratch` (a directory for Unix sockets), `warmup` and `seconds`.
+ * `cores`, `oneCore` (both are the same), `scratch` (a directory for Unix sockets), `warmup` and `seconds`.
  */
 export function measure(run, scenario, peer) {
   return { server: measureServer, memory: measureMemory, client: measureClient }[scenario.kind](
@@ -27,13 +27,15 @@ async function measureServer(run, scenario, peer) {
     const load = startLoad(run, [...scenario.load, ...place, '--server-pid', server.pid], run.cores.opposite)
     const report = await load.line(run.warmup + run.seconds + 65)
     await load.end()
-    if (scenario.server === 'sink') {
+    const sent = { sink: report.total_bytes, beside: report.total_uploaded_bytes }[scenario.server]
+    if (sent !== undefined) {
       const { bytes } = await server.ask('stats')
-      if (bytes !== report.total_bytes) throw new Error(`${report.total_bytes} bytes sent, ${bytes} arrived`)
+      if (bytes !== sent) throw new Error(`${sent} bytes sent, ${bytes} arrived`)
     }
     return {
       ...figures(scenario, report, report.server_cpu_seconds),
-      disturbed: report.load_waited_seconds / report.seconds,
+      // Where both share a core they wait for each other, and nobody can tell who else they wait for.
+      disturbed: run.oneCore ? undefined : report.load_waited_seconds / report.seconds,
       // The peer idled although the load generator was busy all the time: a lower bound.
       bounded:
         report.load_cpu_seconds > 0.96 * report.seconds && report.server_cpu_seconds < 0.94 * report.seconds,
@@ -99,13 +101,16 @@ async function measureClient(run, scenario, peer) {
       const load = startLoad(run, [scenario.load, '--connections', connections, ...place], run.cores.subject)
       const report = await load.line(run.warmup + run.seconds + 65)
       await load.end()
-      return { ...figures(scenario, report, report.load_cpu_seconds), disturbed: disturbed(server, began) }
+      return {
+        ...figures(scenario, report, report.load_cpu_seconds),
+        disturbed: disturbed(run, server, began),
+      }
     }
     const args = [program(`clients/${client}.mjs`), peer.module, port, connections, run.warmup, run.seconds]
     const subject = new Program(run.node, args, { core: run.cores.subject, env: peer.env })
     try {
       const report = await subject.line(run.warmup + run.seconds + 20)
-      return { ...figures(scenario, report, report.cpu_seconds), disturbed: disturbed(server, began) }
+      return { ...figures(scenario, report, report.cpu_seconds), disturbed: disturbed(run, server, began) }
     } finally {
       await subject.end()
     }
@@ -115,7 +120,8 @@ async function measureClient(run, scenario, peer) {
 }
 
 /** Which part of the time another process held the core of a program that has it for itself. */
-function disturbed(program, began) {
+function disturbed({ oneCore }, program, began) {
+  if (oneCore) return undefined
   return program.waitedSeconds() / ((performance.now() - began) / 1000)
 }
 
@@ -159,9 +165,17 @@ function startLoad(run, args, core) {
   return new Program(join(run.native, 'ferronet-load'), [...args, ...times], { core })
 }
 
-/** `value` is requests/s or MB/s; `cpu` is µs per request or CPU ms per GB. */
+/**
+ * `value` is requests/s or MB/s; `cpu` is µs per request, µs per MB, or the percentage of a core where two
+ * kinds of work share it.
+ */
 function figures(scenario, report, cpuSeconds) {
-  const { ops, bytes, seconds, latency_us: latency } = report
+  const { ops, bytes, uploaded_bytes: uploaded, seconds, latency_us: latency } = report
+  if (scenario.unit === 'beside') {
+    if (ops === 0) throw new Error('nothing was answered')
+    const upload = uploaded / seconds / 1e6
+    return { value: ops / seconds, upload, cpu: (cpuSeconds / seconds) * 100, ...latency }
+  }
   const amount = scenario.unit === 'bytes' ? bytes : ops
   if (amount === 0) throw new Error('nothing was answered')
   return {

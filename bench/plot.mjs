@@ -4,17 +4,21 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { DISTURBED } from './report.mjs'
+import { DISTURBED, RATIOS } from './report.mjs'
 
 /** Colours that stay apart for colour-blind readers as well; node:net itself is the line at 1. */
 const COLOURS = {
   ferronet: '#d1495b',
   'ferronet:helper-thread': '#edae49',
+  'ferronet:shared': '#8f2d56',
   'node:net+cork': '#7a9e9f',
   floor: '#30638e',
 }
 const OTHERS = ['#66a182', '#8d6a9f', '#a0a0a0']
 const MEMORY = 'memory'
+const BESIDE = 'beside'
+/** Whoever serves two kinds at once has a bar for each of these. */
+const BOTH = { value: 'pings/s', upload: 'uploads’ MB/s', p50: 'p50 of the pings', p99: 'p99 of the pings' }
 
 /** An SVG document, as text. */
 export async function plot(report) {
@@ -39,15 +43,22 @@ export async function libraries() {
   }
 }
 
-function chart({ machine, scenarios, rounds, seconds, date }) {
-  const bars = scenarios.flatMap(({ title, unit, peers }) =>
+function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
+  // A row is what has bars and a target of its own: a scenario, or one side of it.
+  const rows = scenarios.flatMap(({ title, unit, peers, goals }) => {
+    const row = (of, title) => ({ title, unit, of, peers, goal: goals.find(goal => goal.of === of) })
+    if (unit !== BESIDE) return [row('value', title)]
+    return Object.entries(BOTH).map(([of, what]) => row(of, `${title}: ${what}`))
+  })
+  const bars = rows.flatMap(({ title, unit, of, peers }) =>
     peers
+      .map(({ peer, [RATIOS[of]]: ratio }) => ({ title, unit, of, peer, ratio }))
       .filter(({ peer, ratio }) => peer !== 'node:net' && ratio !== undefined)
-      .map(({ peer, ratio }) => ({ title, unit, peer, ratio, label: ratio.toFixed(ratio >= 10 ? 0 : 2) })),
+      .map(bar => ({ ...bar, label: bar.ratio.toFixed(bar.ratio >= 10 ? 0 : 2) })),
   )
-  const targets = scenarios
-    .filter(({ title, target }) => target !== undefined && bars.some(bar => bar.title === title))
-    .map(({ title, unit, target }) => ({ title, unit, target }))
+  const targets = rows
+    .filter(({ title, goal }) => goal !== undefined && bars.some(bar => bar.title === title))
+    .map(({ title, unit, of, goal: { target } }) => ({ title, unit, of, target }))
   const names = [...Object.keys(COLOURS), ...bars.map(({ peer }) => peer)].filter(
     (name, index, all) => all.indexOf(name) === index && bars.some(({ peer }) => peer === name),
   )
@@ -56,14 +67,24 @@ function chart({ machine, scenarios, rounds, seconds, date }) {
 
   // Two scales: what batching wins would make everything else look alike.
   const far = new Set(bars.filter(({ ratio }) => ratio > 5).map(({ title }) => title))
+  const alone = unit => unit !== MEMORY && unit !== BESIDE
+  const timed = of => of === 'p50' || of === 'p99'
   const panels = [
     {
-      keep: ({ title, unit }) => unit !== MEMORY && !far.has(title),
+      keep: ({ title, unit }) => alone(unit) && !far.has(title),
       head: 'Throughput ÷ throughput of node:net',
     },
     {
-      keep: ({ title, unit }) => unit !== MEMORY && far.has(title),
+      keep: ({ title, unit }) => alone(unit) && far.has(title),
       head: 'The same, where batching decides',
+    },
+    {
+      keep: ({ unit, of }) => unit === BESIDE && !timed(of),
+      head: 'Small messages beside uploads: throughput of either ÷ that of node:net',
+    },
+    {
+      keep: ({ unit, of }) => unit === BESIDE && timed(of),
+      head: 'Small messages beside uploads: latency ÷ that of node:net (shorter is better)',
     },
     { keep: ({ unit }) => unit === MEMORY, head: 'Memory ÷ memory of node:net (shorter is better)' },
   ]
@@ -76,6 +97,7 @@ function chart({ machine, scenarios, rounds, seconds, date }) {
       subtitle: [
         `Ratios within one run; node:net is the dashed line at 1. ${rounds === 1 ? 'One round' : `Medians of ${rounds} rounds`} of ${seconds} s, ${date}.`,
         `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}. Black marks: ferronet’s goals.`,
+        ...(oneCore ? ['Both ends shared one core: the ratios are those of both together.'] : []),
         ...(scenarios.some(({ disturbed }) => disturbed > DISTURBED)
           ? ['Other work ran on this machine during the run: the ratios are rough.']
           : []),

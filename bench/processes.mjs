@@ -8,14 +8,18 @@ import { createInterface } from 'node:readline'
 
 const running = new Set()
 
-/** One core for the peer under test, another for its opposite; none where that cannot be had. */
-export function chooseCores() {
+/**
+ * One core for the peer under test, another for its opposite, or the same one for both; none where that
+ * cannot be had.
+ */
+export function chooseCores(same = false) {
   if (!['/usr/bin/taskset', '/bin/taskset'].some(file => existsSync(file))) return {}
   const allowed = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync('/proc/self/status', 'utf8'))[1]
   const cores = allowed.split(',').flatMap(range => {
     const [first, last = first] = range.split('-').map(Number)
     return Array.from({ length: last - first + 1 }, (_, offset) => first + offset)
   })
+  if (same) return { subject: cores[0], opposite: cores[0] }
   return cores.length >= 2 ? { subject: cores[0], opposite: cores[1] } : {}
 }
 

@@ -8,8 +8,8 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** `rounds[i]` maps a peer's name to what it showed in round i. */
-export function summarize(scenario, names, rounds, failures) {
+/** `rounds[i]` maps a peer's name to what it showed in round i. `oneCore`: both ends shared one. */
+export function summarize(scenario, names, rounds, failures, oneCore = false) {
   const of = (name, key) => rounds.map(round => round[name]?.[key])
   // Each round compares neighbours in time; the median is taken of their ratios, not of their figures.
   const ratios = (name, base, key = 'value') =>
@@ -25,7 +25,12 @@ export function summarize(scenario, names, rounds, failures) {
       ratioRange: against.length > 0 ? [Math.min(...against), Math.max(...against)] : undefined,
       floorRatio: median(ratios(name, 'floor')),
       cpuRatio: median(ratios(name, 'node:net', 'cpu')),
+      uploadRatio: median(ratios(name, 'node:net', 'upload')),
+      p50Ratio: median(ratios(name, 'node:net', 'p50')),
+      p99Ratio: median(ratios(name, 'node:net', 'p99')),
+      p999Ratio: median(ratios(name, 'node:net', 'p999')),
       value: median(of(name, 'value')),
+      upload: median(of(name, 'upload')),
       cpu: median(of(name, 'cpu')),
       p50: median(of(name, 'p50')),
       p99: median(of(name, 'p99')),
@@ -36,47 +41,90 @@ export function summarize(scenario, names, rounds, failures) {
       rounds: of(name, 'value'),
     }
   })
-  const { name, title, unit, kind, target } = scenario
+  const { name, title, unit, kind } = scenario
+  const goals = judge(scenario, peers, oneCore)
   const disturbed = Math.max(
     0,
     ...rounds.flatMap(round => Object.values(round).map(shown => shown.disturbed ?? 0)),
   )
-  return { name, title, unit, kind, target, verdict: verdict(scenario, peers), disturbed, peers }
+  return { name, title, unit, kind, goals, disturbed, peers }
 }
 
 /** From this part of a round on, what else ran on the machine is worth a warning. */
 export const DISTURBED = 0.05
 
-function verdict({ unit, target }, peers) {
-  const ratio = peers.find(({ peer }) => peer === 'ferronet')?.ratio
-  if (target === undefined || ratio === undefined) return undefined
-  return (unit === 'memory' ? ratio <= target : ratio >= target) ? 'met' : 'missed'
+/** The scenario's targets, and whether ferronet's default driver reached them. */
+function judge({ unit, targets = {} }, peers, oneCore) {
+  const ferronet = peers.find(({ peer }) => peer === 'ferronet')
+  return goals(unit, targets, oneCore).map(goal => {
+    const ratio = ferronet?.[RATIOS[goal.of]]
+    if (ratio === undefined) return goal
+    const met = goal.lower ? ratio <= goal.target : ratio >= goal.target
+    return { ...goal, verdict: met ? 'met' : 'missed' }
+  })
 }
+
+/**
+ * On a core that both ends share, throughput and latency are those of both together. What is left to
+ * judge there is the peer's own CPU time per MB, of which the target for throughput allows the reciprocal.
+ */
+function goals(unit, targets, oneCore) {
+  if (oneCore && unit !== 'memory') {
+    return unit === 'bytes' && targets.value ? [{ of: 'cpu', target: 1 / targets.value, lower: true }] : []
+  }
+  return Object.entries(targets).map(([of, target]) => ({
+    of,
+    target,
+    lower: of === 'value' ? unit === 'memory' : of !== 'upload',
+  }))
+}
+
+/** Where a peer's summary has the ratio that a target is about. */
+export const RATIOS = {
+  value: 'ratio',
+  upload: 'uploadRatio',
+  cpu: 'cpuRatio',
+  p50: 'p50Ratio',
+  p99: 'p99Ratio',
+  p999: 'p999Ratio',
+}
+
+const LABELS = { value: '', upload: 'upload', cpu: 'CPU', p50: 'p50', p99: 'p99', p999: 'p99.9' }
+
+/** What a list of targets calls one of them. */
+export const label = ({ of }) => LABELS[of]
 
 const UNITS = {
   ops: { value: 'requests/s', cpu: 'CPU µs/req' },
-  bytes: { value: 'MB/s', cpu: 'CPU ms/GB' },
+  bytes: { value: 'MB/s', cpu: 'CPU µs/MB' },
+  beside: { value: 'pings/s', cpu: 'CPU %' },
   memory: { value: 'bytes each' },
 }
 
 export function table(result) {
-  const { title, unit, kind, target, verdict, disturbed, peers } = result
+  const { title, unit, kind, goals, disturbed, peers } = result
   const units = UNITS[unit]
   const timed = peers.some(({ p50 }) => p50 !== undefined)
+  const uploads = unit === 'beside'
   const columns = [
     ['', ({ peer }) => peer],
     ['× node:net', ({ ratio }) => times(ratio)],
     ['lowest–highest', ({ ratioRange }) => ratioRange?.map(times).join('–')],
+    ...(uploads ? [['upload ×', ({ uploadRatio }) => times(uploadRatio)]] : []),
+    ...(timed
+      ? [
+          ['p50 ×', ({ p50Ratio }) => times(p50Ratio)],
+          ['p99 ×', ({ p99Ratio }) => times(p99Ratio)],
+          ['p99.9 ×', ({ p999Ratio }) => times(p999Ratio)],
+        ]
+      : []),
+    ...(units.cpu ? [['CPU ×', ({ cpuRatio }) => times(cpuRatio)]] : []),
     ...(peers.some(({ floorRatio }) => floorRatio !== undefined)
       ? [['× floor', ({ floorRatio }) => times(floorRatio)]]
       : []),
     [units.value, ({ value, bounded }) => value && `${bounded ? '≥ ' : ''}${grouped(value)}`],
-    ...(units.cpu
-      ? [
-          ['CPU × node:net', ({ cpuRatio }) => times(cpuRatio)],
-          [units.cpu, ({ cpu }) => digits(cpu)],
-        ]
-      : []),
+    ...(uploads ? [['upload MB/s', ({ upload }) => digits(upload)]] : []),
+    ...(units.cpu ? [[units.cpu, ({ cpu }) => digits(cpu)]] : []),
     ...(timed
       ? [
           ['p50 µs', ({ p50 }) => digits(p50)],
@@ -91,12 +139,14 @@ export function table(result) {
     ...peers.map(peer => columns.map(([, cell]) => cell(peer) || '–')),
   ]
   const widths = columns.map((_, column) => Math.max(...rows.map(row => row[column].length)))
-  const goal =
-    target === undefined
-      ? ''
-      : `   target ${unit === 'memory' ? '≤' : '≥'} ${target}${verdict ? `: ${verdict.toUpperCase()}${disturbed > DISTURBED ? ', roughly' : ''}` : ''}`
+  const wanted = goals.map(goal => {
+    const name = label(goal)
+    const verdict = goal.verdict && `: ${goal.verdict.toUpperCase()}`
+    return `${name && `${name} `}${goal.lower ? '≤' : '≥'} ${Number(goal.target.toFixed(2))}${verdict ?? ''}`
+  })
+  const rough = disturbed > DISTURBED && goals.some(({ verdict }) => verdict) ? ', roughly' : ''
   const lines = [
-    `${title}${kind === 'memory' ? ' (lower is better)' : ''}${goal}`,
+    `${title}${kind === 'memory' ? ' (lower is better)' : ''}${wanted.length > 0 ? `   target ${wanted.join(', ')}${rough}` : ''}`,
     ...rows.map(row =>
       `  ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  ')}`.trimEnd(),
     ),

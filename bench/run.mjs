@@ -11,7 +11,7 @@ import { measure } from './measure.mjs'
 import { findNode } from './node.mjs'
 import { chooseCores, endAll } from './processes.mjs'
 import { Progress } from './progress.mjs'
-import { DISTURBED, summarize, table } from './report.mjs'
+import { DISTURBED, label, summarize, table } from './report.mjs'
 import { peers, scenarios } from './scenarios.mjs'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
@@ -30,6 +30,8 @@ const HELP = `Measures ferronet against node:net, and both against a server with
   --rounds N           rounds per scenario (5)
   --seconds N          measured seconds per round and peer (3)
   --warmup N           seconds before that (1)
+  --one-core           both ends on the same core: streams are then judged by their
+                       CPU time per MB
   --json FILE          writes the results
   --svg FILE           draws them; later: node bench/plot.mjs results.json plot.svg
   --list               lists scenarios and peers
@@ -37,7 +39,7 @@ const HELP = `Measures ferronet against node:net, and both against a server with
 
 Each round gives every peer its turn, so that they share the machine's moods;
 ratios are taken within a round. The peer under test has one core, its opposite
-another. How to read the tables: docs/benchmarks.md.`
+another unless --one-core is given. How to read the tables: docs/benchmarks.md.`
 
 const { values: options } = parseOptions()
 if (options.help) {
@@ -68,7 +70,9 @@ const chosen = chooseScenarios()
 const plot = options.svg && (await preparePlot())
 const present = choosePeers()
 const native = buildNative()
-const cores = chooseCores()
+const oneCore = options['one-core'] ?? false
+const cores = chooseCores(oneCore)
+if (oneCore && cores.subject === undefined) stop('--one-core takes `taskset`.')
 const scratch = mkdtempSync(join(os.tmpdir(), 'ferronet-bench-'))
 const machine = describeMachine()
 
@@ -97,7 +101,8 @@ async function runAll() {
   if (cores.subject === undefined) {
     console.log('Not pinned: that takes `taskset` and two cores. Expect noise.')
   }
-  const run = { node, native, cores, scratch, warmup, seconds }
+  if (oneCore) console.log('One core for both ends: look at CPU, and hardly at throughput and latency.')
+  const run = { node, native, cores, oneCore, scratch, warmup, seconds }
   const plan = chosen.map(scenario => ({
     scenario,
     names: Object.keys(present).filter(name => {
@@ -130,7 +135,7 @@ async function runAll() {
       }
       seen.push(shown)
     }
-    const result = summarize(scenario, names, seen, failures)
+    const result = summarize(scenario, names, seen, failures, oneCore)
     results.push(result)
     // Each time, so that an interrupted run leaves what it has.
     if (options.json) write(options.json, `${JSON.stringify(report(), null, 2)}\n`)
@@ -151,16 +156,20 @@ async function measureQuietly(run, scenario, peer) {
 }
 
 function verdicts() {
-  const judged = results.filter(({ verdict }) => verdict)
+  const judged = results
+    .flatMap(({ name, goals }) => goals.map(goal => ({ ...goal, name })))
+    .filter(({ verdict }) => verdict)
   if (judged.length === 0) return ''
-  const missed = judged.filter(({ verdict }) => verdict === 'missed').map(({ name }) => name)
+  const missed = judged
+    .filter(({ verdict }) => verdict === 'missed')
+    .map(goal => `${goal.name} ${label(goal)}`.trimEnd())
   const count = `\nTargets met: ${judged.length - missed.length} of ${judged.length}`
   return missed.length > 0 ? `${count}; missed: ${missed.join(', ')}` : count
 }
 
 function report() {
   const date = new Date().toISOString().slice(0, 10)
-  return { date, machine, rounds, seconds, warmup, scenarios: results }
+  return { date, machine, rounds, seconds, warmup, oneCore, scenarios: results }
 }
 
 function write(file, text) {
@@ -180,6 +189,7 @@ function parseOptions() {
         warmup: { type: 'string' },
         json: { type: 'string' },
         svg: { type: 'string' },
+        'one-core': { type: 'boolean' },
         quick: { type: 'boolean' },
         list: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },

@@ -1,10 +1,10 @@
 // A message, its echo, the next message, on every connection.
 
 import { performance } from 'node:perf_hooks'
-import { connections, done, measure, net, port, REQUEST } from './program.mjs'
+import { connections, done, measure, net, port, REQUEST, sharing } from './program.mjs'
 
 for (let count = 0; count < connections; count++) {
-  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true })
+  const socket = net.connect({ port, host: '127.0.0.1', noDelay: true, ...sharing })
   let started = 0
   let missing = 0
   const ask = () => {

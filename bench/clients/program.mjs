@@ -8,6 +8,8 @@ const [name, ...numbers] = process.argv.slice(2)
 
 export const { default: net } = await import(name)
 export const [port, connections, warmUp, seconds] = numbers.map(Number)
+/** For the clients of which there is a measurement with chunks of shared memory: options of a socket. */
+export const sharing = process.env.BENCH_SHARED_CHUNKS ? { sharedChunks: true } : {}
 export const REQUEST = Buffer.alloc(64, '?')
 
 const latencies = createHistogram()

@@ -13,6 +13,11 @@ export const { default: net } = await import(name)
 export const FRAME = 64
 export const ANSWER = Buffer.alloc(FRAME, 'a')
 export const CHUNK = Buffer.alloc(64 * 1024, 'z')
+/** What an upload beside other requests begins with, and they do not. */
+export const UPLOAD = 'Z'.charCodeAt(0)
+
+/** For the servers of which there is a measurement with chunks of shared memory: options of a socket. */
+export const sharing = process.env.BENCH_SHARED_CHUNKS ? { sharedChunks: true } : {}
 
 /** Answers the runner's questions; `counters` adds what only this program knows. */
 export function listen(server, counters = () => ({})) {

@@ -1,10 +1,10 @@
 // Counts what it is sent.
 
-import { listen, net } from './program.mjs'
+import { listen, net, sharing } from './program.mjs'
 
 let bytes = 0
 
-const server = net.createServer(socket => {
+const server = net.createServer(sharing, socket => {
   socket.on('data', data => {
     bytes += data.length
   })

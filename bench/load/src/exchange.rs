@@ -24,7 +24,7 @@ pub struct Exchange {
     pub echo: bool,
 }
 
-struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     /// Bytes of requests that the kernel has not taken yet.
     unsent: usize,
@@ -37,7 +37,7 @@ struct Connection {
 }
 
 /// The bytes that all connections send and expect, and the buffer they all receive into.
-struct Buffers {
+pub(crate) struct Buffers {
     requests: Vec<u8>,
     answers: Vec<u8>,
     received: Vec<u8>,
@@ -47,37 +47,11 @@ const RECEIVE: usize = 256 * 1024;
 
 pub fn run(exchange: &Exchange, endpoint: &Endpoint, schedule: Schedule) -> io::Result<Window> {
     let mut epoll = Epoll::new()?;
-    let mut connections = Vec::with_capacity(exchange.connections);
-    for key in 0..exchange.connections {
-        let stream = sys::connect_blocking(endpoint)?;
-        epoll.add(&stream, key, Interest::EDGE)?;
-        connections.push(Connection {
-            stream,
-            unsent: 0,
-            sending: 0,
-            receiving: 0,
-            started: VecDeque::with_capacity(exchange.outstanding),
-        });
-    }
-
-    // Not the same byte everywhere, and not a divisor of a power of two: a shifted echo is noticed.
-    let pattern = |length: usize| {
-        (0..length)
-            .map(|at| (at % exchange.request % 251) as u8)
-            .collect::<Vec<_>>()
-    };
-    let mut buffers = Buffers {
-        requests: pattern(exchange.request * (exchange.outstanding + 1)),
-        answers: match exchange.echo {
-            true => pattern(RECEIVE + exchange.answer),
-            false => vec![ANSWER_BYTE; RECEIVE + exchange.answer],
-        },
-        received: vec![0; RECEIVE],
-    };
-
+    let mut connections = exchange.open(endpoint, &epoll)?;
+    let mut buffers = Buffers::of(exchange);
     let mut window = Window::open(schedule)?;
     for connection in &mut connections {
-        connection.ask(exchange.outstanding, Instant::now(), exchange, &buffers)?;
+        connection.start(exchange, &buffers)?;
     }
     while let Some(left) = window.left()? {
         for index in 0..epoll.wait(Some(left))? {
@@ -88,8 +62,50 @@ pub fn run(exchange: &Exchange, endpoint: &Endpoint, schedule: Schedule) -> io::
     Ok(window)
 }
 
+impl Exchange {
+    /// All connections, under the keys from 0 on.
+    pub(crate) fn open(&self, endpoint: &Endpoint, epoll: &Epoll) -> io::Result<Vec<Connection>> {
+        let mut connections = Vec::with_capacity(self.connections);
+        for key in 0..self.connections {
+            let stream = sys::connect_blocking(endpoint)?;
+            epoll.add(&stream, key, Interest::EDGE)?;
+            connections.push(Connection {
+                stream,
+                unsent: 0,
+                sending: 0,
+                receiving: 0,
+                started: VecDeque::with_capacity(self.outstanding),
+            });
+        }
+        Ok(connections)
+    }
+}
+
+impl Buffers {
+    pub(crate) fn of(exchange: &Exchange) -> Self {
+        // Not the same byte everywhere, and not a divisor of a power of two: a shifted echo is noticed.
+        let pattern = |length: usize| {
+            (0..length)
+                .map(|at| (at % exchange.request % 251) as u8)
+                .collect::<Vec<_>>()
+        };
+        Self {
+            requests: pattern(exchange.request * (exchange.outstanding + 1)),
+            answers: match exchange.echo {
+                true => pattern(RECEIVE + exchange.answer),
+                false => vec![ANSWER_BYTE; RECEIVE + exchange.answer],
+            },
+            received: vec![0; RECEIVE],
+        }
+    }
+}
+
 impl Connection {
-    fn turn(
+    pub(crate) fn start(&mut self, exchange: &Exchange, buffers: &Buffers) -> io::Result<()> {
+        self.ask(exchange.outstanding, Instant::now(), exchange, buffers)
+    }
+
+    pub(crate) fn turn(
         &mut self,
         event: Event,
         exchange: &Exchange,

@@ -4,10 +4,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::CHUNK;
 use crate::endpoint::Endpoint;
 use crate::measure::{Schedule, Window};
 use crate::sys::{self, Chunk, Epoll, Interest};
+use crate::{CHUNK, UPLOAD_BYTE};
 
 /// Chunks for one connection before the next one has its turn.
 const BUDGET: usize = 16;
@@ -17,7 +17,7 @@ pub fn upload(connections: usize, endpoint: &Endpoint, schedule: Schedule) -> io
     let (mut epoll, streams) = open(connections, endpoint, Interest::WRITE)?;
     // The sender of plain copies is busier than a sink: it would measure itself (2026-11: 3.4 GB/s,
     // where the sink used 44 % of its core).
-    let chunk = Chunk::of(&[0x5a; 4 * CHUNK])?;
+    let chunk = Chunk::of(&[UPLOAD_BYTE; 4 * CHUNK])?;
     let mut window = Window::open(schedule)?;
     while let Some(left) = window.left()? {
         for index in 0..epoll.wait(Some(left))? {
@@ -83,7 +83,7 @@ fn open(
 }
 
 /// The server's end of stream says that it has read everything: then its own count of bytes is final.
-fn drain(streams: &[TcpStream]) -> io::Result<()> {
+pub(crate) fn drain(streams: &[TcpStream]) -> io::Result<()> {
     let limit = Instant::now() + Duration::from_secs(5);
     for mut stream in streams {
         stream.shutdown(Shutdown::Write)?;

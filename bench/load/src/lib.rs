@@ -5,6 +5,7 @@
 //! core, so nothing here allocates, formats or locks between two system calls of a measured window.
 #![cfg(target_os = "linux")]
 
+pub mod beside;
 pub mod churn;
 pub mod endpoint;
 pub mod exchange;
@@ -15,6 +16,8 @@ pub mod sys;
 
 /// What every 64-byte answer of the pipelined and the small-writes servers consists of.
 pub const ANSWER_BYTE: u8 = b'a';
+/// What uploads consist of. No other request begins with it.
+pub const UPLOAD_BYTE: u8 = b'Z';
 /// Requests and answers of the pipelined and the small-writes servers, in bytes.
 pub const FRAME: usize = 64;
 /// Answers to one request of the small-writes server.

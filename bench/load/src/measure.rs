@@ -28,6 +28,9 @@ pub struct Window {
     bytes: u64,
     /// Bytes of the finished warm-up, so that a server's own count can be compared with all of them.
     warm_up_bytes: u64,
+    /// What went out beside the answers that came in, and the same of the warm-up.
+    uploaded: u64,
+    warm_up_uploaded: u64,
     latencies: Histogram<u64>,
 }
 
@@ -72,6 +75,8 @@ impl Window {
             ops: 0,
             bytes: 0,
             warm_up_bytes: 0,
+            uploaded: 0,
+            warm_up_uploaded: 0,
             // Up to a minute in nanoseconds at three digits: fixed in size, so recording never allocates.
             latencies: Histogram::new_with_max(60_000_000_000, 3)
                 .expect("constants within hdrhistogram's bounds"),
@@ -94,6 +99,11 @@ impl Window {
         self.bytes += bytes as u64;
     }
 
+    /// Bytes of an upload beside requests and answers: those count for themselves.
+    pub fn uploaded(&mut self, bytes: usize) {
+        self.uploaded += bytes as u64;
+    }
+
     /// To be called before each batch of events: how long epoll may wait at most, `None` once the
     /// window is over.
     pub fn left(&mut self) -> io::Result<Option<Duration>> {
@@ -109,6 +119,8 @@ impl Window {
             self.ops = 0;
             self.warm_up_bytes = self.bytes;
             self.bytes = 0;
+            self.warm_up_uploaded = self.uploaded;
+            self.uploaded = 0;
             self.latencies.reset();
             return Ok(Some(self.schedule.measured));
         }
@@ -123,6 +135,8 @@ impl Window {
             ops: self.ops,
             bytes: self.bytes,
             total_bytes: self.warm_up_bytes + self.bytes,
+            uploaded_bytes: self.uploaded,
+            total_uploaded_bytes: self.warm_up_uploaded + self.uploaded,
             seconds: (self.ended.at - self.began.at).as_secs_f64(),
             server_cpu_seconds: self
                 .ended
@@ -150,6 +164,10 @@ pub struct Report {
     pub bytes: u64,
     /// The same including the warm-up.
     pub total_bytes: u64,
+    /// Bytes sent within the window by uploads beside requests; 0 where there are none.
+    pub uploaded_bytes: u64,
+    /// The same including the warm-up.
+    pub total_uploaded_bytes: u64,
     pub seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_seconds: Option<f64>,

@@ -2,13 +2,14 @@
 //! warm-up, so a wrong byte on either side fails here.
 #![cfg(target_os = "linux")]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
 
 struct Floor {
     child: Child,
+    lines: BufReader<ChildStdout>,
     place: [String; 2],
 }
 
@@ -21,18 +22,30 @@ impl Floor {
             .stdout(Stdio::piped())
             .spawn()
             .expect("cargo built it");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("it is piped");
-        BufReader::new(out)
-            .read_line(&mut line)
-            .expect("the floor says where it listens");
-        let listening: Value = serde_json::from_str(&line).expect("the line is JSON");
+        let mut lines = BufReader::new(child.stdout.take().expect("it is piped"));
+        let listening = next(&mut lines);
         let place = match listening["listening"]["port"].as_u64() {
             Some(port) => ["--tcp".into(), format!("127.0.0.1:{port}")],
             None => place.map(String::from),
         };
-        Self { child, place }
+        Self {
+            child,
+            lines,
+            place,
+        }
     }
+
+    fn stats(&mut self) -> Value {
+        let input = self.child.stdin.as_mut().expect("it is piped");
+        input.write_all(b"stats\n").expect("the floor listens");
+        next(&mut self.lines)
+    }
+}
+
+fn next(lines: &mut BufReader<ChildStdout>) -> Value {
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("the floor answers");
+    serde_json::from_str(&line).expect("the line is JSON")
 }
 
 impl Drop for Floor {
@@ -69,6 +82,10 @@ fn every_mode_reports_progress() {
         ),
         ("sink", &["upload"]),
         ("source", &["download"]),
+        (
+            "beside",
+            &["beside", "--connections", "3", "--uploaders", "2"],
+        ),
         ("echo", &["churn", "--connections", "5"]),
     ] {
         let floor = Floor::start(server, ["--tcp", "127.0.0.1:0"]);
@@ -80,6 +97,33 @@ fn every_mode_reports_progress() {
         assert!(
             report["server_cpu_seconds"].as_f64() > Some(0.0),
             "{arguments:?}: {report}"
+        );
+    }
+}
+
+#[test]
+fn pings_are_answered_beside_uploads_of_which_every_byte_arrives() {
+    let mut floor = Floor::start("beside", ["--tcp", "127.0.0.1:0"]);
+    for uploaders in ["1", "4"] {
+        let before = floor.stats()["bytes"].as_u64().expect("it is a count");
+        let report = load(
+            &floor,
+            &["beside", "--connections", "2", "--uploaders", uploaders],
+        );
+        assert!(report["ops"].as_u64() > Some(0), "{report}");
+        assert!(report["uploaded_bytes"].as_u64() > Some(0), "{report}");
+        assert_eq!(
+            report["bytes"].as_u64(),
+            report["ops"].as_u64().map(|ops| ops * 64),
+            "{report}"
+        );
+        // The uploads have been read to their end, and no ping was taken for one of them.
+        assert_eq!(
+            floor.stats()["bytes"].as_u64(),
+            report["total_uploaded_bytes"]
+                .as_u64()
+                .map(|sent| before + sent),
+            "{report}"
         );
     }
 }

@@ -21,7 +21,7 @@ mod linux {
     use clap::{Parser, ValueEnum};
     use ferronet_load::endpoint::{Endpoint, Place};
     use ferronet_load::sys::{self, Epoll, Event, Interest};
-    use ferronet_load::{ANSWER_BYTE, CHUNK, FRAME, SMALL_WRITES};
+    use ferronet_load::{ANSWER_BYTE, CHUNK, FRAME, SMALL_WRITES, UPLOAD_BYTE};
     use serde_json::json;
 
     /// Serves one kind of traffic until standard input ends. Prints its address when it listens, and
@@ -50,6 +50,8 @@ mod linux {
         Sink,
         /// Writes for ever, from the first byte on
         Source,
+        /// Forgets what begins like an upload, echoes the rest
+        Beside,
     }
 
     const INPUT: usize = usize::MAX;
@@ -64,6 +66,14 @@ mod linux {
         unsent: Vec<u8>,
         /// Bytes of a request that is not complete yet.
         partial: usize,
+        /// What its first byte says that it is.
+        kind: Option<Kind>,
+    }
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum Kind {
+        Ping,
+        Upload,
     }
 
     struct Floor {
@@ -183,6 +193,7 @@ mod linux {
                     stream,
                     unsent: Vec::new(),
                     partial: 0,
+                    kind: None,
                 });
             }
             Ok(())
@@ -199,6 +210,14 @@ mod linux {
                     connection.pour(&self.epoll, FIRST + slot, event, &self.answers[..CHUNK])
                 }
                 Mode::Echo => connection.echo(event, &mut self.received),
+                Mode::Beside => match connection.sort(&self.epoll, FIRST + slot) {
+                    Ok(Kind::Ping) => connection.echo(event, &mut self.received),
+                    // As much as one call takes would keep the pings waiting for longer.
+                    Ok(Kind::Upload) => {
+                        connection.swallow(&mut self.received[..CHUNK], &mut self.bytes)
+                    }
+                    Err(error) => Err(error),
+                },
                 Mode::Pipeline => connection.answer(1, event, &mut self.received, &self.answers),
                 Mode::SmallWrites => {
                     connection.answer(SMALL_WRITES, event, &mut self.received, &self.answers)
@@ -213,6 +232,23 @@ mod linux {
     }
 
     impl Connection {
+        /// Looks at the first byte, once. An upload becomes level-triggered, as for a sink.
+        fn sort(&mut self, epoll: &Epoll, key: usize) -> io::Result<Kind> {
+            if let Some(kind) = self.kind {
+                return Ok(kind);
+            }
+            let mut first = [0];
+            let kind = match self.stream.peek(&mut first)? {
+                1 if first[0] == UPLOAD_BYTE => Kind::Upload,
+                _ => Kind::Ping,
+            };
+            if kind == Kind::Upload {
+                epoll.change(&self.stream, key, Interest::READ)?;
+            }
+            self.kind = Some(kind);
+            Ok(kind)
+        }
+
         /// One receive per event; level-triggered, so the rest is reported again.
         fn swallow(&mut self, received: &mut [u8], bytes: &mut u64) -> io::Result<bool> {
             let count = self.stream.read(received)?;

@@ -20,7 +20,7 @@ mod linux {
     use ferronet_load::exchange::{self, Exchange};
     use ferronet_load::measure::Schedule;
     use ferronet_load::sys::{self, CpuClock};
-    use ferronet_load::{CHUNK, FRAME, SMALL_WRITES, churn, flood, idle};
+    use ferronet_load::{CHUNK, FRAME, SMALL_WRITES, beside, churn, flood, idle};
 
     /// Loads a server with one kind of traffic and prints what was measured as one JSON object.
     #[derive(Parser)]
@@ -39,6 +39,9 @@ mod linux {
         /// Requests under way per connection (pipeline, echo)
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
         outstanding: u32,
+        /// Connections that upload beside the others (beside)
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        uploaders: u32,
         /// Seconds before counting starts; contents are checked during this time
         #[arg(long, default_value_t = 1.0, value_parser = seconds)]
         warmup: f64,
@@ -64,6 +67,8 @@ mod linux {
         Download,
         /// 64 KiB chunks and their echo, several under way
         Echo,
+        /// Ping-pong and, beside it on the same server, uploads without pause
+        Beside,
         /// Connect, a 64-byte request, its answer, close
         Churn,
         /// Open and hold until standard input ends
@@ -83,22 +88,27 @@ mod linux {
         let connections = arguments.connections as usize;
         let outstanding = arguments.outstanding as usize;
         let size = arguments.size as usize;
+        let uploaders = match arguments.mode {
+            Mode::Beside => arguments.uploaders,
+            _ => 0,
+        };
         let schedule = Schedule {
             warm_up: Duration::from_secs_f64(arguments.warmup),
             measured: Duration::from_secs_f64(arguments.seconds),
             server: arguments.server_pid.map(CpuClock::of).transpose()?,
         };
-        sys::raise_descriptor_limit(u64::from(arguments.connections))?;
+        sys::raise_descriptor_limit(u64::from(arguments.connections + uploaders))?;
         sys::end_after(schedule.warm_up + schedule.measured + Duration::from_secs(60));
 
+        let exchange = |request, answer, outstanding, echo| Exchange {
+            connections,
+            request,
+            answer,
+            outstanding,
+            echo,
+        };
         let talk = |request, answer, outstanding, echo| {
-            let exchange = Exchange {
-                connections,
-                request,
-                answer,
-                outstanding,
-                echo,
-            };
+            let exchange = exchange(request, answer, outstanding, echo);
             exchange::run(&exchange, &endpoint, schedule)
         };
         let window = match arguments.mode {
@@ -108,6 +118,10 @@ mod linux {
             Mode::Echo => talk(CHUNK, CHUNK, outstanding, true)?,
             Mode::Upload => flood::upload(connections, &endpoint, schedule)?,
             Mode::Download => flood::download(connections, &endpoint, schedule)?,
+            Mode::Beside => {
+                let pings = exchange(size, size, 1, true);
+                beside::run(&pings, uploaders as usize, &endpoint, schedule)?
+            }
             Mode::Churn => churn::run(connections, &endpoint, schedule)?,
             Mode::Idle => {
                 let held = idle::open(connections, &endpoint)?;

@@ -1,0 +1,83 @@
+//! Pings beside uploads on one server: how long do small messages wait while others pour?
+//!
+//! One thread serves both kinds, so nothing but its own order decides who waits. Pings go first, and one
+//! piece of upload follows before the next look at the pings: that piece is all that this end delays
+//! them. (A second thread would not be kinder: both have one core, and the kernel switches between two
+//! busy threads in milliseconds.) While the server is behind, epoll has no pings to report and the
+//! uploads get all turns, so they are only held back once this end's core is full.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::exchange::{Buffers, Exchange};
+use crate::flood;
+use crate::measure::{Schedule, Window};
+use crate::sys::{self, Chunk, Epoll, Interest};
+use crate::{CHUNK, UPLOAD_BYTE};
+
+/// The server tells the two kinds apart by the first byte it is sent: an upload's is `UPLOAD_BYTE`, a
+/// ping's is 0.
+pub fn run(
+    pings: &Exchange,
+    uploaders: usize,
+    endpoint: &Endpoint,
+    schedule: Schedule,
+) -> io::Result<Window> {
+    let mut epoll = Epoll::new()?;
+    let mut pingers = pings.open(endpoint, &epoll)?;
+    let mut buffers = Buffers::of(pings);
+    let mut streams = Vec::with_capacity(uploaders);
+    for index in 0..uploaders {
+        let stream = sys::connect_blocking(endpoint)?;
+        epoll.add(&stream, pingers.len() + index, Interest::EDGE)?;
+        streams.push(stream);
+    }
+    let chunk = Chunk::of(&[UPLOAD_BYTE; CHUNK])?;
+    // Uploads that have room, in the order of their turns; `queued` keeps each in it once.
+    let mut turns = (0..uploaders).collect::<VecDeque<_>>();
+    let mut queued = vec![true; uploaders];
+
+    let mut window = Window::open(schedule)?;
+    for pinger in &mut pingers {
+        pinger.start(pings, &buffers)?;
+    }
+    while let Some(left) = window.left()? {
+        let patience = if turns.is_empty() {
+            left
+        } else {
+            Duration::ZERO
+        };
+        for index in 0..epoll.wait(Some(patience))? {
+            let event = epoll.event(index);
+            match event.key.checked_sub(pingers.len()) {
+                None => pingers[event.key].turn(event, pings, &mut buffers, &mut window)?,
+                Some(_) if event.hung_up() => {
+                    return Err(io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        "the server ended an upload",
+                    ));
+                }
+                Some(upload) if queued[upload] => {}
+                Some(upload) => {
+                    queued[upload] = true;
+                    turns.push_back(upload);
+                }
+            }
+        }
+        if let Some(upload) = turns.pop_front() {
+            match chunk.send(&streams[upload]) {
+                Ok(count) => {
+                    window.uploaded(count);
+                    turns.push_back(upload);
+                }
+                // Full: the next edge says when there is room again.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => queued[upload] = false,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    flood::drain(&streams)?;
+    Ok(window)
+}
