@@ -811,9 +811,10 @@ export class Handle extends AsyncResource {
       log[next + 1] = at
       log[next + 2] = length
     }
+    if (exiting) return this.#flushOwn()
     // In a batch its end comes soon, and the bytes leave with the others' answers.
     if (depth > 0) return 0
-    if (this.#tick === tick && !exiting) {
+    if (this.#tick === tick) {
       scheduleFlush()
       return 0
     }

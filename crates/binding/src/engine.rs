@@ -45,6 +45,10 @@ struct Engine {
     host: Host,
     /// Whether this iteration of the event loop has had its pump.
     pumped: Cell<bool>,
+    /// Whether somebody rang when it had.
+    rung: Cell<bool>,
+    /// Whether something was due when this iteration's poll phase began.
+    due: Cell<bool>,
     /// How many calls of `dispatch` there are on the stack: handlers may run the event loop themselves.
     delivering: Cell<u32>,
     log: Cell<Memory>,
@@ -112,6 +116,8 @@ pub fn open(
         batch: RefCell::new(Batch::new(kept("events")?, kept("scratch")?)),
         host,
         pumped: Cell::new(false),
+        rung: Cell::new(false),
+        due: Cell::new(false),
         delivering: Cell::new(0),
         log: Cell::new(kept("log")?),
         state: Cell::new(kept("state")?),
@@ -554,11 +560,15 @@ impl Engine {
     /// their turn in between, and so that what Node never tells in one iteration is not told in one here.
     fn visit(&self) {
         if self.host.marks_iterations() && self.pumped.replace(true) {
+            self.rung.set(true);
             self.host.again();
             return;
         }
         self.host.take_again();
-        if let Some(reactor) = self.reactor.borrow().as_ref() {
+        if let Some(reactor) = self.reactor.borrow_mut().as_mut() {
+            if !self.host.marks_iterations() {
+                reactor.begin();
+            }
             reactor.turn();
         }
         self.deliver(Reactor::pump);
@@ -633,8 +643,19 @@ impl Engine {
 // socket.
 impl Guest for Rc<Engine> {
     fn prepare(&self) -> bool {
-        self.pumped.set(false);
-        self.delivering.get() > 0 || self.state(WAITING) > 0
+        let unfinished = catch_unwind(AssertUnwindSafe(|| {
+            self.pumped.set(false);
+            let rung = self.rung.take();
+            self.due
+                .set(rung || self.has_work() || self.state(RESUMED) > 0);
+            if self.due.get()
+                && let Some(reactor) = self.reactor.borrow_mut().as_mut()
+            {
+                reactor.begin();
+            }
+            self.delivering.get() > 0 || self.state(WAITING) > 0
+        }));
+        unfinished.unwrap_or(false)
     }
 
     fn go_on(&self) {
@@ -656,8 +677,14 @@ impl Guest for Rc<Engine> {
 
     fn again(&self) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
-            if self.host.take_again() {
+            if !self.host.take_again() {
+                return;
+            }
+            if self.due.get() {
                 self.visit();
+            } else {
+                // Asked for in this iteration's poll phase: the system will be asked in the next one.
+                self.host.again();
             }
         }));
     }

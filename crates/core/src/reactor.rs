@@ -97,6 +97,8 @@ struct Connection {
     blocked: bool,
     reading: Option<ReadMode>,
     read_size: u32,
+    /// The pump it was last read in: never twice in one.
+    read_in: u32,
     readable: Arc<Signal>,
     /// Made when first needed: most sockets never fill the kernel's buffer.
     writable: Option<Arc<Signal>>,
@@ -135,6 +137,10 @@ pub struct Reactor {
     ready: Arc<ReadyList>,
     /// What the pump has taken from the ready list, and what it left for its next run.
     queue: VecDeque<Ready>,
+    /// What verbs found to be ready already: for the pump after [`Reactor::begin`].
+    asked: VecDeque<Ready>,
+    /// Counts pumps, from 1 on.
+    pumps: u32,
     /// Outcomes known inside a verb, to be told by the pump.
     outcomes: Vec<(Key, i32)>,
     /// Listeners that met a full descriptor table; a closed socket may have made room.
@@ -167,6 +173,8 @@ impl Reactor {
             driver,
             ready: Arc::new(ReadyList::new(bell)),
             queue: VecDeque::new(),
+            asked: VecDeque::new(),
+            pumps: 0,
             outcomes: Vec::new(),
             starved: Vec::new(),
         })
@@ -282,7 +290,7 @@ impl Reactor {
         let listener = Listener::adopt(bound.socket, bound.tcp)?;
         let readable = Signal::new(key, Direction::Read, &self.ready);
         // Not polled yet: the pump does that, and arms it.
-        enqueue(&mut self.queue, &readable);
+        enqueue(&mut self.asked, &readable);
         self.slots.replace(
             slot,
             Place::Accepting(Box::new(Accepting {
@@ -395,7 +403,7 @@ impl Reactor {
         if !connection.arm_write(key, &self.ready)
             && let Some(writable) = &connection.writable
         {
-            enqueue(&mut self.queue, writable);
+            enqueue(&mut self.asked, writable);
         }
         self.slots.replace(slot, Place::Connection(connection));
         Ok(())
@@ -506,7 +514,7 @@ impl Reactor {
         };
         connection.reading = Some(mode);
         if !connection.arm_read() {
-            enqueue(&mut self.queue, &connection.readable);
+            enqueue(&mut self.asked, &connection.readable);
         }
         Ok(())
     }
@@ -543,7 +551,7 @@ impl Reactor {
             }
             Poll::Ready(Ok((length, behind))) => {
                 if behind != Behind::Nothing {
-                    enqueue(&mut self.queue, &connection.readable);
+                    enqueue(&mut self.asked, &connection.readable);
                 }
                 Ok(length)
             }
@@ -678,12 +686,18 @@ impl Reactor {
 
     /// Whether the next pump has something to do without waiting for the system.
     pub fn has_work(&self) -> bool {
-        !self.queue.is_empty()
+        !(self.queue.is_empty() && self.asked.is_empty())
     }
 
     /// Whether a verb's outcome is known already, for [`Reactor::tell_outcomes`].
     pub fn has_outcomes(&self) -> bool {
         !self.outcomes.is_empty()
+    }
+
+    /// An iteration of the owner's event loop is about to ask the system: what verbs have asked for up to now has its
+    /// turn in it, and what they ask for while it goes on has it in the next one, as with a system that is asked once.
+    pub fn begin(&mut self) {
+        self.queue.append(&mut self.asked);
     }
 
     /// Asks the system once, without blocking, what is ready (in-loop driver; the helper thread does it by itself).
@@ -707,6 +721,7 @@ impl Reactor {
     pub fn pump(&mut self, sink: &mut impl Sink) {
         // No event of an earlier batch is on its way any more, so its numbers may be used again.
         self.slots.recycle();
+        self.pumps = self.pumps.wrapping_add(1).max(1);
         self.ready.take(&mut self.queue);
         let mut unserved = Vec::new();
         for _ in 0..self.queue.len() {
@@ -768,8 +783,10 @@ impl Reactor {
                 self.accept(key, sink)
             }
             Some(Place::Connection(connection)) => match direction {
-                Direction::Read => connection.read(key.slot, sink),
-                Direction::Write => connection.write_ready(key, &self.ready, sink),
+                Direction::Read => connection.read(key.slot, self.pumps, sink),
+                Direction::Write => {
+                    connection.write_ready(key, &self.ready, self.pumps, &mut self.queue, sink)
+                }
             },
         }
     }
@@ -811,7 +828,7 @@ impl Reactor {
     pub fn retry_accept(&mut self) {
         while let Some(key) = self.starved.pop() {
             if let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) {
-                enqueue(&mut self.queue, &accepting.readable);
+                enqueue(&mut self.asked, &accepting.readable);
             }
         }
     }
@@ -827,6 +844,7 @@ impl Connection {
             blocked: false,
             reading: None,
             read_size: FIRST_READ as u32,
+            read_in: 0,
             readable: Signal::new(key, Direction::Read, ready),
             writable: None,
         }
@@ -852,8 +870,12 @@ impl Connection {
 
     /// One read. What is behind it waits for the next pump, as libuv leaves what follows a short read to the next
     /// iteration of its loop: a program may answer from `setImmediate` before it hears of the end.
-    fn read(&mut self, slot: u32, sink: &mut impl Sink) -> Step {
+    fn read(&mut self, slot: u32, pump: u32, sink: &mut impl Sink) -> Step {
         self.readable.taken();
+        if self.read_in == pump {
+            return Step::More;
+        }
+        self.read_in = pump;
         let how = match self.reading {
             None => return Step::Done,
             Some(ReadMode::Into) => {
@@ -901,7 +923,14 @@ impl Connection {
     }
 
     /// The end of a connect, or of a full send buffer.
-    fn write_ready(&mut self, key: Key, ready: &Arc<ReadyList>, sink: &mut impl Sink) -> Step {
+    fn write_ready(
+        &mut self,
+        key: Key,
+        ready: &Arc<ReadyList>,
+        pump: u32,
+        queue: &mut VecDeque<Ready>,
+        sink: &mut impl Sink,
+    ) -> Step {
         if let Some(signal) = &self.writable {
             signal.taken();
         }
@@ -912,6 +941,13 @@ impl Connection {
         // sent before is delivered first; there is an end to it.
         if self.blocked && self.reading.is_some() && self.stream.is_hung_up() {
             return Step::More;
+        }
+        // Of what came together the bytes come first, as in libuv; the system may have told of them apart.
+        if self.reading.is_some() && !self.connecting && self.read_in != pump && !self.arm_read() {
+            match self.read(key.slot, pump, sink) {
+                Step::Done => {}
+                Step::More | Step::Unserved => enqueue(queue, &self.readable),
+            }
         }
         if self.connecting {
             self.connecting = false;

@@ -110,6 +110,7 @@ impl Host {
     pub(crate) fn pump(&mut self) {
         self.pumps += 1;
         self.seen.begin();
+        self.reactor.begin();
         self.reactor.tell_outcomes(&mut self.seen);
         self.reactor.pump(&mut self.seen);
         assert_eq!(self.seen.strays, [], "events for sockets that are closed");
