@@ -1,0 +1,143 @@
+// The thread of peer.mjs: one verb at a time, each ends when the kernel has settled what it set off.
+
+import { readFileSync } from 'node:fs'
+import net from 'node:net'
+import { setImmediate as immediate } from 'node:timers/promises'
+import { parentPort, workerData as state } from 'node:worker_threads'
+
+/** The connections, in the order in which they came about; the verbs know them by their index. */
+const sockets = []
+
+const verbs = {
+  /** Connects to a port or a path, without reading; returns the index. */
+  async connect(to) {
+    const target = typeof to === 'number' ? { port: to, host: '127.0.0.1' } : { path: to }
+    const socket = new net.Socket({ allowHalfOpen: true }).pause()
+    socket.connect(target)
+    await first(socket, 'connect')
+    return keep(socket)
+  },
+
+  /** Listens on a path, or on any port; returns the port. */
+  async listen(path) {
+    const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, keep)
+    server.listen(path ? { path } : { port: 0, host: '127.0.0.1' })
+    await first(server, 'listening')
+    return path ? 0 : server.address().port
+  },
+
+  /** Waits for the connection with this index. */
+  async accept(index) {
+    while (sockets[index] === undefined) await immediate()
+  },
+
+  async write(index, content) {
+    const socket = sockets[index]
+    const data = typeof content === 'number' ? Buffer.alloc(content, 'x') : content
+    await new Promise(resolve => socket.write(data, resolve))
+    await settle(socket, ends => ends.here?.unsent === 0)
+  },
+
+  /** FIN. */
+  async end(index) {
+    const socket = sockets[index]
+    socket.end()
+    if (!socket.writableFinished) await first(socket, 'finish')
+    await settle(socket, ends => !['FIN_WAIT1', 'CLOSING', 'LAST_ACK'].includes(ends.here?.state))
+  },
+
+  /** Closes both directions; what was received has to be read before, or it is a reset. */
+  async close(index) {
+    const socket = sockets[index]
+    socket.destroy()
+    if (!socket.closed) await first(socket, 'close')
+    await settle(socket, ends => !['FIN_WAIT1', 'CLOSING', 'LAST_ACK'].includes(ends.here?.state))
+  },
+
+  /** RST. */
+  async reset(index) {
+    const socket = sockets[index]
+    socket.resetAndDestroy()
+    await first(socket, 'close')
+    await settle(socket, ends => ends.there === undefined)
+  },
+
+  /** Reads that many bytes. */
+  async read(index, bytes) {
+    const socket = sockets[index]
+    while (socket.received < bytes) {
+      socket.resume()
+      await immediate()
+    }
+    socket.pause()
+    await settle(socket, ends => ends.there === undefined || ends.there.unsent === 0)
+  },
+
+  /** Waits for FIN. */
+  async ended(index) {
+    const socket = sockets[index]
+    socket.resume()
+    if (!socket.readableEnded) await first(socket, 'end')
+  },
+
+  /** `count` clients at once that each send a request and FIN, and will read on. Returns the index of the first. */
+  async requests(count, to) {
+    const from = sockets.length
+    await Promise.all(Array.from({ length: count }, () => verbs.connect(to)))
+    for (let index = from; index < from + count; index++) sockets[index].write('request')
+    await Promise.all(sockets.slice(from).map((_, at) => verbs.end(from + at)))
+    for (let index = from; index < from + count; index++) sockets[index].resume()
+    return from
+  },
+}
+
+parentPort.on('message', async ({ verb, args }) => {
+  const result = await verbs[verb](...args)
+  state[1] = result ?? -1
+  Atomics.add(state, 0, 1)
+  Atomics.notify(state, 0)
+})
+parentPort.postMessage('ready')
+
+function keep(socket) {
+  socket.on('error', () => {})
+  socket.received = 0
+  socket.on('data', chunk => (socket.received += chunk.length))
+  // A listener of 'data' alone would start the flow, had it not been paused before.
+  socket.ports = [socket.localPort, socket.remotePort]
+  return sockets.push(socket) - 1
+}
+
+function first(emitter, event) {
+  return new Promise(resolve => emitter.once(event, resolve))
+}
+
+// What was sent on a Unix socket is with the receiver when the call returns; TCP's acknowledgement comes later.
+async function settle({ ports: [here, there] }, settled) {
+  if (here === undefined) return
+  for (;;) {
+    const ends = tcpConnections()
+    if (settled({ here: ends.get(`${here} ${there}`), there: ends.get(`${there} ${here}`) })) return
+    await immediate()
+  }
+}
+
+/** The kernel's list: state and unacknowledged bytes by `local remote` port. */
+function tcpConnections() {
+  const states = {
+    '01': 'ESTABLISHED',
+    '04': 'FIN_WAIT1',
+    '05': 'FIN_WAIT2',
+    '06': 'TIME_WAIT',
+    '07': 'CLOSE',
+  }
+  Object.assign(states, { '08': 'CLOSE_WAIT', '09': 'LAST_ACK', '0B': 'CLOSING' })
+  const found = new Map()
+  for (const line of readFileSync('/proc/net/tcp', 'utf8').split('\n').slice(1)) {
+    const [, local, remote, state, queues] = line.trim().split(/\s+/)
+    if (queues === undefined) continue
+    const [from, to] = [local, remote].map(end => Number.parseInt(end.split(':')[1], 16))
+    found.set(`${from} ${to}`, { state: states[state], unsent: Number.parseInt(queues.split(':')[0], 16) })
+  }
+  return found
+}
