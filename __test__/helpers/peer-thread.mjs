@@ -35,7 +35,7 @@ const verbs = {
     const socket = sockets[index]
     const data = typeof content === 'number' ? Buffer.alloc(content, 'x') : content
     await new Promise(resolve => socket.write(data, resolve))
-    await settle(socket, ends => ends.here?.unsent === 0)
+    await settleAll([socket], ends => ends.here?.unsent === 0)
   },
 
   /** FIN. */
@@ -43,7 +43,7 @@ const verbs = {
     const socket = sockets[index]
     socket.end()
     if (!socket.writableFinished) await first(socket, 'finish')
-    await settle(socket, ends => !['FIN_WAIT1', 'CLOSING', 'LAST_ACK'].includes(ends.here?.state))
+    await settleAll([socket], received)
   },
 
   /** Closes both directions; what was received has to be read before, or it is a reset. */
@@ -51,7 +51,7 @@ const verbs = {
     const socket = sockets[index]
     socket.destroy()
     if (!socket.closed) await first(socket, 'close')
-    await settle(socket, ends => !['FIN_WAIT1', 'CLOSING', 'LAST_ACK'].includes(ends.here?.state))
+    await settleAll([socket], received)
   },
 
   /** RST. */
@@ -59,7 +59,7 @@ const verbs = {
     const socket = sockets[index]
     socket.resetAndDestroy()
     await first(socket, 'close')
-    await settle(socket, ends => ends.there === undefined)
+    await settleAll([socket], ends => ends.there === undefined)
   },
 
   /** Reads that many bytes. */
@@ -70,7 +70,7 @@ const verbs = {
       await immediate()
     }
     socket.pause()
-    await settle(socket, ends => ends.there === undefined || ends.there.unsent === 0)
+    await settleAll([socket], ends => ends.there === undefined || ends.there.unsent === 0)
   },
 
   /** Waits for FIN. */
@@ -85,9 +85,18 @@ const verbs = {
     const from = sockets.length
     await Promise.all(Array.from({ length: count }, () => verbs.connect(to)))
     for (let index = from; index < from + count; index++) sockets[index].write('request')
-    await Promise.all(sockets.slice(from).map((_, at) => verbs.end(from + at)))
-    for (let index = from; index < from + count; index++) sockets[index].resume()
+    const clients = sockets.slice(from)
+    for (const client of clients) client.end()
+    await Promise.all(clients.map(client => client.writableFinished || first(client, 'finish')))
+    await settleAll(clients, received)
+    for (const client of clients) client.resume()
     return from
+  },
+
+  /** Waits until `count` clients have their whole answer. */
+  async answered(from, count, bytes) {
+    const clients = sockets.slice(from, from + count)
+    while (clients.some(client => client.received < bytes)) await immediate()
   },
 }
 
@@ -112,14 +121,23 @@ function first(emitter, event) {
   return new Promise(resolve => emitter.once(event, resolve))
 }
 
-// What was sent on a Unix socket is with the receiver when the call returns; TCP's acknowledgement comes later.
-async function settle({ ports: [here, there] }, settled) {
-  if (here === undefined) return
-  for (;;) {
-    const ends = tcpConnections()
-    if (settled({ here: ends.get(`${here} ${there}`), there: ends.get(`${there} ${here}`) })) return
-    await immediate()
+// What was sent on a Unix socket is with the receiver when the call returns; TCP's acknowledgement comes later. The list
+// is long on a busy machine, so it is read once for all.
+async function settleAll(waiting, settled) {
+  let left = waiting.filter(socket => socket.ports[0] !== undefined)
+  while (left.length > 0) {
+    const connections = tcpConnections()
+    left = left.filter(({ ports: [here, there] }) => {
+      const ends = { here: connections.get(`${here} ${there}`), there: connections.get(`${there} ${here}`) }
+      return !settled(ends)
+    })
+    if (left.length > 0) await immediate()
   }
+}
+
+/** Whether the other end's kernel has our FIN. */
+function received({ here }) {
+  return !['FIN_WAIT1', 'CLOSING', 'LAST_ACK'].includes(here?.state)
 }
 
 /** The kernel's list: state and unacknowledged bytes by `local remote` port. */
