@@ -80,10 +80,11 @@ import {
   sizeOf,
   writeChunk,
   writeChunks,
+  writeFailed,
   writeHeard,
 } from './write.js'
 
-/** The parts of Node's stream states that the two fast paths read and handover.ts sets, the same on Node 20 to 26. */
+/** The parts of Node's stream states that the two fast paths read, and write.ts and handover.ts set, the same on Node 20 to 26. */
 interface ReadableState {
   flowing: boolean | null
   length: number
@@ -94,12 +95,14 @@ interface ReadableState {
   dataEmitted: boolean
   endEmitted: boolean
   destroyed: boolean
+  errored: Error | null
 }
 interface WritableState {
   length: number
   corked: number
   ending: boolean
   destroyed: boolean
+  errored: Error | null
   sync: boolean
   defaultEncoding: string
   highWaterMark: number
@@ -513,7 +516,7 @@ export class SocketMethods extends Duplex {
 
   /** The kernel has taken all that was queued, or will take no more. */
   [kOnWritten](status: number): void {
-    const error = status < 0 ? errnoException(status, 'write') : null
+    const error = status < 0 ? writeFailed(this, status) : null
     if (error === null) {
       this._unrefTimer()
       this[kLastWriteQueueSize] = 0
@@ -531,7 +534,7 @@ export class SocketMethods extends Duplex {
 
   /** Bytes that the stream has forgotten about could not be sent. */
   [kOnWriteFailed](status: number): void {
-    const error = errnoException(status, 'write')
+    const error = writeFailed(this, status)
     releaseHeld(this, error)
     this.destroy(error)
   }
