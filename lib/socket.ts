@@ -20,7 +20,7 @@ import {
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
-import { endedByPeer, errnoException, errnoOf, invalidHandleType, socketClosed } from './errors.js'
+import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
 import {
   kAttempt,
   kBoundPath,
@@ -408,7 +408,7 @@ export class SocketMethods extends Duplex {
     if (debugging) debug('read: end, status %d', status)
     this._unrefTimer()
     if (status !== 0) {
-      this.destroy(errnoException(status, 'read'))
+      this.destroy(fromLoop(() => errnoException(status, 'read')))
       return
     }
     if (this._readableState.endEmitted) return
@@ -871,7 +871,7 @@ function closer(socket: Socket, hadError: boolean, then?: () => void): () => voi
 // When the callback of an earlier write closes the socket, the handle may be through with the last one too.
 function outcomeOf(handle: Handle): Error | null {
   if (handle.writeQueueSize !== 0) return canceled()
-  return handle.writeErrno === 0 ? null : errnoException(handle.writeErrno, 'write')
+  return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
 }
 
 /** Calls each, though some may throw; what they throw goes on to the caller, the last of it. */

@@ -4,7 +4,7 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { Duplex } from 'node:stream'
-import { errnoException, errnoOf } from './errors.js'
+import { errnoException, errnoOf, fromLoop } from './errors.js'
 import { kHandle, kHeld } from './fields.js'
 import type { Handle } from './handle.js'
 import type { Socket } from './socket.js'
@@ -124,7 +124,7 @@ export function writeHeard(
  */
 export function writeFailed(socket: Socket, status: number): Error {
   const { _writableState: writable, _readableState: readable } = socket
-  const error = writable.errored ?? errnoException(status, 'write')
+  const error = writable.errored ?? fromLoop(() => errnoException(status, 'write'))
   writable.errored = error
   readable.errored ??= error
   return error
@@ -147,7 +147,7 @@ function sent(handle: Handle): number {
 
 /** What a write that was still queued when the socket closed fails with. */
 export function canceled(): Error {
-  return errnoException(errnoOf('ECANCELED'), 'write')
+  return fromLoop(() => errnoException(errnoOf('ECANCELED'), 'write'))
 }
 
 export function sizeOf({ chunk, encoding }: Chunk): number {
