@@ -6,6 +6,7 @@ import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
+import { types } from 'node:util'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import { adoptBound, isBound } from './bound.js'
 import {
@@ -133,6 +134,8 @@ const clientChannel = channel('net.client.socket')
 const EBADF = errnoOf('EBADF')
 
 const pushOriginal = Duplex.prototype.push
+// Also of arrays that another realm made (node:vm, Jest), as Node asks.
+const { isUint8Array } = types
 
 /**
  * The methods of Socket. Never constructed: `Socket` below is a plain function with this prototype, because
@@ -397,7 +400,7 @@ export class SocketMethods extends Duplex {
     const handle = this[kHandle]
     const more = this[kBufferCb]!(nread, this[kBuffer] as Uint8Array) !== false
     const next = this[kBufferGen]?.()
-    if (next instanceof Uint8Array) {
+    if (isUint8Array(next)) {
       this[kBuffer] = next
       handle?.readInto(next)
     }
@@ -457,7 +460,7 @@ export class SocketMethods extends Duplex {
         handle.writeErrno === 0 &&
         this._write === writeOriginal &&
         this._writeGeneric === writeGenericOriginal &&
-        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : chunk instanceof Uint8Array) &&
+        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : isUint8Array(chunk)) &&
         (chunk as Buffer | string).length <= COALESCED &&
         (chunk as Buffer | string).length < state.highWaterMark
       ) {
@@ -752,7 +755,7 @@ function own(socket: Socket, handle: Handle): void {
   if (socket[kBuffer] === null) return
   if (socket[kBufferGen] !== null) {
     const buffer = socket[kBufferGen]()
-    if (!(buffer instanceof Uint8Array)) return
+    if (!isUint8Array(buffer)) return
     socket[kBuffer] = buffer
   }
   handle.readInto(socket[kBuffer] as Uint8Array)
@@ -1031,7 +1034,7 @@ function readIntoUserBuffer(
   if (typeof buffer === 'function') {
     socket[kBuffer] = true
     socket[kBufferGen] = buffer as () => unknown
-  } else if (buffer instanceof Uint8Array) {
+  } else if (isUint8Array(buffer)) {
     socket[kBuffer] = buffer
   } else {
     return
