@@ -12,6 +12,7 @@ import {
   connectionTimeout,
   endpointException,
   errnoOf,
+  fromLoop,
   invalidAddressFamily,
   invalidIpAddress,
   ipBlocked,
@@ -322,7 +323,7 @@ function settle(socket: Socket, ended: Attempt, status: number): void {
     socket[kOpened]()
     return
   }
-  const error = attemptError(ended, status)
+  const error = fromLoop(() => attemptError(ended, status))
   series?.errors.push(error)
   socket.emit('connectionAttemptFailed', ended.address, ended.port, ended.family, error)
   if (series === null) socket.destroy(error)
@@ -401,7 +402,7 @@ function attemptTimedOut(series: Series): void {
   const ended = socket[kAttempt]
   if (ended === null) return
   socket.emit('connectionAttemptTimeout', ended.address, ended.port, ended.family)
-  series.errors.push(attemptError(ended, errnoOf('ETIMEDOUT')))
+  series.errors.push(fromLoop(() => attemptError(ended, errnoOf('ETIMEDOUT'))))
   socket[kAttempt] = null
   ended.handle.close()
   if (socket.connecting) attemptNext(series)

@@ -14,6 +14,67 @@ export interface SystemError extends Error {
   localPort?: number
 }
 
+// --- stacks -----------------------------------------------------------------------------------------------------
+//
+// A stack shows the program's frames and not ours. An error that the event loop told has none of the program's: it
+// gets a single one of ours, as Node's have one of Node's.
+
+/** Where our files are. Unknown when a bundler has made one file of them and the program. */
+const ours = /^(.*[\\/])lib[\\/]errors\.js$/.exec(__filename)?.[1]
+/** How many frames, of ours and of Node's streams, may lie above the program's. */
+const ABOVE = 24
+let telling = false
+
+/** `Error.stackTraceLimit`, unless a program has taken it away or frozen it. */
+function stackLimit(): number {
+  const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')
+  return limit?.writable && typeof limit.value === 'number' ? limit.value : 0
+}
+
+function limited<T>(limit: number, run: () => T): T {
+  const before = Error.stackTraceLimit
+  Error.stackTraceLimit = limit
+  try {
+    return run()
+  } finally {
+    Error.stackTraceLimit = before
+  }
+}
+
+/** Makes an error of what the event loop told: cheap, for they can be many, and its stack is put together when asked for. */
+export function fromLoop<E extends Error>(make: () => E): E {
+  if (telling || stackLimit() < 1) return make()
+  telling = true
+  try {
+    const error = limited(0, make)
+    limited(1, () => Error.captureStackTrace(error, fromLoop))
+    return error
+  } finally {
+    telling = false
+  }
+}
+
+/** Makes an error that whoever called us may be to blame for. */
+function fromCall<E extends Error>(make: () => E): E {
+  const limit = stackLimit()
+  if (telling || limit < 1 || ours === undefined) return make()
+  const error = limited(limit + ABOVE, make)
+  const { stack } = error
+  // A program's own `Error.prepareStackTrace` may make anything of it.
+  if (typeof stack !== 'string') return error
+  const lines = stack.split('\n')
+  const head = lines.findIndex(line => /^ +at /.test(line))
+  if (head < 0) return error
+  const frames = lines.slice(head)
+  const first = frames.findIndex(frame => !frame.includes(ours) && !/[( ]node:/.test(frame))
+  const shown =
+    first < 0
+      ? frames.filter(frame => frame.includes(ours) && !/[\\/](errors|validate)\.js/.test(frame)).slice(0, 1)
+      : frames.slice(first).filter(frame => !frame.includes(ours))
+  error.stack = [...lines.slice(0, head), ...shown.slice(0, limit)].join('\n')
+  return error
+}
+
 // --- system errors ----------------------------------------------------------------------------------------------
 
 const systemErrors = getSystemErrorMap()
@@ -31,7 +92,7 @@ export function errnoOf(name: string): number {
 /** `read ECONNRESET` */
 export function errnoException(errno: number, syscall: string): SystemError {
   const [code] = named(errno)
-  return Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall })
+  return fromCall(() => Object.assign(new Error(`${syscall} ${code}`), { errno, code, syscall }))
 }
 
 /** `connect ECONNREFUSED 127.0.0.1:80`, and ` - Local (…)` after it when `local` is given. */
@@ -44,12 +105,14 @@ export function endpointException(
 ): SystemError {
   const [code] = named(errno)
   const suffix = local === undefined ? '' : ` - Local (${local})`
-  const error = Object.assign(new Error(`${syscall} ${code}${at(address, port)}${suffix}`), {
-    errno,
-    code,
-    syscall,
-    address: address as string,
-  }) as SystemError
+  const error: SystemError = fromCall(() =>
+    Object.assign(new Error(`${syscall} ${code}${at(address, port)}${suffix}`), {
+      errno,
+      code,
+      syscall,
+      address: address as string,
+    }),
+  )
   if (port) error.port = port
   return error
 }
@@ -57,12 +120,14 @@ export function endpointException(
 /** `listen EADDRINUSE: address already in use 127.0.0.1:80` */
 export function listenException(errno: number, address: string | null, port: number): SystemError {
   const [code, text] = named(errno)
-  const error = Object.assign(new Error(`listen ${code}: ${text}${at(address, port)}`), {
-    code,
-    errno,
-    syscall: 'listen',
-    address: address as string,
-  }) as SystemError
+  const error: SystemError = fromCall(() =>
+    Object.assign(new Error(`listen ${code}: ${text}${at(address, port)}`), {
+      code,
+      errno,
+      syscall: 'listen',
+      address: address as string,
+    }),
+  )
   if (port) error.port = port
   return error
 }
@@ -90,9 +155,11 @@ const prototypes = new Map<ErrorClass, object>(
 
 /** An error as Node's own modules throw it: `TypeError [ERR_X]: message`. */
 export function nodeError(Class: ErrorClass, code: string, message: string): NodeJS.ErrnoException {
-  const error: NodeJS.ErrnoException = new Class(message)
-  Object.setPrototypeOf(error, prototypes.get(Class)!)
-  return codeInStack(error, `${Class.name} [${code}]`, code)
+  return fromCall(() => {
+    const error: NodeJS.ErrnoException = new Class(message)
+    Object.setPrototypeOf(error, prototypes.get(Class)!)
+    return codeInStack(error, `${Class.name} [${code}]`, code)
+  })
 }
 
 // The stack is put together when it is first read, with the name that the error has then.
@@ -113,18 +180,22 @@ export function connectAggregateError(
   errors: (Error & { code?: string })[],
 ): AggregateError & { code?: string } {
   const code = errors[0]?.code
-  return codeInStack(new AggregateError(errors), `AggregateError [${code}]: `, code)
+  return fromCall(() => codeInStack(new AggregateError(errors), `AggregateError [${code}]: `, code))
 }
 
 /** What writing fails with after the peer's FIN has ended both sides. */
 export function endedByPeer(): Error {
-  return Object.assign(new Error('This socket has been ended by the other party'), { code: 'EPIPE' })
+  return fromCall(() =>
+    Object.assign(new Error('This socket has been ended by the other party'), { code: 'EPIPE' }),
+  )
 }
 
 /** What an aborted operation fails with; the signal's reason is its cause. */
 export function aborted(signal: AbortSignal | undefined): Error {
-  const error = new Error('The operation was aborted', { cause: signal?.reason })
-  return Object.assign(error, { code: 'ABORT_ERR', name: 'AbortError' })
+  return fromCall(() => {
+    const error = new Error('The operation was aborted', { cause: signal?.reason })
+    return Object.assign(error, { code: 'ABORT_ERR', name: 'AbortError' })
+  })
 }
 
 export function socketClosed(): Error {

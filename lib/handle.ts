@@ -184,6 +184,7 @@ const WAITING = 0
 const RESUMED = 1
 const out = Buffer.allocUnsafeSlow(OUT_SIZE)
 const scratch = Buffer.allocUnsafeSlow(SCRATCH_SIZE)
+const nothing = new Uint8Array(0)
 const libuv = process.versions.bun === undefined && process.versions.deno === undefined
 let small: Buffer | undefined
 let bulk: Buffer | undefined
@@ -541,14 +542,13 @@ export function kindOfDescriptor(fd: number): string {
 // The reactor would wait for what the other end never sends; the system tells at once, without moving a byte.
 function fifoFlags(fd: number): number {
   if (fd < 0 || !fstatSync(fd).isFIFO()) return 0
-  const nothing = [new Uint8Array(0)]
   let flags = FIFO
   for (const [ask, direction] of [
     [readvSync, UNREAD],
     [writevSync, UNWRITTEN],
   ] as const) {
     try {
-      ask(fd, nothing)
+      ask(fd, [nothing])
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EBADF') flags |= direction
     }
@@ -590,7 +590,7 @@ export class Handle extends AsyncResource {
   declare onread?: unknown
   /** Bytes received from the kernel. */
   bytesRead = 0
-  /** Bytes accepted for sending: sent, coalescing or queued. */
+  /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
 
   // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
@@ -739,6 +739,7 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null)
       return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
+    if (chunk.length === 0) return this.#writeNothing()
     if (typeof chunk === 'string') {
       // Three bytes bound a UTF-16 unit in UTF-8, two in UTF-16 itself, one in latin1.
       const bound = encoding === 'latin1' ? chunk.length : chunk.length * 3
@@ -767,6 +768,7 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     let length = 0
     for (const chunk of chunks) length += chunk.byteLength
+    if (this.#backlog === null && length === 0) return this.#writeNothing()
     if (this.#backlog === null && length < DIRECT_SIZE) {
       const at = this.#room(length)
       if (this.#blocked()) return this.writev(chunks)
@@ -838,11 +840,20 @@ export class Handle extends AsyncResource {
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
     const sent = engine.write(this.slot, chunk, 0)
-    if (sent < 0) return this.#reason(sent)
+    // Counted whatever comes of it, as libuv's handles count.
     this.bytesWritten += chunk.byteLength
+    if (sent < 0) return (this.#writeErrno = this.#reason(sent))
     if (sent === chunk.byteLength) return 0
     this.#backlog = { chunks: [chunk], offset: sent, size: chunk.byteLength - sent }
     return this.#await()
+  }
+
+  // No byte moves, but the kernel tells whether any could: a write of nothing to a dead connection fails in node:net.
+  // What waits in `out` asks that too.
+  #writeNothing(): number {
+    for (let e = logCount - 1; e >= 0; e--) if (log[e * LOG_WORDS] === this.slot) return 0
+    const sent = engine.write(this.slot, nothing, 0)
+    return sent < 0 ? (this.#writeErrno = this.#reason(sent)) : 0
   }
 
   #enqueue(chunk: Uint8Array): number {

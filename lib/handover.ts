@@ -6,7 +6,7 @@ import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { adoptBound, BoundSocket, boundOf } from './bound.js'
-import { errnoException, nodeError, notRunning } from './errors.js'
+import { errnoException, fromLoop, nodeError, notRunning } from './errors.js'
 import {
   kBoundSource,
   kHandle,
@@ -177,7 +177,7 @@ function inherit(
   if (ended) socket.end()
   if (readErrno === 0) return
   // Behind the tick in which a new reader begins to flow, which gets what came before the error.
-  const fail = (): unknown => socket.destroy(errnoException(readErrno, 'read'))
+  const fail = (): unknown => socket.destroy(fromLoop(() => errnoException(readErrno, 'read')))
   process.nextTick(() => process.nextTick(fail))
 }
 

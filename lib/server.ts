@@ -12,7 +12,7 @@ import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods } from './constructor.js'
 import { debug, debugging } from './debug.js'
-import { alreadyListening, errnoException, errnoOf, listenException, notRunning } from './errors.js'
+import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
 import { isNative, listenOnNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle.js'
@@ -216,7 +216,10 @@ export class ServerMethods extends EventEmitter {
       // A full descriptor table is no event in Node, which closes those who wait; here they are served when there is
       // room again.
       if (status === EMFILE || status === ENFILE) return
-      this.emit('error', errnoException(status, 'accept'))
+      this.emit(
+        'error',
+        fromLoop(() => errnoException(status, 'accept')),
+      )
       return
     }
     if (this.maxConnections != null && this._connections >= this.maxConnections) {

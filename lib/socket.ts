@@ -6,6 +6,7 @@ import { channel } from 'node:diagnostics_channel'
 import { addAbortListener } from 'node:events'
 import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
+import { types } from 'node:util'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import { adoptBound, isBound } from './bound.js'
 import {
@@ -20,7 +21,7 @@ import {
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
-import { endedByPeer, errnoException, errnoOf, invalidHandleType, socketClosed } from './errors.js'
+import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
 import {
   kAttempt,
   kBoundPath,
@@ -80,10 +81,11 @@ import {
   sizeOf,
   writeChunk,
   writeChunks,
+  writeFailed,
   writeHeard,
 } from './write.js'
 
-/** The parts of Node's stream states that the two fast paths read and handover.ts sets, the same on Node 20 to 26. */
+/** The parts of Node's stream states that the two fast paths read, and write.ts and handover.ts set, the same on Node 20 to 26. */
 interface ReadableState {
   flowing: boolean | null
   length: number
@@ -94,12 +96,14 @@ interface ReadableState {
   dataEmitted: boolean
   endEmitted: boolean
   destroyed: boolean
+  errored: Error | null
 }
 interface WritableState {
   length: number
   corked: number
   ending: boolean
   destroyed: boolean
+  errored: Error | null
   sync: boolean
   defaultEncoding: string
   highWaterMark: number
@@ -130,6 +134,8 @@ const clientChannel = channel('net.client.socket')
 const EBADF = errnoOf('EBADF')
 
 const pushOriginal = Duplex.prototype.push
+// Also of arrays that another realm made (node:vm, Jest), as Node asks.
+const { isUint8Array } = types
 
 /**
  * The methods of Socket. Never constructed: `Socket` below is a plain function with this prototype, because
@@ -394,7 +400,7 @@ export class SocketMethods extends Duplex {
     const handle = this[kHandle]
     const more = this[kBufferCb]!(nread, this[kBuffer] as Uint8Array) !== false
     const next = this[kBufferGen]?.()
-    if (next instanceof Uint8Array) {
+    if (isUint8Array(next)) {
       this[kBuffer] = next
       handle?.readInto(next)
     }
@@ -405,7 +411,7 @@ export class SocketMethods extends Duplex {
     if (debugging) debug('read: end, status %d', status)
     this._unrefTimer()
     if (status !== 0) {
-      this.destroy(errnoException(status, 'read'))
+      this.destroy(fromLoop(() => errnoException(status, 'read')))
       return
     }
     if (this._readableState.endEmitted) return
@@ -454,7 +460,7 @@ export class SocketMethods extends Duplex {
         handle.writeErrno === 0 &&
         this._write === writeOriginal &&
         this._writeGeneric === writeGenericOriginal &&
-        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : chunk instanceof Uint8Array) &&
+        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : isUint8Array(chunk)) &&
         (chunk as Buffer | string).length <= COALESCED &&
         (chunk as Buffer | string).length < state.highWaterMark
       ) {
@@ -513,7 +519,7 @@ export class SocketMethods extends Duplex {
 
   /** The kernel has taken all that was queued, or will take no more. */
   [kOnWritten](status: number): void {
-    const error = status < 0 ? errnoException(status, 'write') : null
+    const error = status < 0 ? writeFailed(this, status) : null
     if (error === null) {
       this._unrefTimer()
       this[kLastWriteQueueSize] = 0
@@ -531,7 +537,7 @@ export class SocketMethods extends Duplex {
 
   /** Bytes that the stream has forgotten about could not be sent. */
   [kOnWriteFailed](status: number): void {
-    const error = errnoException(status, 'write')
+    const error = writeFailed(this, status)
     releaseHeld(this, error)
     this.destroy(error)
   }
@@ -749,7 +755,7 @@ function own(socket: Socket, handle: Handle): void {
   if (socket[kBuffer] === null) return
   if (socket[kBufferGen] !== null) {
     const buffer = socket[kBufferGen]()
-    if (!(buffer instanceof Uint8Array)) return
+    if (!isUint8Array(buffer)) return
     socket[kBuffer] = buffer
   }
   handle.readInto(socket[kBuffer] as Uint8Array)
@@ -868,7 +874,7 @@ function closer(socket: Socket, hadError: boolean, then?: () => void): () => voi
 // When the callback of an earlier write closes the socket, the handle may be through with the last one too.
 function outcomeOf(handle: Handle): Error | null {
   if (handle.writeQueueSize !== 0) return canceled()
-  return handle.writeErrno === 0 ? null : errnoException(handle.writeErrno, 'write')
+  return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
 }
 
 /** Calls each, though some may throw; what they throw goes on to the caller, the last of it. */
@@ -1028,7 +1034,7 @@ function readIntoUserBuffer(
   if (typeof buffer === 'function') {
     socket[kBuffer] = true
     socket[kBufferGen] = buffer as () => unknown
-  } else if (buffer instanceof Uint8Array) {
+  } else if (isUint8Array(buffer)) {
     socket[kBuffer] = buffer
   } else {
     return

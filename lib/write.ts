@@ -4,7 +4,7 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { Duplex } from 'node:stream'
-import { errnoException, errnoOf } from './errors.js'
+import { errnoException, errnoOf, fromLoop } from './errors.js'
 import { kHandle, kHeld } from './fields.js'
 import type { Handle } from './handle.js'
 import type { Socket } from './socket.js'
@@ -73,10 +73,15 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
     )
   }
   // Small ones are copied, and strings encoded, right where they wait for the flush.
+  const before = handle.bytesWritten
   let result = 0
   for (const { chunk, encoding } of chunks) {
     result = writeChunk(handle, chunk, encoding)
-    if (result < 0) return result
+    if (result < 0) {
+      // One write to whoever asked: all of it counts.
+      handle.bytesWritten = chunks.reduce((sum, each) => sum + sizeOf(each), before)
+      return result
+    }
   }
   return result
 }
@@ -98,7 +103,7 @@ export function writeHeard(
       return
     }
     if (handle.writeErrno !== 0) {
-      callback(errnoException(handle.writeErrno, 'write'))
+      callback(writeFailed(socket, handle.writeErrno))
       return
     }
     if (accepted === null) mark = handle.bytesWritten
@@ -111,6 +116,18 @@ export function writeHeard(
     mark = accepted.bytesWritten
   }
   return result
+}
+
+/**
+ * The error of a write that the stream has forgotten about. The stream is told what it would know had it failed at once:
+ * what is written from now on fails of the same, and the callbacks find the socket `errored`.
+ */
+export function writeFailed(socket: Socket, status: number): Error {
+  const { _writableState: writable, _readableState: readable } = socket
+  const error = writable.errored ?? fromLoop(() => errnoException(status, 'write'))
+  writable.errored = error
+  readable.errored ??= error
+  return error
 }
 
 /** Calls back, in order, those whose bytes have been sent, or all of them with `error`. */
@@ -130,7 +147,7 @@ function sent(handle: Handle): number {
 
 /** What a write that was still queued when the socket closed fails with. */
 export function canceled(): Error {
-  return errnoException(errnoOf('ECANCELED'), 'write')
+  return fromLoop(() => errnoException(errnoOf('ECANCELED'), 'write'))
 }
 
 export function sizeOf({ chunk, encoding }: Chunk): number {

@@ -34,7 +34,7 @@ const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] :
 
 // `on`: a platform ('linux', 'unix'), elsewhere the test does not exist. `since`: the first Node versions
 // whose node:net does this, one for each release line (['22.12', '23.1']); on an older Node ferronet's
-// trace is held against `expected` instead. `expected` is checked wherever it is given. `module`: another entry of
+// trace is held against `expected` instead. `libuv`: the same of libuv's versions. `expected` is checked wherever it is given. `module`: another entry of
 // ferronet, which node:net has nothing to compare with; what it does wrong the scenario throws, or `expected` shows.
 export function parity(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.host(run).perform(title))
@@ -54,7 +54,9 @@ function declare(title, options, scenario, perform) {
     return
   }
   const runner = Runner.of(fileURLToPath(ava.meta.file))
-  const comparable = options.since === undefined || reached(options.since)
+  const comparable =
+    (options.since === undefined || reached(options.since)) &&
+    (options.libuv === undefined || reached(options.libuv, process.versions.uv))
   ava.serial(title, async t => {
     const runs = options.module
       ? onDrivers(options.module).filter(() => !onlyNode)
@@ -86,8 +88,8 @@ function onPlatform(on) {
   return on === 'unix' ? process.platform !== 'win32' : process.platform === on
 }
 
-function reached(since) {
-  const [major, minor] = process.versions.node.split('.').map(Number)
+function reached(since, running = process.versions.node) {
+  const [major, minor] = running.split('.').map(Number)
   const lines = [since].flat().map(version => String(version).split('.').map(Number))
   const line = lines.find(([first]) => first === major)
   if (line) return minor >= (line[1] ?? 0)
