@@ -252,6 +252,9 @@ let resumingNext = 0
 let restOwner: Handle | null = null
 let restNext = 0
 let restEnd = 0
+/** In a row, into a program's own buffer: as many as libuv reads in one iteration. */
+const MAX_READS = 32
+let readsInRow = 0
 /** How many callbacks from the loop are on the stack: a handler may run the loop itself. */
 let depth = 0
 let inHandler = false
@@ -851,7 +854,7 @@ export class Handle extends AsyncResource {
   // No byte moves, but the kernel tells whether any could: a write of nothing to a dead connection fails in node:net.
   // What waits in `out` asks that too.
   #writeNothing(): number {
-    for (let e = logCount - 1; e >= 0; e--) if (log[e * LOG_WORDS] === this.slot) return 0
+    for (let e = state[WAITING]! - 1; e >= 0; e--) if (log[e * LOG_WORDS] === this.slot) return 0
     const sent = engine.write(this.slot, nothing, 0)
     return sent < 0 ? (this.#writeErrno = this.#reason(sent)) : 0
   }
@@ -1210,6 +1213,7 @@ export class Handle extends AsyncResource {
         this.runInAsyncScope(this.#emitConnect, this, a)
         break
       case READABLE:
+        readsInRow = 0
         if (this.#reading) this.#readInto()
         break
       case ACCEPT: {
@@ -1288,6 +1292,11 @@ export class Handle extends AsyncResource {
 
   /** @internal The next chunk of a read that is more than one. */
   deliverRest(): void {
+    if (this.#into !== null) {
+      restOwner = null
+      if (this.#reading) this.#readInto()
+      return
+    }
     // A reader that stops in the middle keeps the rest waiting here, not in its own buffer beyond the high-water mark.
     if (!this.#reading) {
       this.#holdRest()
@@ -1356,6 +1365,8 @@ export class Handle extends AsyncResource {
     const nread = engine.readInto(this.slot, this.#into!)
     if (nread > 0) {
       this.bytesRead += nread
+      // More may wait behind a full buffer.
+      if (nread === this.#into!.byteLength && ++readsInRow < MAX_READS) restOwner = this
       this.runInAsyncScope(this.#emitReadInto, this, nread)
     } else if (nread !== EAGAIN) {
       this.#deliverEnd(nread === EOF ? 0 : nread)

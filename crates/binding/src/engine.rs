@@ -572,6 +572,10 @@ impl Engine {
             reactor.turn();
         }
         self.deliver(Reactor::pump);
+        // libuv goes on with a socket whose read was full as well, when its handler has returned.
+        while self.has(Reactor::may_go_on) {
+            self.deliver(Reactor::pump_on);
+        }
         if self.has_work() {
             self.host.again();
         }

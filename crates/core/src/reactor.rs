@@ -33,6 +33,10 @@ const MAX_READ: usize = 512 * 1024;
 /// Less room than this is not worth a system call: the socket waits for the next batch.
 const MIN_READ: usize = 16 * 1024;
 
+/// How much is read in one iteration of the owner's event loop by going on with those whose reads were full. A socket
+/// may so take 512 KiB and a last read behind them; then everybody else is asked first.
+const TURN_BYTES: usize = 512 * 1024;
+
 /// Where events go. Offsets, lengths and errors are numbers: the sink is the border to JavaScript, or a test.
 pub trait Sink {
     /// Room for two more events, the most that one step of a socket reports.
@@ -123,10 +127,20 @@ enum Place {
 enum Step {
     /// Nothing, until the system tells.
     Done,
-    /// More, after all the others.
+    /// A full read, behind which another may follow at once, when JavaScript has seen this one and wants more.
+    Full,
+    /// More, in the next iteration.
     More,
     /// The batch had no memory for it: it is among the first of the next one.
     Unserved,
+}
+
+/// One pump, and what has been read in its iteration.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Counts pumps, from 1 on.
+    pump: u32,
+    bytes: usize,
 }
 
 /// See the [module](self).
@@ -139,8 +153,9 @@ pub struct Reactor {
     queue: VecDeque<Ready>,
     /// What verbs found to be ready already: for the pump after [`Reactor::begin`].
     asked: VecDeque<Ready>,
-    /// Counts pumps, from 1 on.
-    pumps: u32,
+    /// Those whose last read was full.
+    full: VecDeque<Ready>,
+    turn: Turn,
     /// Outcomes known inside a verb, to be told by the pump.
     outcomes: Vec<(Key, i32)>,
     /// Listeners that met a full descriptor table; a closed socket may have made room.
@@ -174,7 +189,8 @@ impl Reactor {
             ready: Arc::new(ReadyList::new(bell)),
             queue: VecDeque::new(),
             asked: VecDeque::new(),
-            pumps: 0,
+            full: VecDeque::new(),
+            turn: Turn { pump: 0, bytes: 0 },
             outcomes: Vec::new(),
             starved: Vec::new(),
         })
@@ -686,7 +702,7 @@ impl Reactor {
 
     /// Whether the next pump has something to do without waiting for the system.
     pub fn has_work(&self) -> bool {
-        !(self.queue.is_empty() && self.asked.is_empty())
+        !(self.queue.is_empty() && self.asked.is_empty() && self.full.is_empty())
     }
 
     /// Whether a verb's outcome is known already, for [`Reactor::tell_outcomes`].
@@ -698,6 +714,8 @@ impl Reactor {
     /// turn in it, and what they ask for while it goes on has it in the next one, as with a system that is asked once.
     pub fn begin(&mut self) {
         self.queue.append(&mut self.asked);
+        self.queue.append(&mut self.full);
+        self.turn.bytes = 0;
     }
 
     /// Asks the system once, without blocking, what is ready (in-loop driver; the helper thread does it by itself).
@@ -716,15 +734,36 @@ impl Reactor {
     }
 
     /// Does the I/O of every socket that is ready, one step each, and tells `sink`. What is left, because a socket
-    /// has more or the sink is full, is there for the next pump ([`Reactor::has_work`]): a socket that never runs
+    /// has more or the sink is full, is there for the next iteration ([`Reactor::has_work`]): a socket that never runs
     /// dry waits for all the others between its steps.
     pub fn pump(&mut self, sink: &mut impl Sink) {
         // No event of an earlier batch is on its way any more, so its numbers may be used again.
         self.slots.recycle();
-        self.pumps = self.pumps.wrapping_add(1).max(1);
         self.ready.take(&mut self.queue);
+        let count = self.queue.len();
+        self.steps(count, sink);
+    }
+
+    /// Whether [`Reactor::pump_on`] has something to do in this iteration.
+    pub fn may_go_on(&self) -> bool {
+        !self.full.is_empty() && self.turn.bytes < TURN_BYTES
+    }
+
+    /// Goes on with those whose reads were full, now that JavaScript has seen them.
+    pub fn pump_on(&mut self, sink: &mut impl Sink) {
+        self.slots.recycle();
+        let count = self.full.len();
+        for ready in self.full.drain(..).rev() {
+            self.queue.push_front(ready);
+        }
+        self.steps(count, sink);
+    }
+
+    /// One step for each of the first `count` in the queue.
+    fn steps(&mut self, count: usize, sink: &mut impl Sink) {
+        self.turn.pump = self.turn.pump.wrapping_add(1).max(1);
         let mut unserved = Vec::new();
-        for _ in 0..self.queue.len() {
+        for _ in 0..count {
             if !sink.has_room() {
                 break;
             }
@@ -733,31 +772,33 @@ impl Reactor {
             };
             // A bug of ours must cost one socket, not the process: a panic becomes an error on it.
             let step = panic::catch_unwind(AssertUnwindSafe(|| self.advance(ready, sink)));
+            let Ok(step) = step else {
+                self.fail(ready.key, sink);
+                continue;
+            };
+            if matches!(step, Step::Done) || !self.signal(ready).is_some_and(Signal::claim) {
+                continue;
+            }
             match step {
-                Ok(Step::Done) => {}
-                Ok(Step::More) => {
-                    if self.signal(ready).is_some_and(Signal::claim) {
-                        self.queue.push_back(ready);
-                    }
-                }
-                Ok(Step::Unserved) => {
-                    if self.signal(ready).is_some_and(Signal::claim) {
-                        unserved.push(ready);
-                    }
-                }
-                Err(_panic) => {
-                    if let Some(Place::Accepting(_)) = self.slots.get_key_mut(ready.key) {
-                        self.starved.push(ready.key);
-                        sink.accept_failed(ready.key.slot, errno::UNKNOWN);
-                    } else {
-                        sink.read_error(ready.key.slot, errno::UNKNOWN);
-                    }
-                }
+                Step::Done => {}
+                Step::Full => self.full.push_back(ready),
+                Step::More => self.queue.push_back(ready),
+                Step::Unserved => unserved.push(ready),
             }
         }
         // Not behind those who had memory and want more, or they would never get any.
         for ready in unserved.into_iter().rev() {
             self.queue.push_front(ready);
+        }
+    }
+
+    /// Tells of a panic in a step.
+    fn fail(&mut self, key: Key, sink: &mut impl Sink) {
+        if let Some(Place::Accepting(_)) = self.slots.get_key_mut(key) {
+            self.starved.push(key);
+            sink.accept_failed(key.slot, errno::UNKNOWN);
+        } else {
+            sink.read_error(key.slot, errno::UNKNOWN);
         }
     }
 
@@ -783,9 +824,14 @@ impl Reactor {
                 self.accept(key, sink)
             }
             Some(Place::Connection(connection)) => match direction {
-                Direction::Read => connection.read(key.slot, self.pumps, sink),
+                Direction::Read => connection.read(key.slot, &mut self.turn, sink),
                 Direction::Write => {
-                    connection.write_ready(key, &self.ready, self.pumps, &mut self.queue, sink)
+                    let (step, unread) =
+                        connection.write_ready(key, &self.ready, &mut self.turn, sink);
+                    if unread {
+                        enqueue(&mut self.queue, &connection.readable);
+                    }
+                    step
                 }
             },
         }
@@ -868,14 +914,14 @@ impl Connection {
             .is_pending()
     }
 
-    /// One read. What is behind it waits for the next pump, as libuv leaves what follows a short read to the next
-    /// iteration of its loop: a program may answer from `setImmediate` before it hears of the end.
-    fn read(&mut self, slot: u32, pump: u32, sink: &mut impl Sink) -> Step {
+    /// One read. What is behind a short one waits for the next iteration of the loop, as in libuv: a program may
+    /// answer from `setImmediate` before it hears of the end.
+    fn read(&mut self, slot: u32, turn: &mut Turn, sink: &mut impl Sink) -> Step {
         self.readable.taken();
-        if self.read_in == pump {
+        if self.read_in == turn.pump {
             return Step::More;
         }
-        self.read_in = pump;
+        self.read_in = turn.pump;
         let how = match self.reading {
             None => return Step::Done,
             Some(ReadMode::Into) => {
@@ -910,10 +956,15 @@ impl Connection {
             return Step::Done;
         }
         sink.read(slot, length);
-        if length == asked && all_of_it {
+        turn.bytes += length;
+        if length == asked {
             // Only what was asked for and filled tells of more than fits: not what was left of a batch.
-            self.read_size = (self.read_size * 2).min(MAX_READ as u32);
-        } else if length <= FIRST_READ / 2 {
+            if all_of_it {
+                self.read_size = (self.read_size * 2).min(MAX_READ as u32);
+            }
+            return Step::Full;
+        }
+        if length <= FIRST_READ / 2 {
             self.read_size = FIRST_READ as u32;
         }
         match behind {
@@ -922,32 +973,19 @@ impl Connection {
         }
     }
 
-    /// The end of a connect, or of a full send buffer.
+    /// The end of a connect, or of a full send buffer; and whether there is more to read.
     fn write_ready(
         &mut self,
         key: Key,
         ready: &Arc<ReadyList>,
-        pump: u32,
-        queue: &mut VecDeque<Ready>,
+        turn: &mut Turn,
         sink: &mut impl Sink,
-    ) -> Step {
+    ) -> (Step, bool) {
         if let Some(signal) = &self.writable {
             signal.taken();
         }
         if !(self.connecting || self.blocked) || self.arm_write(key, ready) {
-            return Step::Done;
-        }
-        // The peer is gone, so that the write which waits can only fail, and take the socket with it. What the peer
-        // sent before is delivered first; there is an end to it.
-        if self.blocked && self.reading.is_some() && self.stream.is_hung_up() {
-            return Step::More;
-        }
-        // Of what came together the bytes come first, as in libuv; the system may have told of them apart.
-        if self.reading.is_some() && !self.connecting && self.read_in != pump && !self.arm_read() {
-            match self.read(key.slot, pump, sink) {
-                Step::Done => {}
-                Step::More | Step::Unserved => enqueue(queue, &self.readable),
-            }
+            return (Step::Done, false);
         }
         if self.connecting {
             self.connecting = false;
@@ -956,11 +994,23 @@ impl Connection {
                 Ok(Some(error)) | Err(error) => errno::code(&error),
             };
             sink.connected(key.slot, status);
-        } else {
-            self.blocked = false;
-            sink.writable(key.slot);
+            return (Step::Done, false);
         }
-        Step::Done
+        let mut unread = false;
+        if self.reading.is_some() {
+            // Of what came together the bytes come first, as in libuv; the system may have told of them apart.
+            if self.read_in != turn.pump && !self.arm_read() {
+                unread = !matches!(self.read(key.slot, turn, sink), Step::Done);
+            }
+            // The peer is gone, so that the write which waits can only fail, and take the socket with it. What the
+            // peer sent before is delivered first; there is an end to it.
+            if self.reading.is_some() && self.stream.is_hung_up() {
+                return (Step::More, unread);
+            }
+        }
+        self.blocked = false;
+        sink.writable(key.slot);
+        (Step::Done, unread)
     }
 }
 
