@@ -1,7 +1,7 @@
 // THE SEAM: the only file that talks to the addon. A Handle is one endpoint (a TCP or Unix-domain socket, or a
 // listener) with libuv's verbs; its owner is the Socket or Server that hears of it. Events come up in batches,
 // one crossing a turn (`dispatch`); writes go down through a shared buffer, one crossing a flush. No policy of
-// `net` belongs here: what to do with an event is the owner's business.
+// `net` belongs here: what to do with an event is the owner's business. Loaded by handle-once.ts, once in a thread.
 //
 // Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
 
@@ -61,6 +61,7 @@ interface Engine {
   closeCopy(descriptor: number): void
   /** Closes the slot and keeps its socket for another thread: returns the number that `claim` takes, once. */
   park(slot: number): number
+  /** EBADF for a number that has nothing behind it; after any other error it can be claimed again. */
   claim(ticket: number): number
 
   /** Bytes come as DATA events, or (`into`) wait for `readInto` behind a READABLE one. */
@@ -82,8 +83,8 @@ interface Engine {
   blocked(): boolean
 
   shutdown(slot: number): number
-  /** Closes the descriptor, with RST if `reset`; whether a connect was under way. */
-  close(slot: number, reset: boolean): boolean
+  /** Closes the descriptor, with RST if `reset`. */
+  close(slot: number, reset: boolean): void
 
   setNoDelay(slot: number, enable: boolean): number
   /** Seconds; 0 leaves the system's. */
@@ -249,8 +250,6 @@ function dispatch(batch: number): void {
     const handle = table[events[at + 1]!]
     if (handle === undefined) {
       if (events[at] === ACCEPT) engine.close(events[at + 2]!, false)
-      // Closed by a handler of this batch, when the reactor had told the end of its connect already.
-      else if (events[at] === CONNECT) release()
       continue
     }
     inHandler = true
@@ -461,6 +460,16 @@ export interface Leftover {
   readErrno: number
 }
 
+/** What `activeHandles` tells of a handle beyond its own properties. */
+export interface Facts {
+  server: boolean
+  listening: boolean
+  referenced: boolean
+  /** What was asked for and is not done. */
+  requests: ('connect' | 'write' | 'shutdown' | 'close')[]
+  keepsAlive: boolean
+}
+
 /** What a descriptor is, in the words of Node's errors. */
 export function kindOfDescriptor(fd: number): string {
   return engine.kind(fd)
@@ -504,6 +513,10 @@ const STANDARD = 64
 const FIFO = 128
 const UNREAD = 256
 const UNWRITTEN = 512
+/** Its outcome is not told yet. */
+const CONNECTING = 1024
+/** Has listened. */
+const SERVER = 2048
 
 // The bulk read that is being delivered: whose it is, and the part of the scratch buffer that is left.
 let bulkOwner: Handle | null = null
@@ -553,7 +566,7 @@ export class Handle extends AsyncResource {
     const status = engine.listen(this.slot, backlog)
     if (status === EBADF && this.slot >= 0) return (this.#flags & FIFO) !== 0 ? ENOTSOCK : EINVAL
     if (status === 0) {
-      this.#flags |= LISTENING
+      this.#flags |= LISTENING | SERVER
       this.#recount()
     }
     return status
@@ -570,7 +583,10 @@ export class Handle extends AsyncResource {
 
   #connecting(result: number): number {
     const status = this.#adopt(result)
-    if (status === 0) hold()
+    if (status === 0) {
+      this.#flags |= CONNECTING
+      hold()
+    }
     return status
   }
 
@@ -891,13 +907,14 @@ export class Handle extends AsyncResource {
     this.#recount()
     if ((this.#flags & WRITING) !== 0) release()
     if ((this.#flags & ENDING) !== 0) release()
-    this.#flags &= ~(WRITING | ENDING)
+    if ((this.#flags & CONNECTING) !== 0) release()
+    this.#flags &= ~(WRITING | ENDING | CONNECTING)
     this.#backlog = null
     this.#held = null
     if (this.slot >= 0) {
       table[this.slot] = undefined
       const kept = (this.#flags & STANDARD) !== 0 && engine.release(this.slot) >= 0
-      if (!kept && engine.close(this.slot, reset)) release() // it was connecting
+      if (!kept) engine.close(this.slot, reset)
       this.slot = -1
     }
     hold()
@@ -1060,6 +1077,26 @@ export class Handle extends AsyncResource {
     return `Handle ${show(facts, options)}`
   }
 
+  /** @internal For `activeHandles`. A closed handle counts until its callback. */
+  facts(): Facts {
+    const closes = [...closing, ...closingNow].some(({ handle }) => handle === this)
+    const posted = completions.slice(completionNext).filter(({ handle }) => handle === this)
+    const shutsDown =
+      (this.#flags & ENDING) !== 0 || posted.some(({ complete }) => complete === this.#shutdown)
+    const requests: Facts['requests'] = []
+    if ((this.#flags & CONNECTING) !== 0) requests.push('connect')
+    if ((this.#flags & WRITING) !== 0) requests.push('write')
+    if (shutsDown) requests.push('shutdown')
+    if (closes) requests.push('close')
+    return {
+      server: (this.#flags & SERVER) !== 0,
+      listening: (this.#flags & LISTENING) !== 0,
+      referenced: (this.#flags & REFERENCED) !== 0,
+      requests,
+      keepsAlive: (this.#flags & COUNTED) !== 0 || requests.length > 0 || posted.length > 0,
+    }
+  }
+
   #recount(): void {
     const active = this.#reading || (this.#flags & LISTENING) !== 0
     const counts = active && (this.#flags & REFERENCED) !== 0
@@ -1092,6 +1129,7 @@ export class Handle extends AsyncResource {
         else this.#deliverEnd(a)
         break
       case CONNECT:
+        this.#flags &= ~CONNECTING
         release()
         this.runInAsyncScope(this.#emitConnect, this, a)
         break
@@ -1237,6 +1275,14 @@ export class Handle extends AsyncResource {
   }
 }
 
+/** Those that are open, or closing: in the order of their slots, then of their requests. */
+export function openHandles(): Handle[] {
+  const requests = [...completions.slice(completionNext), ...closing, ...closingNow]
+  return [...new Set([...table, ...requests.map(({ handle }) => handle)])].filter(
+    handle => handle !== undefined,
+  )
+}
+
 function endpoint(found: string | number): Endpoint | string | number {
   // The addon spells an IP endpoint "4 127.0.0.1 80"; a path starts with "p ".
   if (typeof found === 'number') return found
@@ -1245,7 +1291,7 @@ function endpoint(found: string | number): Endpoint | string | number {
   return { address: address!, family: family === '4' ? 'IPv4' : 'IPv6', port: Number(port) }
 }
 
-function spelled(end: Endpoint | string | number): string | undefined {
+export function spelled(end: Endpoint | string | number): string | undefined {
   if (typeof end === 'number') return undefined
   if (typeof end === 'string') return end
   return end.family === 'IPv6' ? `[${end.address}]:${end.port}` : `${end.address}:${end.port}`
