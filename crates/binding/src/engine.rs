@@ -204,11 +204,16 @@ verbs! { engine:
         handover::close(descriptor);
     }
 
-    fn c"park"(slot: u32) -> i32 {
-        engine.verb(|reactor| handover::park(reactor, slot))
+    fn c"park"(slot: u32) -> i64 {
+        let mut ticket = 0;
+        let status = engine.verb(|reactor| {
+            ticket = handover::park(reactor, slot)?;
+            Ok(())
+        });
+        if status < 0 { i64::from(status) } else { ticket }
     }
 
-    fn c"claim"(ticket: u32) -> i32 {
+    fn c"claim"(ticket: i64) -> i32 {
         engine.verb_then_pump(|reactor| handover::claim(reactor, ticket))
     }
 
