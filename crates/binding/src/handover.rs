@@ -42,16 +42,14 @@ mod unix {
             let copied = borrowed.try_clone_to_owned()?;
             return reactor
                 .adopt(Released::from(copied))
-                .map_err(|(error, _closed)| error);
+                .map_err(|(error, _copy)| error);
         }
         // SAFETY: open, and the program gives it to us: it says so by calling (`new Socket({ fd })`).
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
         reactor
             .adopt(Released::from(owned))
             .map_err(|(error, back)| {
-                if let Some(back) = back {
-                    let _kept_open = back.into_descriptor().into_raw_fd();
-                }
+                let _kept_open = back.into_descriptor().into_raw_fd();
                 error
             })
     }
@@ -86,9 +84,7 @@ mod unix {
         let ticket = Ticket::from(ticket);
         let released = handover::claim(ticket).ok_or_else(|| errno::error(errno::EBADF))?;
         reactor.adopt(released).map_err(|(error, back)| {
-            if let Some(back) = back {
-                handover::unclaim(ticket, back);
-            }
+            handover::unclaim(ticket, back);
             error
         })
     }

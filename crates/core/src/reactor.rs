@@ -214,13 +214,13 @@ impl Reactor {
             Err(error) if errno::code(&error) == errno::EADDRINUSE => Some(errno::EADDRINUSE),
             Err(error) => return Err(error),
         };
-        self.insert_bound(Bound {
+        Ok(self.insert_bound(Bound {
             socket,
             tcp: true,
             delayed,
             #[cfg(unix)]
             unlink: None,
-        })
+        }))
     }
 
     /// A Unix-domain socket bound to a path, which is unlinked when the socket closes.
@@ -239,12 +239,12 @@ impl Reactor {
             })?;
         let unlink =
             (!path.is_empty() && !path.starts_with('\0')).then(|| Box::new(Unlink(path.into())));
-        self.insert_bound(Bound {
+        Ok(self.insert_bound(Bound {
             socket,
             tcp: false,
             delayed: None,
             unlink,
-        })
+        }))
     }
 
     #[cfg(not(unix))]
@@ -252,9 +252,8 @@ impl Reactor {
         Err(errno::error(errno::ENOTSUP))
     }
 
-    fn insert_bound(&mut self, bound: Bound) -> io::Result<u32> {
-        self.slots
-            .insert_with(|_| Ok(Place::Bound(Box::new(bound))))
+    fn insert_bound(&mut self, bound: Bound) -> u32 {
+        self.slots.insert_with(|_| Place::Bound(Box::new(bound)))
     }
 
     /// Lets a bound socket accept connections.
@@ -344,7 +343,7 @@ impl Reactor {
                     delayed: None,
                     #[cfg(unix)]
                     unlink: None,
-                })?
+                })
             }
         };
         match self.start_connect(slot, target) {
@@ -401,9 +400,9 @@ impl Reactor {
     ///
     /// # Errors
     /// `EINVAL` for what is neither TCP nor a Unix-domain stream nor a FIFO, `EEXIST` for a descriptor that is here
-    /// already. The descriptor is given back, but when the system would not watch it: then it is closed.
+    /// already, and the system's when it will not watch the descriptor; which is given back.
     #[cfg(unix)]
-    pub fn adopt(&mut self, released: Released) -> Result<u32, (io::Error, Option<Released>)> {
+    pub fn adopt(&mut self, released: Released) -> Result<u32, (io::Error, Released)> {
         let prepared = handover::stage(released.as_fd()).and_then(|stage| {
             // The second registration would fail, and close the first one's descriptor.
             if self.owns(released.as_raw_fd()) {
@@ -414,30 +413,32 @@ impl Reactor {
         });
         let stage = match prepared {
             Ok(stage) => stage,
-            Err(error) => return Err((error, Some(released))),
+            Err(error) => return Err((error, released)),
         };
         let Released { unlink, descriptor } = released;
         let _context = self.driver.handle().enter();
         let stream = match stage {
             Stage::Bound { tcp } => {
-                let bound = Bound {
+                return Ok(self.insert_bound(Bound {
                     unlink,
                     socket: descriptor.into(),
                     tcp,
                     delayed: None,
-                };
-                return self.insert_bound(bound).map_err(|error| (error, None));
+                }));
             }
-            Stage::Connected { tcp } => Stream::adopt(descriptor.into(), tcp),
+            Stage::Connected { tcp } => Stream::adopt_descriptor(descriptor, tcp),
             Stage::Fifo => Stream::adopt_fifo(descriptor),
         };
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err((error, descriptor)) => return Err((error, Released { unlink, descriptor })),
+        };
         let ready = &self.ready;
-        let slot = self.slots.insert_with(|key| {
-            let mut connection = Connection::new(stream?, key, ready);
+        Ok(self.slots.insert_with(|key| {
+            let mut connection = Connection::new(stream, key, ready);
             connection.unlink = unlink;
-            Ok(Place::Connection(connection))
-        });
-        slot.map_err(|error: io::Error| (error, None))
+            Place::Connection(connection)
+        }))
     }
 
     #[cfg(unix)]
@@ -620,8 +621,9 @@ impl Reactor {
                 }
                 connection.connecting
             }
-            Place::Bound(_) => outcomes != self.outcomes.len(),
-            Place::Accepting(_) | Place::Spent => false,
+            // One that failed at once, or that the system would not watch.
+            Place::Bound(_) | Place::Spent => outcomes != self.outcomes.len(),
+            Place::Accepting(_) => false,
         }
     }
 
@@ -714,14 +716,31 @@ impl Reactor {
                     }
                     break;
                 }
-                Err(_panic) => {
-                    if let Some(Place::Accepting(_)) = self.slots.get_key_mut(ready.key) {
-                        self.starved.push(ready.key);
-                        sink.accept_failed(ready.key.slot, errno::UNKNOWN);
-                    } else {
-                        sink.read_error(ready.key.slot, errno::UNKNOWN);
-                    }
-                }
+                Err(_panic) => self.panicked(ready, sink),
+            }
+        }
+    }
+
+    /// Tells a socket that its step failed of a bug of ours: as the end of what it waits for.
+    fn panicked(&mut self, Ready { key, direction }: Ready, sink: &mut impl Sink) {
+        match (self.slots.get_key_mut(key), direction) {
+            (None | Some(Place::Bound(_) | Place::Spent), _) => {}
+            (Some(Place::Accepting(_)), _) => {
+                self.starved.push(key);
+                sink.accept_failed(key.slot, errno::UNKNOWN);
+            }
+            (Some(Place::Connection(connection)), Direction::Read) => {
+                connection.reading = None;
+                sink.read_error(key.slot, errno::UNKNOWN);
+            }
+            (Some(Place::Connection(connection)), Direction::Write) if connection.connecting => {
+                connection.connecting = false;
+                sink.connected(key.slot, errno::UNKNOWN);
+            }
+            (Some(Place::Connection(connection)), Direction::Write) => {
+                // The write that goes on meets the bug again, and fails of it.
+                connection.blocked = false;
+                sink.writable(key.slot);
             }
         }
     }
@@ -785,10 +804,7 @@ impl Reactor {
             let ready = &self.ready;
             let slot = self
                 .slots
-                .insert_with(|key| {
-                    Ok::<_, io::Error>(Place::Connection(Connection::new(stream, key, ready)))
-                })
-                .expect("the closure returns Ok");
+                .insert_with(|key| Place::Connection(Connection::new(stream, key, ready)));
             sink.accepted(key.slot, slot);
         }
         Step::More
@@ -909,15 +925,16 @@ impl Connection {
             return Step::Done;
         }
         if self.connecting {
-            self.connecting = false;
             let status = match self.stream.take_error() {
                 Ok(None) => 0,
                 Ok(Some(error)) | Err(error) => errno::code(&error),
             };
             sink.connected(key.slot, status);
+            // Once it is told: if that fails, `panicked` tells.
+            self.connecting = false;
         } else {
-            self.blocked = false;
             sink.writable(key.slot);
+            self.blocked = false;
         }
         Step::Done
     }

@@ -54,13 +54,36 @@ impl Stream {
         Err(crate::errno::error(crate::errno::ENOTSUP))
     }
 
-    /// Registers one end of a pipe(2), which is non-blocking; must run inside the runtime's context.
+    /// As [`Stream::adopt`], for a descriptor from outside, which is given back when the system will not watch it.
     #[cfg(unix)]
-    pub(crate) fn adopt_fifo(fifo: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn adopt_descriptor(
+        descriptor: OwnedFd,
+        tcp: bool,
+    ) -> Result<Self, (io::Error, OwnedFd)> {
+        // Tokio's streams close what they cannot register. AsyncFd gives it back, so that one tries first.
+        let Self::Fifo(watched) = Self::adopt_fifo(descriptor)? else {
+            unreachable!("a fifo was asked for")
+        };
+        let descriptor = OwnedFd::from(watched.into_inner());
+        let spare = match descriptor.try_clone() {
+            Ok(spare) => spare,
+            Err(error) => return Err((error, descriptor)),
+        };
+        Self::adopt(descriptor.into(), tcp).map_err(|error| (error, spare))
+    }
+
+    /// As [`Stream::adopt_descriptor`], for one end of a pipe(2).
+    #[cfg(unix)]
+    pub(crate) fn adopt_fifo(fifo: OwnedFd) -> Result<Self, (io::Error, OwnedFd)> {
         // SAFETY: a File names one descriptor for all its life, and closes it only when it is dropped, which AsyncFd does
         // after it has deregistered it.
-        let fifo = unsafe { AsyncFd::register(File::from(fifo)) }?;
-        Ok(Self::Fifo(fifo))
+        match unsafe { AsyncFd::register(File::from(fifo)) } {
+            Ok(fifo) => Ok(Self::Fifo(fifo)),
+            Err(failed) => {
+                let (fifo, error) = failed.into_parts();
+                Err((error, fifo.into()))
+            }
+        }
     }
 
     /// Takes it away from Tokio's driver.
