@@ -38,7 +38,10 @@ function fromMainContext(): typeof seam | null {
   if (nodeNet.connect instanceof Function) return null
   let load: NodeJS.Require
   try {
-    load = process.getBuiltinModule('node:module').createRequire(__filename)
+    // In a sandbox `process` and `module` may be imitations.
+    const { runInThisContext }: typeof import('node:vm') = require('node:vm')
+    const main = runInThisContext('process') as NodeJS.Process
+    load = main.getBuiltinModule('node:module').createRequire(__filename)
     load.resolve(__filename)
   } catch {
     // A bundle, in which this file has no place that the loader knows.
