@@ -514,9 +514,9 @@ const FIFO = 128
 const UNREAD = 256
 const UNWRITTEN = 512
 /** Its outcome is not told yet. */
-const CONNECTING = 1024
+const CONNECTING = 4096
 /** Has listened. */
-const SERVER = 2048
+const SERVER = 8192
 
 // The bulk read that is being delivered: whose it is, and the part of the scratch buffer that is left.
 let bulkOwner: Handle | null = null
