@@ -2,6 +2,7 @@
 
 import type * as net from 'node:net'
 
+import { activeHandles as activeHandlesFunction } from './lib/active.js'
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
 import { normalizeArgs } from './lib/connect.js'
 import {
@@ -93,6 +94,8 @@ export const fromNodeServer = fromNodeServerFunction as unknown as FromNodeServe
 export const detach = detachFunction as unknown as Detach
 export const attach = attachFunction as unknown as Attach
 export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover.js'
+export const activeHandles = activeHandlesFunction
+export type { ActiveHandle } from './lib/active.js'
 
 /** @internal A bound handle, or a negative error number. */
 export const _createServerHandle = createServerHandle

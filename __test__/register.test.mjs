@@ -544,6 +544,18 @@ test('loaded after ferronet it teaches the classes too, by a property that is no
   t.is(await said(['-e', code]), 'true true false')
 })
 
+test('the classes of a copy that is loaded later are taught as well', async t => {
+  const code = `
+    const first = require('net')
+    for (const file of Object.keys(require.cache)) delete require.cache[file]
+    const { Server, Socket } = require('net')
+    const nodes = process.getBuiltinModule('net')
+    console.log(new nodes.Socket() instanceof Socket, new nodes.Server() instanceof Server,
+      new nodes.Socket() instanceof first.Socket)
+  `
+  for (const flag of Object.values(flags)) t.is(await said([...flag, '-e', code]), 'true true true')
+})
+
 for (const driver of drivers) {
   test(`a program over net, http and http2 says what it says on node:net: ${driver}`, async t => {
     const onNode = await said([fixture('talk.mjs')])

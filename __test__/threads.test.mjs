@@ -596,3 +596,24 @@ holds('a path that is bound here is closed there', async t => {
   assert.deepEqual(await once(thread, 'exit'), [0])
   assert.equal(existsSync(path), false)
 })
+
+for (const attached of [false, true]) {
+  const title = `a thread that ends ${attached ? 'with' : 'without'} what it was sent leaves the ticket`
+  holds(`${title} ${attached ? 'used up' : 'to the sender'}`, async t => {
+    const { client, peer } = await t.pair()
+    const thread = t.worker(({ net, port, data }) => {
+      port.once('message', ticket => {
+        if (data) net.attach(ticket).pause()
+        port.postMessage('got it')
+      })
+    }, attached)
+    const ticket = t.net.detach(client)
+    thread.postMessage(ticket)
+    await message(thread)
+    const end = t.drained(peer)
+    await thread.terminate()
+    if (attached) assert.throws(() => t.net.attach(ticket), used)
+    else t.net.attach(ticket).destroy()
+    assert.equal(String(await end), '')
+  })
+}

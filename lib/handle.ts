@@ -1,7 +1,7 @@
 // THE SEAM: the only file that talks to the addon. A Handle is one endpoint (a TCP or Unix-domain socket, or a
 // listener) with libuv's verbs; its owner is the Socket or Server that hears of it. Events come up in batches,
 // one crossing a turn (`dispatch`); writes go down through a shared buffer, one crossing a flush. No policy of
-// `net` belongs here: what to do with an event is the owner's business.
+// `net` belongs here: what to do with an event is the owner's business. Loaded by handle-once.ts, once in a thread.
 //
 // Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
 
@@ -61,6 +61,7 @@ interface Engine {
   closeCopy(descriptor: number): void
   /** Closes the slot and keeps its socket for another thread: returns the number that `claim` takes, once. */
   park(slot: number): number
+  /** EBADF for a number that has nothing behind it; after any other error it can be claimed again. */
   claim(ticket: number): number
 
   /** `mode`: READ_CHUNKS or READ_SHARED, DATA events; READ_INTO, bytes wait for `readInto` behind a READABLE one. */
@@ -82,8 +83,8 @@ interface Engine {
   blocked(): boolean
 
   shutdown(slot: number): number
-  /** Closes the descriptor, with RST if `reset`; whether a connect was under way. */
-  close(slot: number, reset: boolean): boolean
+  /** Closes the descriptor, with RST if `reset`. */
+  close(slot: number, reset: boolean): void
 
   setNoDelay(slot: number, enable: boolean): number
   /** Seconds; 0 leaves the system's. */
@@ -320,8 +321,6 @@ function deliverNext(): void {
   const handle = table[events[at + 1]!]
   if (handle !== undefined) handle.deliver(events[at]!, events[at + 2]!, events[at + 3]!)
   else if (events[at] === ACCEPT) engine.close(events[at + 2]!, false)
-  // Closed by a handler of this batch, when the reactor had told the end of its connect already.
-  else if (events[at] === CONNECT) release()
 }
 
 /** Called by the addon before the loop polls while writes wait, or while a handler that runs the loop has not returned. */
@@ -393,6 +392,10 @@ function post(handle: Handle, complete: (this: Handle) => void): void {
   hold()
   completions.push({ handle, complete })
   if (completions.length === 1) engine.post()
+}
+
+function uncompleted(): typeof completions {
+  return [...completing.slice(completingNext), ...completions]
 }
 
 function posted(): void {
@@ -537,6 +540,16 @@ export interface Leftover {
   readErrno: number
 }
 
+/** What `activeHandles` tells of a handle beyond its own properties. */
+export interface Facts {
+  server: boolean
+  listening: boolean
+  referenced: boolean
+  /** What was asked for and is not done. */
+  requests: ('connect' | 'write' | 'shutdown' | 'close')[]
+  keepsAlive: boolean
+}
+
 /** What a descriptor is, in the words of Node's errors. */
 export function kindOfDescriptor(fd: number): string {
   return engine.kind(fd)
@@ -583,6 +596,10 @@ const UNWRITTEN = 512
 const SHARED = 1024
 /** In `resumed` or `resuming`. */
 const RESUMING = 2048
+/** Its outcome is not told yet. */
+const CONNECTING = 4096
+/** Has listened. */
+const SERVER = 8192
 
 export class Handle extends AsyncResource {
   readonly kind: 'tcp' | 'pipe'
@@ -629,7 +646,7 @@ export class Handle extends AsyncResource {
     const status = engine.listen(this.slot, backlog)
     if (status === EBADF && this.slot >= 0) return (this.#flags & FIFO) !== 0 ? ENOTSOCK : EINVAL
     if (status === 0) {
-      this.#flags |= LISTENING
+      this.#flags |= LISTENING | SERVER
       this.#recount()
     }
     return status
@@ -646,7 +663,10 @@ export class Handle extends AsyncResource {
 
   #connecting(result: number): number {
     const status = this.#adopt(result)
-    if (status === 0) hold()
+    if (status === 0) {
+      this.#flags |= CONNECTING
+      hold()
+    }
     return status
   }
 
@@ -1009,13 +1029,14 @@ export class Handle extends AsyncResource {
     this.#recount()
     if ((this.#flags & WRITING) !== 0) release()
     if ((this.#flags & ENDING) !== 0) release()
-    this.#flags &= ~(WRITING | ENDING)
+    if ((this.#flags & CONNECTING) !== 0) release()
+    this.#flags &= ~(WRITING | ENDING | CONNECTING)
     this.#backlog = null
     this.#held = null
     if (this.slot >= 0) {
       table[this.slot] = undefined
       const kept = (this.#flags & STANDARD) !== 0 && engine.release(this.slot) >= 0
-      if (!kept && engine.close(this.slot, reset)) release() // it was connecting
+      if (!kept) engine.close(this.slot, reset)
       this.slot = -1
     }
     hold()
@@ -1177,6 +1198,26 @@ export class Handle extends AsyncResource {
     return `Handle ${show(facts, options)}`
   }
 
+  /** @internal For `activeHandles`. A closed handle counts until its callback. */
+  facts(): Facts {
+    const closes = [...closing, ...closingNow].some(({ handle }) => handle === this)
+    const posted = uncompleted().filter(({ handle }) => handle === this)
+    const shutsDown =
+      (this.#flags & ENDING) !== 0 || posted.some(({ complete }) => complete === this.#shutdown)
+    const requests: Facts['requests'] = []
+    if ((this.#flags & CONNECTING) !== 0) requests.push('connect')
+    if ((this.#flags & WRITING) !== 0) requests.push('write')
+    if (shutsDown) requests.push('shutdown')
+    if (closes) requests.push('close')
+    return {
+      server: (this.#flags & SERVER) !== 0,
+      listening: (this.#flags & LISTENING) !== 0,
+      referenced: (this.#flags & REFERENCED) !== 0,
+      requests,
+      keepsAlive: (this.#flags & COUNTED) !== 0 || requests.length > 0 || posted.length > 0,
+    }
+  }
+
   #recount(): void {
     const active = this.#reading || (this.#flags & LISTENING) !== 0
     const counts = active && (this.#flags & REFERENCED) !== 0
@@ -1209,6 +1250,7 @@ export class Handle extends AsyncResource {
         else this.#deliverEnd(a)
         break
       case CONNECT:
+        this.#flags &= ~CONNECTING
         release()
         this.runInAsyncScope(this.#emitConnect, this, a)
         break
@@ -1385,6 +1427,14 @@ function copyOfScratch(start: number, end: number): Buffer {
   return ownCopy(scratch, start, end)
 }
 
+/** Those that are open, or closing: in the order of their slots, then of their requests. */
+export function openHandles(): Handle[] {
+  const requests = [...uncompleted(), ...closing, ...closingNow]
+  return [...new Set([...table, ...requests.map(({ handle }) => handle)])].filter(
+    handle => handle !== undefined,
+  )
+}
+
 function endpoint(found: string | number): Endpoint | string | number {
   // The addon spells an IP endpoint "4 127.0.0.1 80"; a path starts with "p ".
   if (typeof found === 'number') return found
@@ -1393,7 +1443,7 @@ function endpoint(found: string | number): Endpoint | string | number {
   return { address: address!, family: family === '4' ? 'IPv4' : 'IPv6', port: Number(port) }
 }
 
-function spelled(end: Endpoint | string | number): string | undefined {
+export function spelled(end: Endpoint | string | number): string | undefined {
   if (typeof end === 'number') return undefined
   if (typeof end === 'string') return end
   return end.family === 'IPv6' ? `[${end.address}]:${end.port}` : `${end.address}:${end.port}`

@@ -6,7 +6,7 @@ import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { adoptBound, BoundSocket, boundOf } from './bound.js'
-import { errnoException, fromLoop, nodeError, notRunning } from './errors.js'
+import { errnoException, errnoOf, fromLoop, nodeError, notRunning } from './errors.js'
 import {
   kBoundSource,
   kHandle,
@@ -20,7 +20,7 @@ import {
   kWriteRequest,
 } from './fields.js'
 import { copyNative, isNative, type Native } from './foreign.js'
-import { closeDescriptor, Handle } from './handle.js'
+import { closeDescriptor, Handle } from './handle-once.js'
 import { isInstance } from './instances.js'
 import { nodeNet } from './node-net.js'
 import { Server, type ServerOptions } from './server.js'
@@ -446,11 +446,14 @@ function nativeOf(
 // Threads share it.
 const { pid } = process
 
+/** What the addon says of a number that has nothing behind it. */
+const unknownTicket = errnoOf('EBADF')
+
 /** What `detach()` gives: plain data, for `postMessage()`. Good once, in this process. */
 export type Ticket = SocketTicket | ServerTicket | BoundSocketTicket
 
 interface AnyTicket {
-  /** The process, and the number under which its addon keeps the socket. */
+  /** The process, and the number under which the addon of the copy of ferronet that made it keeps the socket. */
   pid: number
   id: number
   pipe: boolean
@@ -504,7 +507,9 @@ function isTicket(value: unknown): value is Ticket {
   if (value === null || typeof value !== 'object') return false
   const { ferronet, pid, id } = value as Partial<Ticket>
   return (
-    ['Socket', 'Server', 'BoundSocket'].includes(ferronet!) && Number.isInteger(pid) && Number.isInteger(id)
+    ['Socket', 'Server', 'BoundSocket'].includes(ferronet!) &&
+    Number.isSafeInteger(pid) &&
+    Number.isSafeInteger(id)
   )
 }
 
@@ -565,8 +570,9 @@ function parked(handle: Handle, what: string): number {
 
 /**
  * What `detach()` took out of another thread: a Socket that goes on in mid-stream, a Server that listens, or a
- * BoundSocket. Throws ERR_INVALID_ARG_TYPE for what is not a ticket, and ERR_SOCKET_HANDLE_ADOPTED for one that has been
- * attached already or comes from another process.
+ * BoundSocket. Throws ERR_INVALID_ARG_TYPE for what is not a ticket, ERR_SOCKET_HANDLE_ADOPTED for one that has been
+ * attached already or comes from another process or another installed copy of ferronet, and what the system refuses with
+ * (`open`), after which the ticket is good still.
  */
 export function attach(ticket: SocketTicket): Socket
 export function attach(ticket: ServerTicket): Server
@@ -576,11 +582,12 @@ export function attach(ticket: Ticket): Socket | Server | BoundSocket {
   if (!isTicket(ticket)) throw invalidArgType('ticket', 'what detach() returned', ticket)
   const provider = ticket.ferronet === 'Server' ? 'SERVERWRAP' : 'WRAP'
   const [kind, prefix] = ticket.pipe ? (['pipe', 'PIPE'] as const) : (['tcp', 'TCP'] as const)
-  const handle = ticket.pid === pid ? Handle.claim(kind, prefix + provider, ticket.id) : null
-  if (handle === null || typeof handle === 'number') {
-    const message = 'The ticket has already been attached, or is from another process'
+  const handle = ticket.pid === pid ? Handle.claim(kind, prefix + provider, ticket.id) : unknownTicket
+  if (handle === unknownTicket) {
+    const message = 'The ticket has already been attached, or is from another process or copy of ferronet'
     throw nodeError(Error, 'ERR_SOCKET_HANDLE_ADOPTED', message)
   }
+  if (typeof handle === 'number') throw errnoException(handle, 'open')
   switch (ticket.ferronet) {
     case 'BoundSocket':
       return boundOf(handle)

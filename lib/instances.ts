@@ -9,7 +9,8 @@ interface Class {
 const ordinary = Function.prototype[Symbol.hasInstance]
 
 const pairs: [ours: Class, nodes: Class][] = []
-let accepting = false
+/** When this file is loaded again in a thread, the hook is there already, and another copy of the file was told. */
+let accepting = Symbol.for('ferronet.registered') in globalThis
 
 /** Plain `instanceof`, whatever the class has been taught. */
 export function isInstance<T extends object>(base: { prototype: T }, value: unknown): value is T {

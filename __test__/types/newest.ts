@@ -2,6 +2,7 @@
 
 import * as nodeNet from 'node:net'
 import net, {
+  type ActiveHandle,
   type BoundSocket,
   type BoundSocketOptions,
   connect,
@@ -88,6 +89,15 @@ async function iterated(server: net.Server) {
   return done ? undefined : value.remoteAddress
 }
 
+// --- what keeps the process alive ---------------------------------------------------------------------------------
+
+const open: ActiveHandle[] = net.activeHandles()
+const addresses: (string | undefined)[] = open.flatMap(({ local, remote }) => [local, remote])
+const owners: (net.Socket | net.Server)[] = open.flatMap(({ owner }) => (owner === null ? [] : [owner]))
+const waiting = open.filter(({ type, requests }) => type === 'TCPSocketWrap' && requests.includes('connect'))
+// @ts-expect-error it takes no arguments
+net.activeHandles(true)
+
 // --- the rest -----------------------------------------------------------------------------------------------------
 
 const statics: typeof net.Socket.from = Socket.from
@@ -96,4 +106,17 @@ server.dropMaxConnection = true
 class Reserved extends net.BoundSocket {}
 new Reserved({ port: 80 }).close()
 
-export { descriptor, disposed, iterated, listening, pipe, promised, statics, tos, where }
+export {
+  addresses,
+  descriptor,
+  disposed,
+  iterated,
+  listening,
+  owners,
+  pipe,
+  promised,
+  statics,
+  tos,
+  waiting,
+  where,
+}

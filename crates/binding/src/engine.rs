@@ -10,7 +10,7 @@ use std::ptr;
 use std::rc::Rc;
 
 use ferronet_core::endpoint::{self, Endpoint};
-use ferronet_core::{DriverKind, ReadMode, Reactor, errno, options};
+use ferronet_core::{DriverKind, Reactor, ReadMode, errno, options};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
 use napi::{Env, JsValue, Result, check_status, sys};
 use napi_derive::napi;
@@ -135,16 +135,25 @@ pub fn open(
     let guest: *mut Box<dyn Guest> = Box::into_raw(Box::new(Box::new(Rc::clone(&engine))));
     // SAFETY: just leaked, and freed only after `detach`.
     let attached: &'static Context = unsafe { &*guest };
-    // SAFETY: on the thread of `env`; the guest stays until `detach`.
-    unsafe { engine.host.attach(attached, descriptor) }?;
-    let ending = Box::into_raw(Box::new(Ending {
+    let ending = Ending {
         engine: Rc::clone(&engine),
         guest,
-    }));
+    };
+    // SAFETY: on the thread of `env`; the guest stays until `detach`.
+    if let Err(error) = unsafe { engine.host.attach(attached, descriptor) } {
+        ending.undo(|| {});
+        return Err(error);
+    }
+    let ending = Box::into_raw(Box::new(ending));
     // SAFETY: `ending` stays until `end` takes it back.
-    check_status!(unsafe {
+    let hooked = check_status!(unsafe {
         sys::napi_add_async_cleanup_hook(raw, Some(end), ending.cast(), ptr::null_mut())
-    })?;
+    });
+    if let Err(error) = hooked {
+        // SAFETY: leaked above, and not hooked: nobody else has it.
+        unsafe { Box::from_raw(ending) }.undo(|| {});
+        return Err(error);
+    }
 
     let mut verbs = Object::new(&env)?;
     verbs.set_named_property("driver", name)?;
@@ -224,11 +233,16 @@ verbs! { engine:
         handover::close(descriptor);
     }
 
-    fn c"park"(slot: u32) -> i32 {
-        engine.verb(|reactor| handover::park(reactor, slot))
+    fn c"park"(slot: u32) -> i64 {
+        let mut ticket = 0;
+        let status = engine.verb(|reactor| {
+            ticket = handover::park(reactor, slot)?;
+            Ok(())
+        });
+        if status < 0 { i64::from(status) } else { ticket }
     }
 
-    fn c"claim"(ticket: u32) -> i32 {
+    fn c"claim"(ticket: i64) -> i32 {
         engine.verb_then_pump(|reactor| handover::claim(reactor, ticket))
     }
 
@@ -264,7 +278,9 @@ verbs! { engine:
     // --- write --------------------------------------------------------------------------------------------------
 
     fn c"flush"(count: u32) -> u32 {
-        engine.flush(count as usize)
+        let count = count as usize;
+        catch_unwind(AssertUnwindSafe(|| engine.flush(count)))
+            .unwrap_or_else(|_panic| engine.flush_failed(count))
     }
 
     fn c"write"(slot: u32, chunk: Value, offset: i64) -> i32 {
@@ -303,8 +319,12 @@ verbs! { engine:
         engine.verb(|reactor| reactor.shutdown(slot))
     }
 
-    fn c"close"(slot: u32, reset: bool) -> bool {
-        engine.verb_then_pump(|reactor| Ok(i32::from(reactor.close(slot, reset)))) == 1
+    fn c"close"(slot: u32, reset: bool) -> () {
+        // handle.ts knows whether a connect was under way.
+        engine.verb_then_pump(|reactor| {
+            reactor.close(slot, reset);
+            Ok(())
+        });
     }
 
     // --- options and facts --------------------------------------------------------------------------------------
@@ -475,10 +495,13 @@ impl Engine {
         let mut short = 0;
         let mut send = |slot: i32, slices: &[IoSlice<'_>]| {
             let total: usize = slices.iter().map(|slice| slice.len()).sum();
-            let result = match reactor.write(slot as u32, slices) {
-                Ok(sent) if sent == total => return,
-                Ok(sent) => sent as i32,
-                Err(error) => errno::code(&error),
+            // A panic costs the socket that it was for, and not those behind it.
+            let written = catch_unwind(AssertUnwindSafe(|| reactor.write(slot as u32, slices)));
+            let result = match written {
+                Ok(Ok(sent)) if sent == total => return,
+                Ok(Ok(sent)) => sent as i32,
+                Ok(Err(error)) => errno::code(&error),
+                Err(_panic) => errno::UNKNOWN,
             };
             results[short * LOG_WORDS] = slot;
             results[short * LOG_WORDS + 1] = result;
@@ -515,6 +538,25 @@ impl Engine {
             send(*slot, slices);
         }
         short as u32
+    }
+
+    /// What a flush returns that did not get through the log: nobody knows what has been sent of which socket, so each
+    /// of them has failed.
+    fn flush_failed(&self, count: usize) -> u32 {
+        let mut log = self.log.get();
+        let log = log.words_mut();
+        let (entries, results) = log.split_at_mut(log.len().min(count * LOG_WORDS));
+        let mut slots: Vec<i32> = entries
+            .chunks_exact(LOG_WORDS)
+            .map(|entry| entry[0])
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        for (result, slot) in results.chunks_exact_mut(LOG_WORDS).zip(&slots) {
+            result[0] = *slot;
+            result[1] = errno::UNKNOWN;
+        }
+        slots.len().min(results.len() / LOG_WORDS) as u32
     }
 
     /// Takes the slabs that are given; `undefined` leaves one as it is.
@@ -709,32 +751,42 @@ impl Guest for Rc<Engine> {
     }
 }
 
-/// What the environment's end must undo.
+/// What the environment's end must undo, and an engine that cannot start.
 struct Ending {
     engine: Rc<Engine>,
     guest: *mut Box<dyn Guest>,
 }
 
-/// Closes every socket and leaves the event loop; the environment waits for that.
+impl Ending {
+    /// Closes every socket and leaves the event loop; `then` runs when nothing of ours is there any more.
+    fn undo(self, then: impl FnOnce() + 'static) {
+        let Self { engine, guest } = self;
+        engine.host.unwatch();
+        // JavaScript has no say any more: a worker that was terminated in the middle of a tick has its bytes sent still.
+        let _ = catch_unwind(AssertUnwindSafe(|| engine.flush(engine.state(WAITING))));
+        // Closes the descriptors, and joins the helper thread, so that nobody rings any more.
+        let reactor = catch_unwind(AssertUnwindSafe(|| engine.reactor.take()));
+        drop(reactor);
+        let kept = Rc::clone(&engine);
+        let done = Box::new(move || {
+            // SAFETY: the loop has let go of the guest; leaked by `open` and freed here only.
+            drop(unsafe { Box::from_raw(guest) });
+            drop(kept);
+            then();
+        });
+        // SAFETY: on the environment's thread; the helper thread is gone with the reactor.
+        unsafe { engine.host.detach(done) };
+    }
+}
+
+/// The environment waits until this is done.
 extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
     // SAFETY: the box that `open` leaked for this one call.
-    let Ending { engine, guest } = *unsafe { Box::from_raw(data.cast::<Ending>()) };
-    engine.host.unwatch();
-    // JavaScript has no say any more: a worker that was terminated in the middle of a tick has its bytes sent still.
-    let _ = catch_unwind(AssertUnwindSafe(|| engine.flush(engine.state(WAITING))));
-    // Closes the descriptors, and joins the helper thread, so that nobody rings any more.
-    let reactor = catch_unwind(AssertUnwindSafe(|| engine.reactor.take()));
-    drop(reactor);
-    let kept = Rc::clone(&engine);
-    let done = Box::new(move || {
-        // SAFETY: the loop has let go of the guest; leaked by `open` and freed here only.
-        drop(unsafe { Box::from_raw(guest) });
-        drop(kept);
+    let ending = *unsafe { Box::from_raw(data.cast::<Ending>()) };
+    ending.undo(move || {
         // SAFETY: the handle that this hook was called with, removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     });
-    // SAFETY: on the environment's thread; the helper thread is gone with the reactor.
-    unsafe { engine.host.detach(done) };
 }
 
 /// Where the bytes of an array of typed arrays are now.

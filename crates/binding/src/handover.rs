@@ -11,7 +11,7 @@ mod unix {
     use std::io;
     use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
-    use ferronet_core::handover::{self, DescriptorKind, Released};
+    use ferronet_core::handover::{self, DescriptorKind, Released, Ticket};
     use ferronet_core::{Reactor, errno};
 
     /// A descriptor that is open now, for the length of one verb.
@@ -42,7 +42,7 @@ mod unix {
             let copied = borrowed.try_clone_to_owned()?;
             return reactor
                 .adopt(Released::from(copied))
-                .map_err(|(error, _closed)| error);
+                .map_err(|(error, _copy)| error);
         }
         // SAFETY: open, and the program gives it to us: it says so by calling (`new Socket({ fd })`).
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
@@ -76,14 +76,17 @@ mod unix {
         }
     }
 
-    pub(crate) fn park(reactor: &mut Reactor, slot: u32) -> io::Result<i32> {
-        // Fewer tickets are given out than that.
-        Ok(handover::park(reactor.release(slot)?) as i32)
+    pub(crate) fn park(reactor: &mut Reactor, slot: u32) -> io::Result<i64> {
+        Ok(handover::park(reactor.release(slot)?).number())
     }
 
-    pub(crate) fn claim(reactor: &mut Reactor, ticket: u32) -> io::Result<u32> {
+    pub(crate) fn claim(reactor: &mut Reactor, ticket: i64) -> io::Result<u32> {
+        let ticket = Ticket::from(ticket);
         let released = handover::claim(ticket).ok_or_else(|| errno::error(errno::EBADF))?;
-        reactor.adopt(released).map_err(|(error, _closed)| error)
+        reactor.adopt(released).map_err(|(error, back)| {
+            handover::unclaim(ticket, back);
+            error
+        })
     }
 }
 
@@ -115,11 +118,11 @@ mod windows {
 
     pub(crate) fn close(_descriptor: i32) {}
 
-    pub(crate) fn park(_reactor: &mut Reactor, _slot: u32) -> io::Result<i32> {
+    pub(crate) fn park(_reactor: &mut Reactor, _slot: u32) -> io::Result<i64> {
         none()
     }
 
-    pub(crate) fn claim(_reactor: &mut Reactor, _ticket: u32) -> io::Result<u32> {
+    pub(crate) fn claim(_reactor: &mut Reactor, _ticket: i64) -> io::Result<u32> {
         none()
     }
 }

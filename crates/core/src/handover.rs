@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
@@ -165,36 +166,62 @@ impl AsRawFd for Released {
 }
 
 /// Sockets between two reactors of this process, by the number on their ticket.
-struct Parked {
-    next: u32,
-    sockets: Option<HashMap<u32, Released>>,
+///
+/// A process may hold several copies of this library, each with a map of its own, and all of them see all tickets: so
+/// the numbers are drawn at random. What one copy is asked for with a number of another's is, as good as surely, not
+/// in its map.
+static PARKED: Mutex<Option<HashMap<Ticket, Released>>> = Mutex::new(None);
+
+/// The number on a ticket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// JavaScript's numbers are exact up to here.
+    const MOST: u64 = (1 << 53) - 1;
+
+    fn draw() -> Self {
+        // std seeds it from the system's randomness, in each copy of itself, and never twice alike.
+        Self(RandomState::new().hash_one(()) & Self::MOST)
+    }
+
+    /// As JavaScript has it; none has a negative number.
+    pub const fn number(self) -> i64 {
+        self.0.cast_signed()
+    }
 }
 
-static PARKED: Mutex<Parked> = Mutex::new(Parked {
-    next: 1,
-    sockets: None,
-});
+impl From<i64> for Ticket {
+    fn from(number: i64) -> Self {
+        Self(number.cast_unsigned())
+    }
+}
 
-fn parked() -> MutexGuard<'static, Parked> {
+fn parked() -> MutexGuard<'static, Option<HashMap<Ticket, Released>>> {
     // Whoever panicked with the lock has left a map that is whole: each change of it is one call.
     PARKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a socket for whichever thread comes with the number that is returned.
-pub fn park(socket: Released) -> u32 {
+/// Keeps a socket for whichever thread comes with the ticket that is returned.
+pub fn park(socket: Released) -> Ticket {
     let mut parked = parked();
-    let ticket = parked.next;
-    parked.next = parked.next.wrapping_add(1);
-    parked
-        .sockets
-        .get_or_insert_default()
-        .insert(ticket, socket);
+    let sockets = parked.get_or_insert_default();
+    let mut ticket = Ticket::draw();
+    while sockets.contains_key(&ticket) {
+        ticket = Ticket::draw();
+    }
+    sockets.insert(ticket, socket);
     ticket
 }
 
 /// The socket of a ticket; `None` when it has been fetched already, or never was here.
-pub fn claim(ticket: u32) -> Option<Released> {
-    parked().sockets.as_mut()?.remove(&ticket)
+pub fn claim(ticket: Ticket) -> Option<Released> {
+    parked().as_mut()?.remove(&ticket)
+}
+
+/// Puts back what [`claim`] gave: the ticket is good again.
+pub fn unclaim(ticket: Ticket, socket: Released) {
+    parked().get_or_insert_default().insert(ticket, socket);
 }
 
 #[cfg(test)]
@@ -260,6 +287,31 @@ mod tests {
         let claimed = claim(ticket).expect("parked");
         assert_eq!(claimed.as_raw_fd(), descriptor);
         assert!(claim(ticket).is_none());
+        unclaim(ticket, claimed);
+        assert!(claim(ticket).is_some());
+    }
+
+    fn park_one() -> Ticket {
+        let (unix, _other) = UnixStream::pair().expect("pair");
+        park(Released::from(OwnedFd::from(unix)))
+    }
+
+    #[test]
+    fn the_number_of_a_ticket_tells_nothing_of_the_others() {
+        let tickets: Vec<_> = (0..64).map(|_| park_one()).collect();
+        for pair in tickets.windows(2) {
+            let (one, next) = (pair[0].number(), pair[1].number());
+            // Neighbours would be the next number of every other copy of this library.
+            assert!(one.abs_diff(next) > 1 << 16);
+            assert!(claim(Ticket::from(one + 1)).is_none());
+        }
+        for ticket in tickets {
+            let number = ticket.number();
+            assert!((0..1 << 53).contains(&number));
+            // Past JavaScript and back.
+            assert!(claim(Ticket::from(number as f64 as i64)).is_some());
+        }
+        assert!(claim(Ticket::from(-1)).is_none());
     }
 
     #[test]

@@ -653,8 +653,9 @@ impl Reactor {
                 }
                 connection.connecting
             }
-            Place::Bound(_) => outcomes != self.outcomes.len(),
-            Place::Accepting(_) | Place::Spent => false,
+            // One that failed at once, or that the system would not watch.
+            Place::Bound(_) | Place::Spent => outcomes != self.outcomes.len(),
+            Place::Accepting(_) => false,
         }
     }
 
@@ -773,7 +774,7 @@ impl Reactor {
             // A bug of ours must cost one socket, not the process: a panic becomes an error on it.
             let step = panic::catch_unwind(AssertUnwindSafe(|| self.advance(ready, sink)));
             let Ok(step) = step else {
-                self.fail(ready.key, sink);
+                self.panicked(ready, sink);
                 continue;
             };
             if matches!(step, Step::Done) || !self.signal(ready).is_some_and(Signal::claim) {
@@ -792,13 +793,27 @@ impl Reactor {
         }
     }
 
-    /// Tells of a panic in a step.
-    fn fail(&mut self, key: Key, sink: &mut impl Sink) {
-        if let Some(Place::Accepting(_)) = self.slots.get_key_mut(key) {
-            self.starved.push(key);
-            sink.accept_failed(key.slot, errno::UNKNOWN);
-        } else {
-            sink.read_error(key.slot, errno::UNKNOWN);
+    /// Tells a socket that its step failed of a bug of ours: as the end of what it waits for.
+    fn panicked(&mut self, Ready { key, direction }: Ready, sink: &mut impl Sink) {
+        match (self.slots.get_key_mut(key), direction) {
+            (None | Some(Place::Bound(_) | Place::Spent), _) => {}
+            (Some(Place::Accepting(_)), _) => {
+                self.starved.push(key);
+                sink.accept_failed(key.slot, errno::UNKNOWN);
+            }
+            (Some(Place::Connection(connection)), Direction::Read) => {
+                connection.reading = None;
+                sink.read_error(key.slot, errno::UNKNOWN);
+            }
+            (Some(Place::Connection(connection)), Direction::Write) if connection.connecting => {
+                connection.connecting = false;
+                sink.connected(key.slot, errno::UNKNOWN);
+            }
+            (Some(Place::Connection(connection)), Direction::Write) => {
+                // The write that goes on meets the bug again, and fails of it.
+                connection.blocked = false;
+                sink.writable(key.slot);
+            }
         }
     }
 
@@ -988,12 +1003,13 @@ impl Connection {
             return (Step::Done, false);
         }
         if self.connecting {
-            self.connecting = false;
             let status = match self.stream.take_error() {
                 Ok(None) => 0,
                 Ok(Some(error)) | Err(error) => errno::code(&error),
             };
             sink.connected(key.slot, status);
+            // Once it is told: if that fails, `panicked` tells.
+            self.connecting = false;
             return (Step::Done, false);
         }
         let mut unread = false;
@@ -1008,8 +1024,8 @@ impl Connection {
                 return (Step::More, unread);
             }
         }
-        self.blocked = false;
         sink.writable(key.slot);
+        self.blocked = false;
         (Step::Done, unread)
     }
 }

@@ -16,4 +16,6 @@ mod handover;
 mod panics;
 mod process;
 mod read;
+#[cfg(target_os = "linux")]
+mod refused;
 mod write;

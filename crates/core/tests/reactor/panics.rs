@@ -39,7 +39,32 @@ fn a_listener_that_met_a_panic_accepts_again(host: &mut Host) {
     host.accepted(listener);
 }
 
+fn a_connect_that_met_a_panic_has_failed(host: &mut Host) {
+    let (_listener, address) = host.listen_tcp();
+    let client = host.start_connect(address);
+    host.seen.panic_once_at = Some(client);
+    assert_eq!(host.connected(client), errno::UNKNOWN);
+    assert!(!host.close(client), "the connect is not under way any more");
+}
+
+fn a_writer_that_met_a_panic_goes_on(host: &mut Host) {
+    let (near, far) = host.tcp_pair();
+    let bytes = vec![7; 1 << 20];
+    let mut sent = 0;
+    while !host.reactor.is_blocked(near) {
+        sent += host.write(near, &bytes);
+    }
+    host.seen.panic_once_at = Some(near);
+    host.read(far);
+    host.until(|host| host.seen.of(near).writable > 0);
+    host.until(|host| host.seen.of(far).bytes.len() == sent);
+    host.send(near, b"more");
+    host.until(|host| host.seen.of(far).bytes.len() == sent + 4);
+}
+
 under_both_drivers! {
     a_panic_costs_the_socket_it_was_for,
     a_listener_that_met_a_panic_accepts_again,
+    a_connect_that_met_a_panic_has_failed,
+    a_writer_that_met_a_panic_goes_on,
 }

@@ -266,7 +266,6 @@ fn write_vectored(descriptor: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Res
     // IOV_MAX; the caller comes again for the rest.
     let count = slices.len().min(1024) as libc::c_int;
     // SAFETY: an IoSlice has the layout of an iovec; the slices and what they describe outlive the call.
-    let sent =
-        unsafe { libc::writev(descriptor.as_raw_fd(), slices.as_ptr().cast(), count) };
+    let sent = unsafe { libc::writev(descriptor.as_raw_fd(), slices.as_ptr().cast(), count) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }

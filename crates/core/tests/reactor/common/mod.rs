@@ -90,9 +90,8 @@ impl Host {
 
     /// Pumps once if there is something to do now; false when all is quiet.
     pub(crate) fn step_if_due(&mut self) -> bool {
-        let due = self.wait(Duration::ZERO)
-            || self.reactor.has_work()
-            || self.reactor.has_outcomes();
+        let due =
+            self.wait(Duration::ZERO) || self.reactor.has_work() || self.reactor.has_outcomes();
         if due {
             self.pump();
         }

@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) wanted: Vec<usize>,
     /// Panic when this socket is read, or this listener accepts.
     pub(crate) panic_at: Option<u32>,
+    /// Panic the first time that this socket is connected, or writable again.
+    pub(crate) panic_once_at: Option<u32>,
     memory: Vec<u8>,
     used: usize,
     events: usize,
@@ -44,6 +46,7 @@ impl Seen {
             most_events: 1024,
             wanted: Vec::new(),
             panic_at: None,
+            panic_once_at: None,
             memory: vec![0; 1024 * 1024],
             used: 0,
             events: 0,
@@ -76,6 +79,11 @@ impl Seen {
 
     fn maybe_panic(&self, slot: u32) {
         assert_ne!(self.panic_at, Some(slot), "the panic that was ordered");
+    }
+
+    fn maybe_panic_once(&mut self, slot: u32) {
+        let ordered = self.panic_once_at.take_if(|at| *at == slot);
+        assert_eq!(ordered, None, "the panic that was ordered");
     }
 
     fn tell(&mut self, slot: u32, event: &'static str, tell: impl FnOnce(&mut Told)) {
@@ -122,10 +130,12 @@ impl Sink for Seen {
     }
 
     fn writable(&mut self, slot: u32) {
+        self.maybe_panic_once(slot);
         self.tell(slot, "writable", |told| told.writable += 1);
     }
 
     fn connected(&mut self, slot: u32, status: i32) {
+        self.maybe_panic_once(slot);
         self.tell(slot, "connected", |told| told.connected = Some(status));
     }
 
