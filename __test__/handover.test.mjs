@@ -11,6 +11,7 @@ import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
 import { parity, parityProcess } from './helpers/parity.mjs'
+import { Peer } from './helpers/peer.mjs'
 import { chunks, Sum, send } from './helpers/streams.mjs'
 
 // A scenario that records nothing, and asserts.
@@ -647,6 +648,25 @@ moves('a connection that fails while it is given away is not given', async (t, g
   assert.match(told[0], /^error Error: write E(PIPE|CONNRESET)/)
   assert.equal(told[1], 'close true')
 })
+
+// The peer's helper looks into /proc.
+if (process.platform === 'linux') {
+  moves("a reset behind the bytes of a 'data' handler is the next owner's", async (t, give) => {
+    const peer = await Peer.start(t.cleanup)
+    const server = await t.listen()
+    peer.do('connect', server.address().port)
+    const [socket] = await once(server, 'connection')
+    // In the midst of an iteration, so that the next one finds both.
+    await t.turns(2)
+    peer.do('write', 0, 'last words')
+    peer.do('reset', 0)
+    const [chunk] = await once(socket, 'data')
+    assert.equal(String(chunk), 'last words')
+    const told = listen(give(socket))
+    await t.until(() => told.length === 2)
+    assert.deepEqual(told, ['error Error: read ECONNRESET', 'close true'])
+  })
+}
 
 const descriptors = () => readdirSync('/proc/self/fd').length
 

@@ -1,7 +1,7 @@
 // Connections spread over worker threads: the main thread accepts, and each connection goes on in a thread of its own
 // choosing. Every line a client sends is hashed many times over, which would keep a single thread from serving anybody.
 //
-//   node examples/threads.mjs --port 8000        and then, in another terminal:  nc localhost 8000
+//   node examples/threads.mjs --port 8000        and then, in another terminal:  nc 127.0.0.1 8000
 
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
