@@ -1,0 +1,111 @@
+// The fuzzer as a function: what run.mjs is the command line of, and what the tests call. Finds, confirms, makes small
+// and puts into words; decides nothing about sockets itself.
+
+import { judge, judgeAll, minimal, show, signature } from './compare.mjs'
+import { Pool } from './pool.mjs'
+import { spell } from './program.mjs'
+import { spellLog } from './views.mjs'
+
+const SHRINK_BUDGET = 30_000
+
+/**
+ * Judges the seeds, or one `program`, and returns the counts. `found(case)` is called for each difference that is
+ * shown (spellCase makes it a text), `report(line)` with everything else that is worth saying.
+ */
+export async function fuzz({
+  seeds = [],
+  program,
+  drivers = ['in-loop', 'helper-thread'],
+  onlyNode = false,
+  module = 'ferronet',
+  node = process.execPath,
+  shrinkMost = 5,
+  shrinkBudget = SHRINK_BUDGET,
+  rounds,
+  jobs = 3,
+  verbose = false,
+  report = () => {},
+  found = () => {},
+}) {
+  const subjects = onlyNode
+    ? [{ name: 'node:net again', module: 'node:net' }]
+    : module === 'ferronet'
+      ? drivers.map(driver => ({ name: `ferronet, ${driver}`, module, driver }))
+      : [{ name: module, module }]
+  const size = { size: jobs, node }
+  const pools = {
+    node: new Pool({ name: 'node:net', module: 'node:net' }, size),
+    subjects: subjects.map(subject => new Pool(subject, size)),
+  }
+  const counts = { seeds: 0, alike: 0, flaky: 0, known: 0, different: 0 }
+  const cases = new Map()
+  const note = (seed, result) => {
+    counts.seeds++
+    counts[result.verdict]++
+    for (const { pool, subject, differences, reason, rare } of result.found) {
+      if (verbose && rare) report(`seed ${seed}, ${subject}: seldom, ${differing(rare[0])}`)
+      if (verbose && reason) report(`seed ${seed}, ${subject}: known, ${reason}`)
+      if (differences.length === 0 || reason) continue
+      if (verbose) report(`seed ${seed}, ${subject}: different, ${differing(differences[0])}`)
+      const sign = signature(differences)
+      if (!cases.has(sign)) cases.set(sign, { sign, seed, program: result.program, pool, subject, differences, seeds: new Set() })
+      cases.get(sign).seeds.add(seed)
+    }
+    if (verbose && result.verdict === 'flaky' && result.found.length === 0) report(`seed ${seed}: left to chance`)
+  }
+
+  try {
+    if (program) {
+      const result = await judge(program, pools, { rounds })
+      note(program.seed, { ...result, program })
+    } else {
+      await judgeAll(seeds, pools, { atOnce: jobs, rounds, done: note })
+    }
+    if (verbose && seeds.length + (program ? 1 : 0) === 1) await tell(program ?? seeds[0], pools, report)
+    let left = shrinkMost
+    for (const one of cases.values()) {
+      if (left-- > 0) {
+        const small = await minimal(one.program, pools, one.pool, one.differences, shrinkBudget)
+        Object.assign(one, small)
+        one.minimal = true
+      }
+      found({ ...one, seeds: [...one.seeds].sort((a, b) => a - b), ...(await show(one.program, pools, one.pool, one.differences)) })
+    }
+  } finally {
+    await Promise.all([pools.node, ...pools.subjects].map(pool => pool.end()))
+  }
+  return counts
+}
+
+async function tell(what, pools, report) {
+  const { generate } = await import('./program.mjs')
+  const program = typeof what === 'number' ? generate(what) : what
+  report(['', ...spell(program)].join('\n'))
+  for (const pool of [pools.node, ...pools.subjects]) {
+    const { log, views } = await pool.run(program, { quiet: 200, limit: 15_000 }, true)
+    report(`\n${pool.subject.name}: ${views['the program']}`)
+    for (const [track, lines] of spellLog(log ?? [])) report(`  ${track}\n${lines.map(line => `    ${line}`).join('\n')}`)
+  }
+}
+
+function differing({ key, node, subject }) {
+  return `${key}: ${node.join(' or ')} on node:net, ${subject.join(' or ')} here`
+}
+
+/** A difference as a text: the program, what differs, both traces, and how to see it again. */
+export function spellCase({ sign, seed, seeds, program, subject, differences, minimal: small, node, subject: name, ...rest }) {
+  const shown = differences.slice(0, 8)
+  const lines = [
+    `DIFFERENT on ${name}: ${sign}`,
+    `seeds     ${seeds.slice(0, 12).join(', ')}${seeds.length > 12 ? `, … (${seeds.length})` : ''}`,
+    ...spell(program),
+    '',
+    ...shown.flatMap(({ key, node: wanted, subject: got }) => [
+      `  ${key}`,
+      `    node:net  ${wanted.join('\n           or ')}`,
+      `    here      ${got.join('\n           or ')}`,
+    ]),
+  ]
+  if (differences.length > shown.length) lines.push(`  and ${differences.length - shown.length} more`)
+  return lines.concat(rest.traces ?? []).join('\n')
+}
