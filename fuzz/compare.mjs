@@ -162,7 +162,10 @@ export async function show(program, pools, pool, differences) {
 export async function judgeAll(seeds, pools, { atOnce, rounds, done }) {
   const left = seeds[Symbol.iterator]()
   const worker = async () => {
-    for (const seed of left) done(seed, await judge(generate(seed), pools, { rounds }))
+    for (const seed of left) {
+      const program = generate(seed)
+      done(seed, { program, ...(await judge(program, pools, { rounds })) })
+    }
   }
   await Promise.all(Array.from({ length: atOnce }, worker))
 }

@@ -62,7 +62,11 @@ export class Stream {
       wanted = Buffer.from(wanted)
       for (const odd of this.#odd) {
         const start = Math.max(odd.from - offset, 0)
-        if (start < wanted.length) wanted.set(odd.bytes.subarray(Math.max(offset - odd.from, 0)).subarray(0, wanted.length - start), start)
+        if (start < wanted.length)
+          wanted.set(
+            odd.bytes.subarray(Math.max(offset - odd.from, 0)).subarray(0, wanted.length - start),
+            start,
+          )
       }
     }
     if (offset + bytes.length <= this.length && wanted.equals(bytes)) return -1
@@ -76,7 +80,8 @@ export class Stream {
     const start = (this.#number * 7919 + offset) % PERIOD
     if (start + size <= pattern.length) return pattern.subarray(start, start + size)
     const bytes = Buffer.allocUnsafe(size)
-    for (let at = 0; at < size; at += PERIOD) pattern.copy(bytes, at, start, start + Math.min(PERIOD, size - at))
+    for (let at = 0; at < size; at += PERIOD)
+      pattern.copy(bytes, at, start, start + Math.min(PERIOD, size - at))
     return bytes
   }
 }

@@ -48,10 +48,12 @@ export async function fuzz({
       if (differences.length === 0 || reason) continue
       if (verbose) report(`seed ${seed}, ${subject}: different, ${differing(differences[0])}`)
       const sign = signature(differences)
-      if (!cases.has(sign)) cases.set(sign, { sign, seed, program: result.program, pool, subject, differences, seeds: new Set() })
+      if (!cases.has(sign))
+        cases.set(sign, { sign, seed, program: result.program, pool, subject, differences, seeds: new Set() })
       cases.get(sign).seeds.add(seed)
     }
-    if (verbose && result.verdict === 'flaky' && result.found.length === 0) report(`seed ${seed}: left to chance`)
+    if (verbose && result.verdict === 'flaky' && result.found.length === 0)
+      report(`seed ${seed}: left to chance`)
   }
 
   try {
@@ -62,15 +64,18 @@ export async function fuzz({
       await judgeAll(seeds, pools, { atOnce: jobs, rounds, done: note })
     }
     if (verbose && seeds.length + (program ? 1 : 0) === 1) await tell(program ?? seeds[0], pools, report)
-    let left = shrinkMost
-    for (const one of cases.values()) {
-      if (left-- > 0) {
+    // The largest groups first; two at once, as most of it is waiting.
+    const all = [...cases.values()].sort((a, b) => b.seeds.size - a.seeds.size)
+    const queue = all.slice(0, shrinkMost)
+    const worker = async () => {
+      for (let one = queue.shift(); one; one = queue.shift()) {
         const small = await minimal(one.program, pools, one.pool, one.differences, shrinkBudget)
-        Object.assign(one, small)
-        one.minimal = true
+        const traces = await show(small.program, pools, one.pool, small.differences)
+        found({ ...one, ...small, traces, seeds: sorted(one.seeds) })
       }
-      found({ ...one, seeds: [...one.seeds].sort((a, b) => a - b), ...(await show(one.program, pools, one.pool, one.differences)) })
     }
+    await Promise.all([worker(), worker(), worker()])
+    for (const one of all.slice(shrinkMost)) found({ ...one, seeds: sorted(one.seeds) })
   } finally {
     await Promise.all([pools.node, ...pools.subjects].map(pool => pool.end()))
   }
@@ -84,7 +89,8 @@ async function tell(what, pools, report) {
   for (const pool of [pools.node, ...pools.subjects]) {
     const { log, views } = await pool.run(program, { quiet: 200, limit: 15_000 }, true)
     report(`\n${pool.subject.name}: ${views['the program']}`)
-    for (const [track, lines] of spellLog(log ?? [])) report(`  ${track}\n${lines.map(line => `    ${line}`).join('\n')}`)
+    for (const [track, lines] of spellLog(log ?? []))
+      report(`  ${track}\n${lines.map(line => `    ${line}`).join('\n')}`)
   }
 }
 
@@ -92,20 +98,45 @@ function differing({ key, node, subject }) {
   return `${key}: ${node.join(' or ')} on node:net, ${subject.join(' or ')} here`
 }
 
-/** A difference as a text: the program, what differs, both traces, and how to see it again. */
-export function spellCase({ sign, seed, seeds, program, subject, differences, minimal: small, node, subject: name, ...rest }) {
-  const shown = differences.slice(0, 8)
+function sorted(seeds) {
+  return [...seeds].sort((a, b) => a - b)
+}
+
+/**
+ * A difference as a text: the program, what differs, both traces, and how to see it again. Without traces it is one that
+ * was not made small: a line.
+ */
+export function spellCase({ sign, seeds, program, subject, differences, traces }) {
+  const those = `seeds ${seeds.slice(0, 12).join(', ')}${seeds.length > 12 ? `, … (${seeds.length})` : ''}`
+  if (traces === undefined)
+    return `DIFFERENT on ${subject}: ${sign} (${those})\n  ${differing(differences[0])}`
+  const shown = differences.slice(0, 6)
   const lines = [
-    `DIFFERENT on ${name}: ${sign}`,
-    `seeds     ${seeds.slice(0, 12).join(', ')}${seeds.length > 12 ? `, … (${seeds.length})` : ''}`,
-    ...spell(program),
+    `DIFFERENT on ${subject}: ${sign} (${those})`,
     '',
-    ...shown.flatMap(({ key, node: wanted, subject: got }) => [
-      `  ${key}`,
-      `    node:net  ${wanted.join('\n           or ')}`,
-      `    here      ${got.join('\n           or ')}`,
-    ]),
+    ...spell(program).map(line => `  ${line}`),
+    '',
   ]
+  for (const { key, node, subject: here } of shown) {
+    lines.push(
+      `  ${key}`,
+      ...node.map(value => `    node:net  ${value}`),
+      ...here.map(value => `    here      ${value}`),
+    )
+  }
   if (differences.length > shown.length) lines.push(`  and ${differences.length - shown.length} more`)
-  return lines.concat(rest.traces ?? []).join('\n')
+  for (const [name, { log }] of [
+    ['node:net', traces.node],
+    [subject, traces.subject],
+  ]) {
+    lines.push('', `  ${name}`)
+    for (const [track, entries] of spellLog(log ?? []))
+      lines.push(`    ${`${track}:`.padEnd(12)} ${entries.join(' · ')}`)
+  }
+  lines.push(
+    '',
+    `  again: npm run fuzz -- --seeds ${seeds[0]}, or --program with a file of this:`,
+    `  ${JSON.stringify(program)}`,
+  )
+  return lines.join('\n')
 }

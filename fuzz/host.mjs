@@ -34,6 +34,11 @@ function stray(error) {
 
 process.on('message', async ({ id, program, options, withLog }) => {
   const result = await interpret(net, program, { ...options, directory })
-  process.send({ id, views: viewsOf(program, result), log: withLog ? result.log : undefined, tainted: result.lost.length > 0 })
+  process.send({
+    id,
+    views: viewsOf(program, result),
+    log: withLog ? result.log : undefined,
+    tainted: result.lost.length > 0,
+  })
 })
 process.send({ ready: true })

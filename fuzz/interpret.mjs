@@ -26,6 +26,11 @@ const SHORT = 3
 // A chain of `hops` from one entry to the next takes less than this when nothing is to come (ms).
 const TICK = 4
 const BYE = 3_000
+// What a program of pairs waits with until both ends are there.
+const PAIRING =
+  /^(?:client|accepted)(\d+) (connect|connect 2|ready|(?<=accepted\d+ )start|again start|close)$/
+// Where there are no paths to listen on, what would use them uses TCP.
+const HAS_PATHS = process.platform !== 'win32'
 
 let runs = 0
 
@@ -53,6 +58,7 @@ class Run {
   #byBytes = []
   #arriving = []
   #toStart = []
+  #pairs = new Map()
   #hops = 0
   #streams = 0
   #last = performance.now()
@@ -77,6 +83,7 @@ class Run {
     }
     program.sockets.forEach((socket, at) => {
       this.#toStart.push({ key: socket.start.join(' '), hop: socket.hop, number: at + 1 })
+      this.#pairs.set(at + 1, { again: {} })
     })
   }
 
@@ -117,7 +124,7 @@ class Run {
     server.on('error', () => {})
     server.on('connection', socket => this.#accepted(socket))
     server.on('drop', () => this.#arriving.shift())
-    if (this.program.transport === 'tcp') server.listen({ host: '127.0.0.1', port: 0 })
+    if (this.program.transport === 'tcp' || !HAS_PATHS) server.listen({ host: '127.0.0.1', port: 0 })
     else {
       this.path = join(this.directory, `${++runs}.sock`)
       server.listen({ path: this.path })
@@ -131,15 +138,38 @@ class Run {
 
   #start(number) {
     const { client: settings, made } = this.program.sockets[number - 1]
-    const { reads: _, by: __, buffer, stopAfter, deaf, encoding: ___, breakAfter: ____, slow: _____, signal, ...options } = settings
+    const {
+      reads: _,
+      by: __,
+      buffer,
+      stopAfter,
+      deaf,
+      encoding: ___,
+      breakAfter: ____,
+      slow: _____,
+      signal,
+      ...options
+    } = settings
     const name = `client${number}`
-    const actor = { name, track: name, counts: new Map(), settings, number, received: 0, read: new Set(), target: this.#target(number) }
+    const actor = {
+      name,
+      track: name,
+      counts: new Map(),
+      settings,
+      number,
+      received: 0,
+      read: new Set(),
+      target: this.#target(number),
+    }
     if (signal) {
       actor.controller = new AbortController()
       options.signal = actor.controller.signal
     }
     if (settings.reads === 'onread') {
-      options.onread = { buffer: Buffer.alloc(buffer), callback: (count, into) => this.#readInto(actor, into.subarray(0, count), stopAfter) }
+      options.onread = {
+        buffer: Buffer.alloc(buffer),
+        callback: (count, into) => this.#readInto(actor, into.subarray(0, count), stopAfter),
+      }
     }
     this.#newStreams(actor)
     let socket
@@ -156,6 +186,19 @@ class Run {
     this.#fire(`${name} start`)
   }
 
+  // Both ends of a pair are there, or never will be: what was to happen when they are, and who was to come next.
+  #settled(half, number) {
+    if (half.settled) return
+    half.settled = true
+    this.#later('immediate', () => {
+      for (const event of ['connect', 'connect 2', 'ready'])
+        if (half[event]) this.#fireNow(`client${number} ${event}`)
+      for (const event of ['start', 'again start'])
+        if (half[event]) this.#fireNow(`accepted${number} ${event}`)
+      if (half.again) this.#fireNow(`client${number} settled`)
+    })
+  }
+
   #target(number) {
     switch (this.program.sockets[number - 1].target) {
       case 'server':
@@ -163,7 +206,7 @@ class Run {
       case 'refused':
         return { host: '127.0.0.1', port: 1 }
       default:
-        return { path: join(this.directory, 'missing.sock') }
+        return HAS_PATHS ? { path: join(this.directory, 'missing.sock') } : { host: '127.0.0.1', port: 1 }
     }
   }
 
@@ -204,9 +247,8 @@ class Run {
     this.#read(actor)
     if (again) {
       socket.on('end', () => socket.end())
-      this.#send(actor, { verb: 'write', size: 64, as: 'buffer' })
-    }
-    this.#fire(`${actor.name} start`)
+      this.#fire(`${base} again start`)
+    } else this.#fire(`${actor.name} start`)
   }
 
   #newStreams(actor) {
@@ -340,6 +382,25 @@ class Run {
   }
 
   #fire(key) {
+    const [, number, event] = (this.program.paired && PAIRING.exec(key)) || []
+    const pair = this.#pairs.get(Number(number))
+    if (pair === undefined) {
+      this.#fireNow(key)
+      return
+    }
+    // A socket that connects again makes a second pair.
+    const half = event.includes('again') || event === 'connect 2' ? pair.again : pair
+    if (event !== 'close') {
+      half[event] = true
+      if ((half.connect || half['connect 2']) && (half.start || half['again start']))
+        this.#settled(half, Number(number))
+      return
+    }
+    this.#fireNow(key)
+    if (event === 'close') this.#settled(pair, Number(number))
+  }
+
+  #fireNow(key) {
     for (const start of this.#toStart) {
       if (start.key !== key || start.done) continue
       start.done = true
@@ -510,7 +571,10 @@ class Run {
   // Values that differ from run to run get names.
   #plain(value) {
     if (Array.isArray(value)) return value.map(each => this.#plain(each))
-    if (!(value instanceof Error)) return ['object', 'function'].includes(typeof value) && value !== null ? `a ${value.constructor?.name}` : value
+    if (!(value instanceof Error))
+      return ['object', 'function'].includes(typeof value) && value !== null
+        ? `a ${value.constructor?.name}`
+        : value
     let message = value.message
     if (this.directory) message = message.replaceAll(this.directory, '<tmp>').replace(/\d+\.sock/g, '<path>')
     message = message.replace(/:\d{4,5}\b/g, ':<port>')

@@ -47,7 +47,7 @@ try {
   counts = await fuzz({
     ...options,
     report: text => console.log(text),
-    found: found => console.log(`\n${spellCase(found)}`),
+    found: found => console.log(`${found.traces ? '\n' : ''}${spellCase(found)}`),
   })
 } catch (error) {
   console.error(error.message)
@@ -74,7 +74,11 @@ function parse(args) {
     },
   })
   if (values.help) return { help: true }
-  const drivers = { both: ['in-loop', 'helper-thread'], 'in-loop': ['in-loop'], 'helper-thread': ['helper-thread'] }
+  const drivers = {
+    both: ['in-loop', 'helper-thread'],
+    'in-loop': ['in-loop'],
+    'helper-thread': ['helper-thread'],
+  }
   if (!Object.hasOwn(drivers, values.driver)) {
     throw new Error(`--driver takes in-loop, helper-thread or both, not '${values.driver}'`)
   }
@@ -124,6 +128,7 @@ function nodeOf(wanted) {
 
 function whole(name, text, least) {
   const number = Number(text)
-  if (!Number.isInteger(number) || number < least) throw new Error(`--${name} takes a whole number from ${least} on, not '${text}'`)
+  if (!Number.isInteger(number) || number < least)
+    throw new Error(`--${name} takes a whole number from ${least} on, not '${text}'`)
   return number
 }

@@ -40,7 +40,8 @@ async function fewerOps(current, attempt) {
   for (let size = Math.ceil(current().ops.length / 2); size >= 1; size = Math.floor(size / 2)) {
     for (let at = current().ops.length - size; at >= 0; at -= size) {
       const { ops } = current()
-      if (await attempt({ ...current(), ops: [...ops.slice(0, at), ...ops.slice(at + size)] })) progress = true
+      if (await attempt({ ...current(), ops: [...ops.slice(0, at), ...ops.slice(at + size)] }))
+        progress = true
     }
   }
   return progress

@@ -22,13 +22,22 @@ export function viewsOf(program, { log, outcome, lost }) {
     if (!tracks.has(entry.track)) tracks.set(entry.track, [])
     tracks.get(entry.track).push(entry)
   }
+  // An error ends what makes the outcome of such a program certain.
+  if (!program.paired && log.some(({ kind, name }) => name === 'error' || kind === 'uncaught')) {
+    views['an error'] = 'yes'
+    for (const { track, kind, name } of log) if (kind === 'wrong') views[`${track}: wrong`] = name
+    return views
+  }
   const small = volume(program) <= SMALL
   for (const [track, entries] of tracks) {
     if (track === 'process') {
       // Whose exception came first is the order of two sockets.
-      views['uncaught exceptions'] = entries.map(({ value }) => told(value)).sort().join('; ')
+      views['uncaught exceptions'] = entries
+        .map(({ value }) => told(value))
+        .sort()
+        .join('; ')
     } else if (track === 'server') serverViews(views, entries)
-    else socketViews(views, track, entries, small)
+    else socketViews(views, track, entries, { small, paired: program.paired })
   }
   return views
 }
@@ -41,21 +50,32 @@ function serverViews(views, entries) {
   common(views, 'server', entries)
 }
 
-function socketViews(views, track, entries, small) {
+function socketViews(views, track, entries, { small, paired }) {
   const order = kinds =>
-    collapse(entries.filter(({ kind, name }) => kinds(kind, name)).map(entry => (entry.kind === 'data' ? 'data' : line(entry))))
+    collapse(
+      entries
+        .filter(({ kind, name }) => kinds(kind, name))
+        .map(entry => (entry.kind === 'data' ? 'data' : line(entry))),
+    )
   const timeouts = entries.filter(({ name }) => name === 'timeout')
   if (timeouts.length > 0) views[`${track}: timeout`] = 'yes'
-  views[`${track}: order, reading`] = order((kind, name) => kind === 'data' || (kind === 'event' && READING.has(name)))
-  views[`${track}: order, writing`] = order((kind, name) => kind === 'callback' || (kind === 'event' && WRITING.has(name)))
-  if (small) {
-    views[`${track}: order`] = order((kind, name) => kind === 'data' || kind === 'callback' || (kind === 'event' && name !== 'timeout'))
+  views[`${track}: order, reading`] = order(
+    (kind, name) => kind === 'data' || (kind === 'event' && READING.has(name)),
+  )
+  views[`${track}: order, writing`] = order(
+    (kind, name) => kind === 'callback' || (kind === 'event' && WRITING.has(name)),
+  )
+  if (small && paired) {
+    views[`${track}: order`] = order(
+      (kind, name) => kind === 'data' || kind === 'callback' || (kind === 'event' && name !== 'timeout'),
+    )
   }
   views[`${track}: bytes received`] = String(
     entries.reduce((sum, { kind, value }) => sum + (kind === 'data' ? value : 0), 0),
   )
   for (const { kind, name } of entries) if (kind === 'wrong') views[`${track}: wrong`] = name
-  common(views, track, entries)
+  // Who acts at once may meet the other end before or after anything: only what comes of it is promised.
+  common(views, track, paired ? entries : entries.filter(({ kind }) => kind === 'final'))
 }
 
 function common(views, track, entries) {
@@ -83,7 +103,8 @@ function line({ kind, name, value }) {
 
 function told(value) {
   if (Array.isArray(value)) return value.map(told).join(', ')
-  if (value?.error) return `${value.error}${value.code ? ` ${value.code}` : ''}: ${value.message}${value.syscall ? ` [${value.syscall}]` : ''}`
+  if (value?.error)
+    return `${value.error}${value.code ? ` ${value.code}` : ''}: ${value.message}${value.syscall ? ` [${value.syscall}]` : ''}`
   return String(value)
 }
 
