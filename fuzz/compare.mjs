@@ -51,9 +51,10 @@ export async function judge(program, pools, { rounds = ROUNDS } = {}) {
 /** node:net's runs of a program, made as they are asked for: every other one with jitter. */
 class Reference {
   runs = []
-  constructor(program, pool) {
+  constructor(program, pool, patience = PATIENT) {
     this.program = program
     this.pool = pool
+    this.patience = patience
   }
 
   async upTo(count) {
@@ -61,8 +62,8 @@ class Reference {
       const at = this.runs.length
       this.runs.push(
         ...(await Promise.all([
-          this.pool.run(this.program, PATIENT),
-          this.pool.run(this.program, { ...PATIENT, jitter: at + 1 }),
+          this.pool.run(this.program, this.patience),
+          this.pool.run(this.program, { ...this.patience, jitter: at + 1 }),
         ])),
       )
     }
@@ -75,7 +76,7 @@ async function confirm(program, pool, nodes, rounds = ROUNDS, often = OFTEN) {
   const runs = []
   let keys
   for (let round = 1; round <= rounds; round++) {
-    const [reference, run] = await Promise.all([nodes.upTo(2 * round), pool.run(program, PATIENT)])
+    const [reference, run] = await Promise.all([nodes.upTo(2 * round), pool.run(program, nodes.patience)])
     runs.push(run)
     keys = keysThatDiffer(reference, runs)
     // Not worth another round if nothing can become frequent any more.
@@ -135,7 +136,7 @@ export async function minimal(program, pools, pool, differences, budget) {
   const keys = new Set(differences.map(({ key }) => key))
   let last = differences
   const holds = async candidate => {
-    const nodes = new Reference(candidate, pools.node)
+    const nodes = new Reference(candidate, pools.node, QUICK)
     const found = await confirm(candidate, pool, nodes, 3, 3)
     const same = found.differences.filter(({ key }) => keys.has(key))
     if (same.length === 0 || known(candidate, found.differences)) return false

@@ -125,11 +125,12 @@ export function spellCase({ sign, seeds, program, subject, differences, traces }
     )
   }
   if (differences.length > shown.length) lines.push(`  and ${differences.length - shown.length} more`)
-  for (const [name, { log }] of [
+  for (const [name, { log, output }] of [
     ['node:net', traces.node],
     [subject, traces.subject],
   ]) {
     lines.push('', `  ${name}`)
+    if (output) lines.push(...output.split('\n').slice(0, 12).map(line => `    | ${line}`))
     for (const [track, entries] of spellLog(log ?? []))
       lines.push(`    ${`${track}:`.padEnd(12)} ${entries.join(' · ')}`)
   }
