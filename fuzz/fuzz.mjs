@@ -130,7 +130,13 @@ export function spellCase({ sign, seeds, program, subject, differences, traces }
     [subject, traces.subject],
   ]) {
     lines.push('', `  ${name}`)
-    if (output) lines.push(...output.split('\n').slice(0, 12).map(line => `    | ${line}`))
+    if (output)
+      lines.push(
+        ...output
+          .split('\n')
+          .slice(0, 12)
+          .map(line => `    | ${line}`),
+      )
     for (const [track, entries] of spellLog(log ?? []))
       lines.push(`    ${`${track}:`.padEnd(12)} ${entries.join(' · ')}`)
   }

@@ -89,7 +89,10 @@ class Host {
         const how = signal ?? `exit code ${code}`
         // What it said last may still be on its way.
         setTimeout(() => {
-          this.#settle?.({ views: { 'the program': `the process ended: ${how}` }, output: this.#output.trim() })
+          this.#settle?.({
+            views: { 'the program': `the process ended: ${how}` },
+            output: this.#output.trim(),
+          })
           resolve()
         }, 20)
       })
