@@ -3,7 +3,7 @@
 
 import { judge, judgeAll, minimal, show, signature } from './compare.mjs'
 import { Pool } from './pool.mjs'
-import { spell } from './program.mjs'
+import { generate, spell } from './program.mjs'
 import { spellLog } from './views.mjs'
 
 const SHRINK_BUDGET = 30_000
@@ -83,7 +83,6 @@ export async function fuzz({
 }
 
 async function tell(what, pools, report) {
-  const { generate } = await import('./program.mjs')
   const program = typeof what === 'number' ? generate(what) : what
   report(['', ...spell(program)].join('\n'))
   for (const pool of [pools.node, ...pools.subjects]) {

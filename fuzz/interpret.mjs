@@ -21,10 +21,13 @@ const WRITTEN = new Set([
   'drop',
 ])
 
+const SOCKET_OPTIONS = ['allowHalfOpen', 'noDelay', 'highWaterMark']
+
 // How long a 'timeout' hop is (ms).
 const SHORT = 3
-// A chain of `hops` from one entry to the next takes less than this when nothing is to come (ms).
+// How often it is looked whether a program is through (ms).
 const TICK = 4
+// How long what is destroyed at the end may take to close (ms).
 const BYE = 3_000
 // What a program of pairs waits with until both ends are there.
 const PAIRING =
@@ -138,18 +141,9 @@ class Run {
 
   #start(number) {
     const { client: settings, made } = this.program.sockets[number - 1]
-    const {
-      reads: _,
-      by: __,
-      buffer,
-      stopAfter,
-      deaf,
-      encoding: ___,
-      breakAfter: ____,
-      slow: _____,
-      signal,
-      ...options
-    } = settings
+    const { buffer, stopAfter, deaf, signal } = settings
+    const options = {}
+    for (const option of SOCKET_OPTIONS) if (option in settings) options[option] = settings[option]
     const name = `client${number}`
     const actor = {
       name,
@@ -348,7 +342,7 @@ class Run {
   // --- events
 
   #watch(actor) {
-    this.#actors.set(actor.track, actor)
+    this.#actors.set(actor.name, actor)
     const { emitter } = actor
     const emit = emitter.emit
     const run = this
@@ -520,9 +514,6 @@ class Run {
       case 'reconnect':
         actor.track = `${actor.name} again`
         actor.closed = false
-        this.#actors.set(actor.track, actor)
-        this.#actors.delete(actor.name)
-        this.#actors.set(actor.name, actor)
         this.#newStreams(actor)
         socket.connect(actor.target)
         this.#arrives(actor)
@@ -663,7 +654,6 @@ function stateOf(actor) {
   for (const name of ASKED) state[name] = emitter[name] ?? null
   state.errored = emitter.errored ? (emitter.errored.code ?? emitter.errored.message) : null
   if (!actor.settings.encoding) state.readAhead = ahead(actor)
-  state.remote = typeof emitter.remoteAddress
   return state
 }
 

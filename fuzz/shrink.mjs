@@ -37,7 +37,7 @@ function withoutLastSocket(program, number) {
 
 async function fewerOps(current, attempt) {
   let progress = false
-  for (let size = Math.ceil(current().ops.length / 2); size >= 1; size = Math.floor(size / 2)) {
+  for (let size = Math.ceil(current().ops.length / 2); size >= 1; size >>= 1) {
     for (let at = current().ops.length - size; at >= 0; at -= size) {
       const { ops } = current()
       if (await attempt({ ...current(), ops: [...ops.slice(0, at), ...ops.slice(at + size)] }))
@@ -88,7 +88,6 @@ function* simplifications(program) {
   }
 }
 
-function without({ [Symbol()]: _, ...object }, key) {
-  const { [key]: __, ...rest } = object
-  return rest
+function without(object, key) {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => name !== key))
 }
