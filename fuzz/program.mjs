@@ -238,7 +238,7 @@ function makeConversation(context, number) {
   if (socket.target !== 'server') return
   const echoes = socket.accepted.reads.startsWith('echo')
   if (program.server.pauseOnConnect && random.chance(0.85)) {
-    add(accepted, random.chance(0.7) ? [accepted, 'start'] : [client, 'finish'], 'resume')
+    add(accepted, [accepted, 'start'], 'resume')
   }
   // Most connections come to an end by themselves: an open one costs the run its patience.
   if (random.chance(0.7))
@@ -293,10 +293,9 @@ function hop(random) {
   return random.weighted(HOPS)
 }
 
-// Events of one's own, and sometimes of the other side.
-function trigger(random, actor, other) {
-  const who = random.chance(0.92) ? actor : other
-  const client = who.startsWith('client')
+// Events of one's own. When something of the other side happens is for the kernel to say.
+function trigger(random, actor) {
+  const client = actor.startsWith('client')
   const event = random.weighted({
     start: client ? 10 : 45,
     connect: client ? 45 : 0,
@@ -309,14 +308,13 @@ function trigger(random, actor, other) {
     error: 3,
     timeout: 1,
   })
-  return [who, event]
+  return [actor, event]
 }
 
 function addOp(context, actor, number) {
   const { random, theme, program } = context
-  const other = actor.startsWith('client') ? `accepted${number}` : `client${number}`
   const socket = program.sockets[number - 1]
-  const on = trigger(random, actor, socket.target === 'server' ? other : actor)
+  const on = trigger(random, actor)
   const verb = random.weighted(theme)
   const reads = (actor.startsWith('client') ? socket.client : socket.accepted).reads
   if (verb === 'write' || ((verb === 'end' || verb === 'uncork') && random.chance(0.3))) {
@@ -370,16 +368,17 @@ function threshold(random, program, actor) {
 }
 
 function makeServerOps({ random, program }) {
+  if (program.ops.some(({ verb }) => verb === 'reconnect')) return
   const count = random.chance(0.5) ? 1 + random.below(2) : 0
   for (let at = 0; at < count; at++) {
-    const number = 1 + random.below(program.sockets.length)
+    // Of the last one, so that nobody is on the way meanwhile.
+    const number = program.sockets.length
     const on = random.of([
       ['server', 'listening'],
       ['server', 'connection'],
       ['server', 'connection'],
-      [`client${number}`, 'connect'],
+      [`client${number}`, 'settled'],
       [`client${number}`, 'close'],
-      [`accepted${number}`, 'end'],
       [`accepted${number}`, 'close'],
       ['server', 'close'],
     ])
