@@ -25,6 +25,7 @@ const SOCKET_OPTIONS = ['allowHalfOpen', 'noDelay', 'highWaterMark']
 
 // How long a 'timeout' hop is (ms).
 const SHORT = 3
+const LATE = ['immediate', 'immediate', 'immediate2', 'timeout']
 // How often it is looked whether a program is through (ms).
 const TICK = 4
 // How long what is destroyed at the end may take to close (ms).
@@ -184,13 +185,18 @@ class Run {
   #settled(half, number) {
     if (half.settled) return
     half.settled = true
-    this.#later('immediate', () => {
-      for (const event of ['connect', 'connect 2', 'ready'])
-        if (half[event]) this.#fireNow(`client${number} ${event}`)
-      for (const event of ['start', 'again start'])
-        if (half[event]) this.#fireNow(`accepted${number} ${event}`)
-      if (half.again) this.#fireNow(`client${number} settled`)
-    })
+    let left = 2
+    const both = (name, events) => {
+      const fire = () => {
+        for (const event of events) if (half[event]) this.#fireNow(`${name}${number} ${event}`)
+        if (--left === 0 && half.again) this.#fireNow(`client${number} settled`)
+      }
+      // Neither end need be the first to act, so on a run with jitter either may be late.
+      if (this.random?.chance(0.6)) this.#later('immediate', () => this.#later(this.random.of(LATE), fire))
+      else this.#later('immediate', fire)
+    }
+    both('client', ['connect', 'connect 2', 'ready'])
+    both('accepted', ['start', 'again start'])
   }
 
   #target(number) {

@@ -147,7 +147,7 @@ export function generate(seed) {
   }
   for (const op of program.ops) {
     const earlier = program.ops.filter(other => other.actor === op.actor && other.callback && other !== op)
-    if (earlier.length > 0 && random.chance(0.15)) {
+    if (op.verb !== 'reconnect' && earlier.length > 0 && random.chance(0.15)) {
       const before = random.of(earlier)
       if (!leadsTo(program, before, op)) op.on = [before.id, 'callback']
     }
@@ -294,10 +294,12 @@ function hop(random) {
 }
 
 // Events of one's own. When something of the other side happens is for the kernel to say.
-function trigger(random, actor) {
+function trigger(random, actor, program) {
   const client = actor.startsWith('client')
+  // Before the connection is made it is not known whether the server will keep it.
+  const early = program.server.maxConnections === undefined ? 10 : 0
   const event = random.weighted({
-    start: client ? 10 : 45,
+    start: client ? early : 45,
     connect: client ? 45 : 0,
     ready: client ? 3 : 0,
     received: 22,
@@ -314,7 +316,7 @@ function trigger(random, actor) {
 function addOp(context, actor, number) {
   const { random, theme, program } = context
   const socket = program.sockets[number - 1]
-  const on = trigger(random, actor)
+  const on = trigger(random, actor, program)
   const verb = random.weighted(theme)
   const reads = (actor.startsWith('client') ? socket.client : socket.accepted).reads
   if (verb === 'write' || ((verb === 'end' || verb === 'uncork') && random.chance(0.3))) {
@@ -369,6 +371,7 @@ function threshold(random, program, actor) {
 
 function makeServerOps({ random, program }) {
   if (program.ops.some(({ verb }) => verb === 'reconnect')) return
+  const early = program.ops.some(({ actor, on }) => actor.startsWith('client') && on[1] === 'start')
   const count = random.chance(0.5) ? 1 + random.below(2) : 0
   for (let at = 0; at < count; at++) {
     // Of the last one, so that nobody is on the way meanwhile.
@@ -382,7 +385,14 @@ function makeServerOps({ random, program }) {
       [`accepted${number}`, 'close'],
       ['server', 'close'],
     ])
-    const verb = random.weighted({ close: 45, getConnections: 25, unref: 6, address: 8, throw: 6, limit: 10 })
+    const verb = random.weighted({
+      close: 45,
+      getConnections: 25,
+      unref: 6,
+      address: 8,
+      throw: 6,
+      limit: early ? 0 : 10,
+    })
     const op = { actor: 'server', on, hop: hop(random), verb }
     if (verb === 'close' && random.chance(0.6)) op.callback = true
     if (verb === 'limit') op.size = 1 + random.below(2)
