@@ -734,9 +734,10 @@ export class Handle extends AsyncResource {
     if (logCount !== 0) flush()
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
+    // Counted before it is tried, as node:net does.
+    this.bytesWritten += chunk.byteLength
     const sent = engine.write(this.slot, chunk, 0)
     if (sent < 0) return this.#reason(sent)
-    this.bytesWritten += chunk.byteLength
     if (sent === chunk.byteLength) return 0
     this.#backlog = { chunks: [chunk], offset: sent, size: chunk.byteLength - sent }
     return this.#await()
