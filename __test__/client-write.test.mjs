@@ -410,6 +410,17 @@ for (const [form, end] of Object.entries(endings)) {
   })
 }
 
+parity('a large write that fails at once counts as written', async ({ pair, watch, log, closed }) => {
+  const { client, peer, server } = await pair()
+  server.close()
+  watch(client, 'client', { except: ['error'] })
+  peer.resetAndDestroy()
+  // The reset is here before anything has been read.
+  log('write', client.write(Buffer.alloc(65_536)), client.bytesWritten)
+  await closed(client)
+  log('closed', client.bytesWritten)
+})
+
 parity('end twice calls back with an error the second time', async ({ pair, watch, log, closed }) => {
   const { client, peer } = await pair()
   peer.resume()

@@ -1,0 +1,44 @@
+// The process that runs programs for pool.mjs, one after the other, over IPC: `host.mjs <module>`. A program comes as
+// plain data, and its views go back; with `log`, the log too.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { interpret, uncaught } from './interpret.mjs'
+import { viewsOf } from './views.mjs'
+
+let net
+try {
+  net = await import(process.argv[2])
+  net = net.default ?? net
+} catch (error) {
+  process.send({ loadError: String(error?.message ?? error) }, () => process.exit(1))
+  await new Promise(() => {})
+}
+
+const directory = mkdtempSync(join(tmpdir(), 'ferronet-fuzz-'))
+process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
+process.on('disconnect', () => process.exit())
+process.on('uncaughtException', error => {
+  if (!uncaught(error)) stray(error)
+})
+process.on('unhandledRejection', error => {
+  if (!uncaught(error)) stray(error)
+})
+process.on('warning', () => {})
+
+// Of the program before, which had ended: nobody's fault that can be named.
+function stray(error) {
+  process.send({ stray: String(error?.stack ?? error) })
+}
+
+process.on('message', async ({ id, program, options, withLog }) => {
+  const result = await interpret(net, program, { ...options, directory })
+  process.send({
+    id,
+    views: viewsOf(program, result),
+    log: withLog ? result.log : undefined,
+    tainted: result.lost.length > 0,
+  })
+})
+process.send({ ready: true })

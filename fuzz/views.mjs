@@ -1,0 +1,125 @@
+// What of a log is compared: many small facts, each under a key of its own, because a program in which one of them is
+// left to chance has others that are not.
+//
+// Promised, and so compared: the order of one emitter's events and callbacks, each call's result, each callback's
+// arguments, the properties at those moments, the bytes. Not promised: how bytes fall into chunks; how the events of
+// two sockets interleave; and where in the events of one direction of a socket those of the other fall, when there are
+// more bytes than the kernel takes at once.
+
+import { volume } from './program.mjs'
+
+const READING = new Set(['connect', 'ready', 'data', 'end', 'error', 'close', 'sink finish', 'iterated'])
+const WRITING = new Set(['connect', 'ready', 'drain', 'finish', 'error', 'close'])
+// What every kernel buffers without asking anybody.
+const SMALL = 8 * 1024
+
+/** `{ key: value }` of a run; the values are strings, and keys read as what they are about. */
+export function viewsOf(program, { log, outcome, lost }) {
+  const views = { 'the program': outcome }
+  if (lost.length > 0) views['after destroy()'] = `${lost.join(', ')} did not close`
+  const tracks = new Map()
+  for (const entry of log) {
+    if (!tracks.has(entry.track)) tracks.set(entry.track, [])
+    tracks.get(entry.track).push(entry)
+  }
+  // An error ends what makes the outcome of such a program certain.
+  if (!program.paired && log.some(({ kind, name }) => name === 'error' || kind === 'uncaught')) {
+    views['an error'] = 'yes'
+    for (const { track, kind, name } of log) if (kind === 'wrong') views[`${track}: wrong`] = name
+    return views
+  }
+  const small = volume(program) <= SMALL
+  for (const [track, entries] of tracks) {
+    if (track === 'process') {
+      // Whose exception came first is the order of two sockets.
+      views['uncaught exceptions'] = entries
+        .map(({ value }) => told(value))
+        .sort()
+        .join('; ')
+    } else if (track === 'server') serverViews(views, entries)
+    else socketViews(views, track, entries, { small, paired: program.paired })
+  }
+  return views
+}
+
+function serverViews(views, entries) {
+  views['server: order'] = entries
+    .filter(({ kind }) => kind === 'event')
+    .map(entry => line(entry))
+    .join(', ')
+  common(views, 'server', entries)
+}
+
+function socketViews(views, track, entries, { small, paired }) {
+  const order = kinds =>
+    collapse(
+      entries
+        .filter(({ kind, name }) => kinds(kind, name))
+        .map(entry => (entry.kind === 'data' ? 'data' : line(entry))),
+    )
+  const timeouts = entries.filter(({ name }) => name === 'timeout')
+  if (timeouts.length > 0) views[`${track}: timeout`] = 'yes'
+  views[`${track}: order, reading`] = order(
+    (kind, name) => kind === 'data' || (kind === 'event' && READING.has(name)),
+  )
+  views[`${track}: order, writing`] = order(
+    (kind, name) => kind === 'callback' || (kind === 'event' && WRITING.has(name)),
+  )
+  if (small && paired) {
+    views[`${track}: order`] = order(
+      (kind, name) => kind === 'data' || kind === 'callback' || (kind === 'event' && name !== 'timeout'),
+    )
+  }
+  views[`${track}: bytes received`] = String(
+    entries.reduce((sum, { kind, value }) => sum + (kind === 'data' ? value : 0), 0),
+  )
+  for (const { kind, name } of entries) if (kind === 'wrong') views[`${track}: wrong`] = name
+  // Who acts at once may meet the other end before or after anything: only what comes of it is promised.
+  common(views, track, paired ? entries : entries.filter(({ kind }) => kind === 'final'))
+}
+
+function common(views, track, entries) {
+  const seen = new Map()
+  for (const entry of entries) {
+    const { kind, name, value, state } = entry
+    if (kind === 'data' || kind === 'wrong' || name === 'timeout') continue
+    const label = kind === 'final' ? 'at last' : kind === 'event' ? `at '${name}'` : `${kind} ${name}`
+    const count = (seen.get(label) ?? 0) + 1
+    seen.set(label, count)
+    const key = `${track}: ${label}${count > 1 ? ` (${count})` : ''}`
+    if (kind !== 'event' && kind !== 'final') views[key] = told(value)
+    for (const [property, found] of Object.entries(state ?? {})) views[`${key}, ${property}`] = String(found)
+  }
+}
+
+function collapse(words) {
+  return words.filter((word, at) => word !== 'data' || words[at - 1] !== 'data').join(', ')
+}
+
+function line({ kind, name, value }) {
+  const what = kind === 'callback' ? `callback ${name}` : name
+  return value === undefined ? what : `${what}(${told(value)})`
+}
+
+function told(value) {
+  if (Array.isArray(value)) return value.map(told).join(', ')
+  if (value?.error)
+    return `${value.error}${value.code ? ` ${value.code}` : ''}: ${value.message}${value.syscall ? ` [${value.syscall}]` : ''}`
+  return String(value)
+}
+
+/** A log as lines for people, one list for each track. */
+export function spellLog(log) {
+  const tracks = new Map()
+  for (const entry of log) {
+    const { track, kind, name, value } = entry
+    if (!tracks.has(track)) tracks.set(track, [])
+    const lines = tracks.get(track)
+    if (kind === 'final') continue
+    if (kind === 'data') lines.push(`'data' ${value} B`)
+    else if (kind === 'event') lines.push(`'${name}'${value === undefined ? '' : ` ${told(value)}`}`)
+    else if (kind === 'wrong') lines.push(`WRONG ${name}`)
+    else lines.push(`${kind} ${name}: ${told(value)}`)
+  }
+  return tracks
+}
