@@ -39,7 +39,6 @@ export type {
   LookupFunction,
   OnReadOpts,
   ServerEventMap,
-  ServerOpts,
   SetKeepAliveOptions,
   SocketAddressInitOptions,
   SocketConnectOpts,
@@ -51,6 +50,7 @@ export type {
   IpcNetConnectOpts,
   ListenOptions,
   NetConnectOpts,
+  ServerOpts,
   SocketConstructorOpts,
   TcpNetConnectOpts,
 } from './lib/types.js'

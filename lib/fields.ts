@@ -25,6 +25,8 @@ export const kKeepAliveInterval = Symbol('ferronet.keepAliveInterval')
 export const kKeepAliveCount = Symbol('ferronet.keepAliveCount')
 /** The type of service to be set, or that was set last. */
 export const kTypeOfService = Symbol('ferronet.typeOfService')
+/** Whether chunks may be views of memory that other sockets' chunks are in. */
+export const kSharedChunks = Symbol('ferronet.sharedChunks')
 /** Whether the Handle comes from a BoundSocket, and its path if that is a pipe. */
 export const kBoundSource = Symbol('ferronet.boundSource')
 export const kBoundPath = Symbol('ferronet.boundPath')

@@ -505,6 +505,25 @@ function settleShort(short: number, count: number): void {
   }
 }
 
+// What a program has written is on its way, as far as it knows, whatever it does next: also when it ends itself without
+// 'exit'. (When a thread is terminated, the addon sends what waits.)
+flushBefore('abort', 'kill', 'reallyExit', 'execve')
+
+function flushBefore(...deaths: string[]): void {
+  for (const death of deaths) {
+    const property = Object.getOwnPropertyDescriptor(process, death)
+    const die: unknown = property?.value
+    if (typeof die !== 'function') continue
+    const flushed = function (this: unknown, ...args: unknown[]): unknown {
+      if (state[WAITING] !== 0) flush()
+      return Reflect.apply(die, this, args)
+    }
+    Object.defineProperty(flushed, 'name', { value: die.name, configurable: true })
+    Object.defineProperty(flushed, 'length', { value: die.length, configurable: true })
+    Object.defineProperty(process, death, { ...property, value: flushed })
+  }
+}
+
 let exiting = false
 process.on('exit', () => {
   // No tick comes any more for what later listeners write.

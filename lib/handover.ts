@@ -16,6 +16,7 @@ import {
   kKeepAliveDelay,
   kKeepAliveInterval,
   kNoDelay,
+  kSharedChunks,
   kShutdownRequest,
   kWriteRequest,
 } from './fields.js'
@@ -467,6 +468,7 @@ export interface SocketTicket extends AnyTicket, Estate {
   noDelay: boolean
   keepAlive: boolean
   keepAliveTimes: [delay: number, interval: number | undefined, count: number | undefined]
+  sharedChunks: boolean
 }
 
 export interface ServerTicket extends AnyTicket {
@@ -537,6 +539,7 @@ function detachSocket(socket: Socket): SocketTicket {
     noDelay: socket[kNoDelay],
     keepAlive: socket[kKeepAlive],
     keepAliveTimes: [socket[kKeepAliveDelay], socket[kKeepAliveInterval], socket[kKeepAliveCount]],
+    sharedChunks: socket[kSharedChunks],
   }
   retire(socket)
   return ticket
@@ -558,7 +561,7 @@ function detachServer(server: Server): ServerTicket {
     server
   const keepAliveInitialDelay = server.keepAliveInitialDelay * 1000
   const connections = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay }
-  const options = { ...connections, highWaterMark, blockList }
+  const options = { ...connections, highWaterMark, blockList, sharedChunks: server[kSharedChunks] }
   return { ferronet: 'Server', pid, id, pipe, path, removes, options, maxConnections }
 }
 
@@ -603,8 +606,8 @@ export function attach(ticket: Ticket): Socket | Server | BoundSocket {
     case 'Socket': {
       handle.bytesRead = ticket.bytesRead
       handle.bytesWritten = ticket.bytesWritten
-      const { allowHalfOpen, readableHighWaterMark, writableHighWaterMark, paused } = ticket
-      const options = { handle, allowHalfOpen, readableHighWaterMark, writableHighWaterMark }
+      const { allowHalfOpen, readableHighWaterMark, writableHighWaterMark, sharedChunks, paused } = ticket
+      const options = { handle, allowHalfOpen, readableHighWaterMark, writableHighWaterMark, sharedChunks }
       const socket = new Socket({ ...options, pauseOnCreate: paused })
       socket[kNoDelay] = ticket.noDelay
       socket[kKeepAlive] = ticket.keepAlive

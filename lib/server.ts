@@ -10,10 +10,10 @@ import { localEnd, remoteEnd } from './address.js'
 import { adoptBound, isBound } from './bound.js'
 import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
 import { type AnyOptions, normalizeArgs } from './connect.js'
-import { adoptMethods } from './constructor.js'
+import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
-import { kKeepAlive, kKeepAliveDelay, kNoDelay } from './fields.js'
+import { kKeepAlive, kKeepAliveDelay, kNoDelay, kSharedChunks } from './fields.js'
 import { isNative, listenOnNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle-once.js'
 import { isInstance, standsFor } from './instances.js'
@@ -47,6 +47,7 @@ export interface ServerOptions {
   keepAlive?: boolean | undefined
   keepAliveInitialDelay?: number | undefined
   highWaterMark?: number | undefined
+  sharedChunks?: boolean | undefined
   blockList?: BlockList | undefined
 }
 
@@ -79,6 +80,7 @@ export class ServerMethods extends EventEmitter {
   /** Seconds, although the option of the same name is in milliseconds. */
   declare keepAliveInitialDelay: number
   declare highWaterMark: number
+  declare [kSharedChunks]: boolean
   declare blockList: BlockList | undefined
   /** From this number of connections on new ones are closed at once, with `'drop'`. Undefined: no limit. */
   declare maxConnections: number | undefined
@@ -239,6 +241,7 @@ export class ServerMethods extends EventEmitter {
       Boolean(pauseOnConnect),
       highWaterMark,
       highWaterMark,
+      this[kSharedChunks],
     )
     const socket = this[kNewSocket](options)
     if (client.kind === 'tcp') {
@@ -513,6 +516,7 @@ export const Server = function Server(
   this.keepAlive = Boolean(options.keepAlive)
   this.keepAliveInitialDelay = Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000) | 0
   this.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
+  if (options.sharedChunks) this[kSharedChunks] = true
   if (options.blockList) {
     validateBlockList(options.blockList, 'options.blockList')
     this.blockList = options.blockList
@@ -521,6 +525,7 @@ export const Server = function Server(
 } as unknown as ServerFunction
 
 adoptMethods(Server, ServerMethods, { shown: ['listening'] })
+setDefaults(Server.prototype, { [kSharedChunks]: false })
 standsFor(Server, nodeNet.Server)
 
 /** `new Server(…)` */

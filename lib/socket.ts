@@ -41,6 +41,7 @@ import {
   kNoDelay,
   kOpened,
   kReplaceHandle,
+  kSharedChunks,
   kShutdownRequest,
   kTimeout,
   kTypeOfService,
@@ -124,6 +125,7 @@ export interface SocketOptions extends AnyOptions {
   pauseOnCreate?: boolean
   readable?: boolean
   readableObjectMode?: boolean
+  sharedChunks?: boolean
   signal?: AbortSignal
   typeOfService?: number
   writableObjectMode?: boolean
@@ -180,6 +182,7 @@ export class SocketMethods extends Duplex {
   declare [kKeepAliveInterval]: number | undefined
   declare [kKeepAliveCount]: number | undefined
   declare [kTypeOfService]: number | undefined
+  declare [kSharedChunks]: boolean
   declare [kBoundSource]: boolean
   declare [kBoundPath]: string | undefined
   declare [kWriteRequest]: Request | null
@@ -752,6 +755,7 @@ function attach(socket: Socket, handle: Handle): void {
 
 function own(socket: Socket, handle: Handle): void {
   handle.owner = socket
+  if (socket[kSharedChunks]) handle.shareChunks()
   if (socket[kBuffer] === null) return
   if (socket[kBufferGen] !== null) {
     const buffer = socket[kBufferGen]()
@@ -915,6 +919,7 @@ export class AcceptedOptions implements SocketOptions {
     public pauseOnCreate: boolean,
     public readableHighWaterMark: number,
     public writableHighWaterMark: number,
+    public sharedChunks: boolean,
   ) {}
 }
 
@@ -927,7 +932,8 @@ interface SocketFunction {
 /**
  * `new Socket([options])`: a connection to be, or the one behind a Handle. Options: `allowHalfOpen` (false),
  * `noDelay` (false), `keepAlive` (false), `keepAliveInitialDelay` (ms, 0), `onread`, `signal`, `blockList` and
- * the stream's `highWaterMark`s. Since Node 0.3.4.
+ * the stream's `highWaterMark`s. Since Node 0.3.4. ferronet's own: `sharedChunks` (false), chunks that are views of
+ * memory shared with other sockets' chunks, which is faster; see docs/api.md for what that asks of a program.
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
   if (!isInstance(Socket, this)) return new (Socket as SocketFunction)(given)
@@ -942,6 +948,7 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
 
   ;(Duplex as unknown as (this: Socket, options: object) => void).call(this, options)
 
+  if (options.sharedChunks) this[kSharedChunks] = true
   const handle = options.handle instanceof Handle ? options.handle : handleOf(this, options)
   const { onread } = options
   if (onread !== null && typeof onread === 'object') readIntoUserBuffer(this, onread)
@@ -1075,6 +1082,7 @@ setDefaults(Socket.prototype, {
   [kKeepAliveInterval]: undefined,
   [kKeepAliveCount]: undefined,
   [kTypeOfService]: undefined,
+  [kSharedChunks]: false,
   [kBoundSource]: false,
   [kBoundPath]: undefined,
   [kWriteRequest]: null,

@@ -9,7 +9,18 @@ import type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './ha
 /** What a Socket or Server adopts: a BoundSocket, also one of Node's. */
 type Bound = BoundSocket | NonNullable<net.SocketConstructorOpts['handle']>
 
-export interface SocketConstructorOpts extends Omit<net.SocketConstructorOpts, 'handle'> {
+interface SharedChunks {
+  /**
+   * Chunks are views of memory that other sockets' chunks are in as well, which is faster and asks for care: see
+   * docs/api.md. Default false: a chunk's memory is the program's own, as in `node:net`.
+   */
+  sharedChunks?: boolean | undefined
+}
+
+/** Of `createServer()`: Node's, and what the connections' sockets have beyond. */
+export interface ServerOpts extends net.ServerOpts, SharedChunks {}
+
+export interface SocketConstructorOpts extends SharedChunks, Omit<net.SocketConstructorOpts, 'handle'> {
   handle?: Bound | undefined
   highWaterMark?: number | undefined
   readableHighWaterMark?: number | undefined
@@ -55,9 +66,9 @@ export interface SocketConstructor extends Omit<typeof net.Socket, 'prototype'> 
 /** `Server` can be called without `new`. */
 export interface ServerConstructor extends Omit<typeof net.Server, 'prototype'> {
   new (connectionListener?: (socket: Socket) => void): Server
-  new (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+  new (options?: ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
   (connectionListener?: (socket: Socket) => void): Server
-  (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+  (options?: ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
   readonly prototype: Server
 }
 
@@ -69,7 +80,7 @@ export interface Connect {
 
 export interface CreateServer {
   (connectionListener?: (socket: Socket) => void): Server
-  (options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+  (options?: ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
 }
 
 export type ToNodeSocket = (socket: Socket) => net.Socket
@@ -78,7 +89,7 @@ export type ToNodeServer = (server: Server) => net.Server
 
 export interface FromNodeServer {
   (server: net.Server, connectionListener?: (socket: Socket) => void): Server
-  (server: net.Server, options?: net.ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
+  (server: net.Server, options?: ServerOpts | null, connectionListener?: (socket: Socket) => void): Server
 }
 
 export interface Detach {
