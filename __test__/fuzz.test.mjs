@@ -15,6 +15,7 @@ test.serial('three hundred random programs do on ferronet what they do on node:n
   const texts = []
   const counts = await fuzz({
     seeds: range(1, 300),
+    jobs: 4,
     drivers,
     onlyNode: process.env.FERRONET_TEST_ONLY === 'node',
     shrinkMost: 3,
