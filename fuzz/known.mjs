@@ -14,6 +14,14 @@ const list = [
       ops.some(({ verb }) => verb === 'reset') &&
       differences.some(({ node }) => node.some(says('reset EINVAL'))),
   },
+  {
+    reason:
+      'a write under way when its socket is destroyed fails with ECANCELED, as in Node 26; before, it did not',
+    covers: (_program, differences) =>
+      differences.every(
+        ({ node, subject }) => node.every(value => value === 'null') && subject.every(says('ECANCELED')),
+      ),
+  },
 ]
 
 /** The reason why these differences of a program are meant, or undefined. */

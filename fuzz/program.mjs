@@ -64,9 +64,9 @@ const SIZES = {
   [KIB]: 14,
   [4 * KIB]: 8,
   [16 * KIB]: 10,
-  [64 * KIB]: 7,
-  [200 * KIB]: 4,
-  [KIB * KIB]: 2,
+  [64 * KIB]: 9,
+  [200 * KIB]: 9,
+  [KIB * KIB]: 7,
 }
 const ENCODINGS = {
   buffer: 8,
