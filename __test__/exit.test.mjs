@@ -353,3 +353,63 @@ parityProcess('a signal ends a process with open sockets', { on: 'unix' }, async
   await pair()
   process.kill(process.pid, 'SIGTERM')
 })
+
+// --- a death without 'exit', in the tick of a write
+
+// In a handler, where small writes are collected, and outside of one.
+const moments = {
+  'in a handler': (peer, task) => peer.once('data', task),
+  'in a timer': (peer, task) => peer.once('data', () => setTimeout(task)),
+  'in an immediate': (peer, task) => peer.once('data', () => setImmediate(task)),
+  'in a tick of a handler': (peer, task) => peer.once('data', () => process.nextTick(task)),
+  'in a microtask of an immediate': (peer, task) =>
+    peer.once('data', () => setImmediate(async () => task(await 0))),
+}
+const deaths = {
+  'process.reallyExit()': () => process.reallyExit(3),
+  'process.kill() of itself': () => process.kill(process.pid, 'SIGKILL'),
+  ...(process.platform === 'win32' ? {} : { 'process.abort()': () => process.abort() }),
+}
+
+// The witness says something first, so that all is set up.
+const talkative = `${witness}client.write('go')`
+const inviteToTalk = server =>
+  spawn(process.execPath, ['-e', talkative, server.address().port], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+
+for (const [death, die] of Object.entries(deaths)) {
+  for (const [moment, arrange] of Object.entries(moments)) {
+    parityProcess(`${death} ${moment}, right after two small writes, delivers them`, async ({ listen }) => {
+      const server = await listen({}, peer => {
+        arrange(peer, () => {
+          peer.write('last ')
+          peer.write('words')
+          die()
+        })
+      })
+      inviteToTalk(server)
+    })
+  }
+}
+
+parityProcess(
+  'a worker that is terminated in the tick of a write has delivered it',
+  async ({ worker, log }) => {
+    const spinning = worker(({ net, port }) => {
+      const server = net.createServer(peer =>
+        peer.once('data', () => {
+          peer.write('last ')
+          peer.write('words')
+          port.postMessage('spinning')
+          for (;;);
+        }),
+      )
+      server.listen(0, '127.0.0.1', () => port.postMessage(server.address().port))
+    })
+    spinning.on('message', message => {
+      if (message === 'spinning') spinning.terminate().then(() => log('terminated'))
+      else inviteToTalk({ address: () => ({ port: message }) })
+    })
+  },
+)

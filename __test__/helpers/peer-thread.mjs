@@ -38,6 +38,11 @@ const verbs = {
     await settleAll([socket], ends => ends.here?.unsent === 0)
   },
 
+  /** Begins a write, which goes on by itself as far as the other end reads. */
+  async start(index, content) {
+    sockets[index].write(typeof content === 'number' ? Buffer.alloc(content, 'x') : content)
+  },
+
   /** FIN. */
   async end(index) {
     const socket = sockets[index]

@@ -4,7 +4,7 @@
 //! more to do than the system tells of; then `setImmediate`), closing.
 //!
 //! With libuv the loop's own handles do that. Its functions are looked up in the running process: a host that has
-//! none of them must still be able to load the addon. Without libuv, and for the helper thread's bell everywhere, a
+//! none of them must still be able to load the addon. The helper thread's bell is a uv_async; without libuv a
 //! thread-safe function brings us back to the JavaScript thread.
 
 use std::cell::Cell;
@@ -44,8 +44,7 @@ pub(crate) struct Host {
     env: sys::napi_env,
     #[cfg(unix)]
     uv: Option<Uv>,
-    /// Null when the in-loop driver needs none, and after the environment's end.
-    bell: Arc<AtomicPtr<sys::napi_threadsafe_function__>>,
+    bell: Arc<Wires>,
     again_due: Cell<bool>,
     post_due: Cell<bool>,
     close_due: Cell<bool>,
@@ -63,7 +62,7 @@ impl Host {
             #[cfg(unix)]
             // SAFETY: the caller's promise.
             uv: with_libuv.then(|| unsafe { Uv::find(env) }).flatten(),
-            bell: Arc::new(AtomicPtr::new(ptr::null_mut())),
+            bell: Arc::default(),
             again_due: Cell::new(false),
             post_due: Cell::new(false),
             close_due: Cell::new(false),
@@ -79,22 +78,10 @@ impl Host {
         return false;
     }
 
-    /// What the helper thread rings. Rings before [`Host::attach`] are answered by the first turn.
+    /// What the helper thread rings, from [`Host::attach`] on: before that there is nothing to ring for.
     pub(crate) fn bell(&self) -> Bell {
         let bell = Arc::clone(&self.bell);
-        Box::new(move || {
-            let function = bell.load(Ordering::Acquire);
-            if !function.is_null() {
-                // SAFETY: the function is released only after the helper thread has been joined (`detach`).
-                unsafe {
-                    sys::napi_call_threadsafe_function(
-                        function,
-                        ptr::null_mut(),
-                        sys::ThreadsafeFunctionCallMode::nonblocking,
-                    )
-                };
-            }
-        })
+        Box::new(move || bell.ring())
     }
 
     /// Starts to call `guest`: when `descriptor` is readable, or else when the bell rings.
@@ -110,14 +97,15 @@ impl Host {
         if let Some(uv) = &self.uv {
             // SAFETY: the caller's promise.
             unsafe { uv.attach(guest, descriptor) }?;
-            if descriptor.is_some() {
-                return Ok(());
+            if let Some(alarm) = uv.alarm() {
+                let _set_once = self.bell.alarm.set(alarm);
             }
+            return Ok(());
         }
         let _ = descriptor;
         // SAFETY: the caller's promise.
         let function = unsafe { threadsafe_function(self.env, guest) }?;
-        self.bell.store(function, Ordering::Release);
+        self.bell.function.store(function, Ordering::Release);
         Ok(())
     }
 
@@ -126,7 +114,7 @@ impl Host {
         if self.referenced.replace(referenced) == referenced {
             return;
         }
-        let function = self.bell.load(Ordering::Acquire);
+        let function = self.bell.function.load(Ordering::Acquire);
         if function.is_null() {
             #[cfg(unix)]
             if let Some(uv) = &self.uv {
@@ -157,7 +145,7 @@ impl Host {
             uv.start_check();
             return;
         }
-        (self.bell())();
+        self.bell.ring();
     }
 
     /// Has [`Guest::posted`] called where libuv would run its own pending callbacks: after the poll phase if that is
@@ -172,7 +160,7 @@ impl Host {
             uv.start_check();
             return;
         }
-        (self.bell())();
+        self.bell.ring();
     }
 
     /// Has [`Guest::closed`] called in the loop's closing phase.
@@ -183,7 +171,7 @@ impl Host {
             return;
         }
         self.close_due.set(true);
-        (self.bell())();
+        self.bell.ring();
     }
 
     /// Whether `again` was asked for, once.
@@ -219,7 +207,7 @@ impl Host {
     /// # Safety
     /// On the thread of `env`, when no helper thread can ring any more.
     pub(crate) unsafe fn detach(&self, done: Box<dyn FnOnce()>) {
-        let function = self.bell.swap(ptr::null_mut(), Ordering::AcqRel);
+        let function = self.bell.function.swap(ptr::null_mut(), Ordering::AcqRel);
         if !function.is_null() {
             // SAFETY: taken out above, so released once; the caller's promise that nobody rings.
             unsafe {
@@ -235,6 +223,37 @@ impl Host {
             return;
         }
         done();
+    }
+}
+
+/// How another thread makes the loop call us. With libuv by a uv_async: a thread-safe function would not be heard by a
+/// loop that a handler of ours runs, because its calls wait for the one under way.
+#[derive(Default)]
+struct Wires {
+    #[cfg(unix)]
+    alarm: std::sync::OnceLock<uv::Alarm>,
+    /// Without libuv. Null before [`Host::attach`] and after the environment's end.
+    function: AtomicPtr<sys::napi_threadsafe_function__>,
+}
+
+impl Wires {
+    fn ring(&self) {
+        #[cfg(unix)]
+        if let Some(alarm) = self.alarm.get() {
+            alarm.ring();
+            return;
+        }
+        let function = self.function.load(Ordering::Acquire);
+        if !function.is_null() {
+            // SAFETY: the function is released only after the helper thread has been joined (`detach`).
+            unsafe {
+                sys::napi_call_threadsafe_function(
+                    function,
+                    ptr::null_mut(),
+                    sys::ThreadsafeFunctionCallMode::nonblocking,
+                )
+            };
+        }
     }
 }
 
@@ -300,6 +319,7 @@ mod uv {
     type PollCallback = extern "C" fn(Handle, c_int, c_int);
 
     // Constants of uv.h, part of libuv's ABI since 1.0.
+    const UV_ASYNC: c_int = 1;
     const UV_CHECK: c_int = 2;
     const UV_IDLE: c_int = 6;
     const UV_POLL: c_int = 8;
@@ -334,6 +354,8 @@ mod uv {
         uv_handle_size(c_int) -> usize;
         uv_handle_set_data(Handle, *mut c_void);
         uv_handle_get_data(Handle) -> *mut c_void;
+        uv_async_init(Loop, Handle, Option<Callback>) -> c_int;
+        uv_async_send(Handle) -> c_int;
         uv_poll_init(Loop, Handle, c_int) -> c_int;
         uv_poll_start(Handle, c_int, PollCallback) -> c_int;
         uv_poll_stop(Handle) -> c_int;
@@ -350,6 +372,25 @@ mod uv {
         uv_close(Handle, Option<Callback>);
     }
 
+    /// The uv_async of the loop's thread, for another one.
+    pub(super) struct Alarm {
+        handle: Handle,
+        send: unsafe extern "C" fn(Handle) -> c_int,
+    }
+
+    // SAFETY: uv_async_send is the one function of libuv that any thread may call with a handle of the loop's, and
+    // nothing else is done with it.
+    unsafe impl Send for Alarm {}
+    // SAFETY: as above; it may be called by several at once.
+    unsafe impl Sync for Alarm {}
+
+    impl Alarm {
+        pub(super) fn ring(&self) {
+            // SAFETY: the handle is closed only after the helper thread has been joined (`detach`).
+            unsafe { (self.send)(self.handle) };
+        }
+    }
+
     fn lookup(name: &CStr) -> Option<*mut c_void> {
         // SAFETY: `name` is NUL-terminated; the call only reads it.
         let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
@@ -363,6 +404,7 @@ mod uv {
         uv_loop: Loop,
         guest: Cell<Option<&'static Context>>,
         poll: Cell<Handle>,
+        alarm: Cell<Handle>,
         idle: Cell<Handle>,
         check: Cell<Handle>,
         prepare: Cell<Handle>,
@@ -417,6 +459,7 @@ mod uv {
                     uv_loop: uv_loop.cast(),
                     guest: Cell::new(None),
                     poll: Cell::new(ptr::null_mut()),
+                    alarm: Cell::new(ptr::null_mut()),
                     idle: Cell::new(ptr::null_mut()),
                     check: Cell::new(ptr::null_mut()),
                     prepare: Cell::new(ptr::null_mut()),
@@ -472,36 +515,89 @@ mod uv {
             unsafe { (f.uv_unref)(prepare) };
             self.shared.prepare.set(prepare);
 
-            if let Some(descriptor) = descriptor {
-                let poll = allocate(f, UV_POLL);
-                // SAFETY: fresh memory of the size libuv asked for; the descriptor is Tokio's, open until `detach`.
-                let status = unsafe { (f.uv_poll_init)(*uv_loop, poll, descriptor) };
-                if status != 0 {
-                    free(f, UV_POLL, poll);
-                    return Err(napi::Error::from_reason(format!(
-                        "uv_poll_init failed with {status}"
-                    )));
-                }
-                // SAFETY: initialised above.
-                unsafe { (f.uv_handle_set_data)(poll, data) };
-                // SAFETY: initialised above; the callback keeps to the C ABI and does not unwind.
-                unsafe { (f.uv_poll_start)(poll, UV_READABLE, on_poll) };
-                // SAFETY: initialised above.
-                unsafe { (f.uv_unref)(poll) };
-                self.shared.poll.set(poll);
+            match descriptor {
+                // SAFETY: the caller's promise.
+                Some(descriptor) => unsafe { self.watch(descriptor, data) },
+                // SAFETY: the caller's promise.
+                None => unsafe { self.listen(data) },
             }
+        }
+
+        /// The in-loop driver: its descriptor is readable when there is something to do.
+        ///
+        /// # Safety
+        /// As `attach`; `data` is what the callbacks expect.
+        unsafe fn watch(&self, descriptor: c_int, data: *mut c_void) -> napi::Result<()> {
+            let Shared {
+                functions: f,
+                uv_loop,
+                ..
+            } = self.shared;
+            let poll = allocate(f, UV_POLL);
+            // SAFETY: fresh memory of the size libuv asked for; the descriptor is Tokio's, open until `detach`.
+            let status = unsafe { (f.uv_poll_init)(*uv_loop, poll, descriptor) };
+            if status != 0 {
+                free(f, UV_POLL, poll);
+                return Err(napi::Error::from_reason(format!(
+                    "uv_poll_init failed with {status}"
+                )));
+            }
+            // SAFETY: initialised above.
+            unsafe { (f.uv_handle_set_data)(poll, data) };
+            // SAFETY: initialised above; the callback keeps to the C ABI and does not unwind.
+            unsafe { (f.uv_poll_start)(poll, UV_READABLE, on_poll) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_unref)(poll) };
+            self.shared.poll.set(poll);
             Ok(())
         }
 
+        /// The helper thread, which rings.
+        ///
+        /// # Safety
+        /// As `watch`.
+        unsafe fn listen(&self, data: *mut c_void) -> napi::Result<()> {
+            let Shared {
+                functions: f,
+                uv_loop,
+                ..
+            } = self.shared;
+            let alarm = allocate(f, UV_ASYNC);
+            // SAFETY: fresh memory of the size libuv asked for; the callback keeps to the C ABI and does not unwind.
+            let status = unsafe { (f.uv_async_init)(*uv_loop, alarm, Some(on_alarm)) };
+            if status != 0 {
+                free(f, UV_ASYNC, alarm);
+                return Err(napi::Error::from_reason(format!(
+                    "uv_async_init failed with {status}"
+                )));
+            }
+            // SAFETY: initialised above.
+            unsafe { (f.uv_handle_set_data)(alarm, data) };
+            // SAFETY: initialised above.
+            unsafe { (f.uv_unref)(alarm) };
+            self.shared.alarm.set(alarm);
+            Ok(())
+        }
+
+        /// For another thread to ring; none with the in-loop driver.
+        pub(super) fn alarm(&self) -> Option<Alarm> {
+            let handle = self.shared.alarm.get();
+            (!handle.is_null()).then_some(Alarm {
+                handle,
+                send: self.shared.functions.uv_async_send,
+            })
+        }
+
         pub(super) fn set_ref(&self, referenced: bool) {
-            let poll = self.shared.poll.get();
-            if poll.is_null() {
+            let (poll, alarm) = (self.shared.poll.get(), self.shared.alarm.get());
+            let watcher = if poll.is_null() { alarm } else { poll };
+            if watcher.is_null() {
                 return;
             }
             let f = &self.shared.functions;
             let change = if referenced { f.uv_ref } else { f.uv_unref };
             // SAFETY: the handle is initialised and not closed; on the loop's thread.
-            unsafe { change(poll) };
+            unsafe { change(watcher) };
         }
 
         pub(super) fn start_check(&self) {
@@ -552,11 +648,12 @@ mod uv {
         pub(super) fn detach(&self, done: Box<dyn FnOnce()>) {
             self.shared.guest.set(None);
             let poll = self.shared.poll.replace(ptr::null_mut());
+            let alarm = self.shared.alarm.replace(ptr::null_mut());
             let idle = self.shared.idle.replace(ptr::null_mut());
             let check = self.shared.check.replace(ptr::null_mut());
             let prepare = self.shared.prepare.replace(ptr::null_mut());
             let closer = self.shared.closer.get();
-            let open = [poll, idle, check, prepare, closer]
+            let open = [poll, alarm, idle, check, prepare, closer]
                 .iter()
                 .filter(|handle| !handle.is_null())
                 .count();
@@ -570,6 +667,11 @@ mod uv {
             if !poll.is_null() {
                 // SAFETY: initialised, closed once; the callback frees it.
                 unsafe { (f.uv_close)(poll, Some(on_poll_closed)) };
+            }
+            if !alarm.is_null() {
+                // SAFETY: initialised, closed once; the callback frees it. Nobody rings any more: the helper thread has
+                // been joined.
+                unsafe { (f.uv_close)(alarm, Some(on_alarm_closed)) };
             }
             if !idle.is_null() {
                 // SAFETY: initialised, closed once; the callback frees it.
@@ -646,6 +748,10 @@ mod uv {
         shared(handle).visit(|guest| guest.turn());
     }
 
+    extern "C" fn on_alarm(handle: Handle) {
+        shared(handle).visit(|guest| guest.turn());
+    }
+
     extern "C" fn on_idle(handle: Handle) {
         let shared = shared(handle);
         shared.visit(|guest| guest.posted());
@@ -687,6 +793,10 @@ mod uv {
 
     extern "C" fn on_poll_closed(handle: Handle) {
         shared(handle).let_go(UV_POLL, handle);
+    }
+
+    extern "C" fn on_alarm_closed(handle: Handle) {
+        shared(handle).let_go(UV_ASYNC, handle);
     }
 
     extern "C" fn on_check_closed(handle: Handle) {
