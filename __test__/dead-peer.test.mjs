@@ -214,4 +214,40 @@ for (const family of ['TCP', 'Unix']) {
       t.log('one and the same error', new Set(told).size === 1)
     })
   }
+
+  for (const reading of [true, false]) {
+    for (const throws of ['nobody', 'the first', 'the second', 'both']) {
+      const which = `${reading ? 'a reader' : 'nobody reads'}, ${throws === 'nobody' ? 'no callback throws' : `${throws} throws`}`
+      parity(`${family}: writes wait when the peer goes; ${which}`, async t => {
+        t.catchUncaught()
+        const peer = await Peer.start(t.cleanup)
+        const path = family === 'Unix' && { path: t.socketPath() }
+        const server = await t.listen({ pauseOnConnect: !reading, ...path })
+        peer.do('connect', family === 'TCP' ? server.address().port : server.address())
+        const socket = await new Promise(resolve => server.once('connection', resolve))
+        if (reading) socket.resume()
+        await t.turns(2)
+        for (const event of ['error', 'close']) {
+          socket.on(event, argument =>
+            t.log(event, argument?.code ?? argument, socket.destroyed, socket.readyState),
+          )
+        }
+        const chunk = Buffer.alloc(64 * 1024, 'x')
+        while (socket._handle.writeQueueSize === 0) socket.write(chunk)
+        const called = name => error => {
+          const { destroyed, errored, readyState } = socket
+          t.log(`${name} called`, error?.code ?? null, destroyed, errored?.code ?? null, readyState)
+          if (throws === name || throws === 'both') throw new Error(`of ${name}`)
+        }
+        socket.write('few', called('the first'))
+        socket.write('more', called('the second'))
+        socket.write('and more')
+        // What has been sent is not read: a reset on TCP.
+        peer.do('close', 0)
+        await t.quiet()
+        await t.quiet()
+        t.log('in the end', socket.destroyed, socket.closed)
+      })
+    }
+  }
 }

@@ -131,8 +131,8 @@ class Shared implements Listener {
     return this.#handle.getAsyncId()
   }
   /** The primary hears of it through its own handle. */
-  close(callback?: () => void): void {
-    this.#handle.close(callback)
+  close(...callbacks: Parameters<Handle['close']>): void {
+    this.#handle.close(...callbacks)
     this.#native.close()
   }
 }

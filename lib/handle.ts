@@ -416,7 +416,7 @@ function posted(): void {
 }
 
 // Close callbacks run in libuv's closing phase, the last closed first, as libuv's own do.
-let closing: { handle: Handle; callback: (() => void) | undefined }[] = []
+let closing: { handle: Handle; callbacks: ((() => void) | undefined)[] }[] = []
 let closingNow: typeof closing = []
 
 function closed(): void {
@@ -425,10 +425,9 @@ function closed(): void {
     closing = []
   }
   while (closingNow.length > 0) {
-    const { handle, callback } = closingNow.pop()!
+    const { handle, callbacks } = closingNow.pop()!
     release()
-    if (callback === undefined) continue
-    enter(handle, callback)
+    for (const callback of callbacks) if (callback !== undefined) enter(handle, callback)
   }
 }
 
@@ -1027,19 +1026,19 @@ export class Handle extends AsyncResource {
     this.owner?.[kOnShutdown]?.(status)
   }
 
-  /** Closes the descriptor now, dropping what is queued; `callback` runs in the loop's closing phase. */
-  close(callback?: () => void): void {
-    this.#close(callback, false)
+  /** Closes the descriptor now, dropping what is queued; `callbacks` run in the loop's closing phase, each by itself. */
+  close(...callbacks: ((() => void) | undefined)[]): void {
+    this.#close(callbacks, false)
   }
 
   /** Closes with RST; TCP only. */
-  reset(callback?: () => void): number {
+  reset(...callbacks: ((() => void) | undefined)[]): number {
     if (this.kind !== 'tcp') return EINVAL
-    this.#close(callback, true)
+    this.#close(callbacks, true)
     return 0
   }
 
-  #close(callback: (() => void) | undefined, reset: boolean): void {
+  #close(callbacks: ((() => void) | undefined)[], reset: boolean): void {
     if (this.closed) return
     this.#flags |= CLOSED
     if (state[WAITING] !== 0) flush()
@@ -1059,7 +1058,7 @@ export class Handle extends AsyncResource {
       this.slot = -1
     }
     hold()
-    closing.push({ handle: this, callback })
+    closing.push({ handle: this, callbacks })
     if (closing.length === 1) engine.closeSoon()
   }
 

@@ -415,13 +415,13 @@ const names = new WeakMap<Handle, string>()
 function removeWith(handle: Handle, path: string): void {
   names.set(handle, path)
   override(handle, {
-    close: (callback?: () => void) => {
+    close: (...callbacks: Parameters<Handle['close']>) => {
       try {
         unlinkSync(path)
       } catch {
         // Somebody else has; libuv does not mind either.
       }
-      Handle.prototype.close.call(handle, callback)
+      Handle.prototype.close.apply(handle, callbacks)
     },
   })
 }

@@ -615,20 +615,18 @@ export class SocketMethods extends Duplex {
       this[kBytesWritten] = handle.bytesWritten
       if (this.resetAndClosing) {
         this.resetAndClosing = false
-        const status = handle.reset(closer(this, hadError))
+        const status = handle.reset(...closer(this, hadError))
         if (status !== 0) this.emit('error', errnoException(status, 'reset'))
       } else if (this._closeAfterHandlingError) {
         // The 'error' listeners, which run in the next tick, still find the socket as it was.
         queueMicrotask(() =>
-          handle.close(
-            closer(this, hadError, () => {
-              this[kHandle] = null
-              this._sockname = null
-            }),
-          ),
+          handle.close(...closer(this, hadError), () => {
+            this[kHandle] = null
+            this._sockname = null
+          }),
         )
       } else {
-        handle.close(closer(this, hadError))
+        handle.close(...closer(this, hadError))
       }
       if (!this._closeAfterHandlingError) {
         this[kHandle] = null
@@ -855,8 +853,8 @@ function stopSeries(socket: Socket): void {
   socket[kAttempt] = null
 }
 
-// For the handle's close callback: the writes that were still queued fail before 'close', as libuv cancels its own.
-function closer(socket: Socket, hadError: boolean, then?: () => void): () => void {
+// The handle's close callbacks: the writes that were still queued fail before 'close', as libuv cancels its own.
+function closer(socket: Socket, hadError: boolean): (() => void)[] {
   const held = socket[kHeld]
   const write = socket[kWriteRequest]
   const shutdown = socket[kShutdownRequest]
@@ -864,34 +862,21 @@ function closer(socket: Socket, hadError: boolean, then?: () => void): () => voi
   socket[kHeld] = null
   socket[kWriteRequest] = null
   socket[kShutdownRequest] = null
-  return () => {
-    const calls: (() => void)[] = []
-    for (const { callback } of held ?? []) calls.push(() => callback(canceled()))
-    if (write !== null) calls.push(() => write.complete(outcome))
-    if (shutdown !== null) calls.push(() => shutdown.complete())
-    calls.push(() => socket.emit('close', hadError))
-    if (then !== undefined) calls.push(then)
-    callAll(calls)
-  }
+  const calls = (held ?? []).map(
+    ({ callback }) =>
+      () =>
+        callback(canceled()),
+  )
+  if (write !== null) calls.push(() => write.complete(outcome))
+  if (shutdown !== null) calls.push(() => shutdown.complete())
+  calls.push(() => socket.emit('close', hadError))
+  return calls
 }
 
 // When the callback of an earlier write closes the socket, the handle may be through with the last one too.
 function outcomeOf(handle: Handle): Error | null {
   if (handle.writeQueueSize !== 0) return canceled()
   return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
-}
-
-/** Calls each, though some may throw; what they throw goes on to the caller, the last of it. */
-function callAll(calls: (() => void)[]): void {
-  let next = 0
-  function rest(): void {
-    try {
-      while (next < calls.length) calls[next++]!()
-    } finally {
-      if (next < calls.length) rest()
-    }
-  }
-  rest()
 }
 
 // Without an argument, as Node closes a socket that never had a handle.
