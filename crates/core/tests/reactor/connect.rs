@@ -67,7 +67,7 @@ fn a_missing_path_is_told_later(host: &mut Host) {
     let directory = Directory::new();
     let client = host.start_connect_path(&directory.path("nobody"));
     assert_eq!(host.seen.of(client).connected, None);
-    assert!(host.reactor.has_work());
+    assert!(host.reactor.has_outcomes());
     assert_eq!(host.connected(client), errno::ENOENT);
 }
 

@@ -188,7 +188,104 @@ fn an_empty_write_is_nothing(host: &mut Host) {
     host.until(|host| host.seen.of(server).bytes == b"x");
 }
 
+// libuv tells the end in the next iteration of its loop, so that a program may answer from `setImmediate`.
+fn the_end_is_never_told_with_the_bytes_before_it(host: &mut Host) {
+    for pair in [Host::tcp_pair, Host::unix_pair] {
+        let (client, server) = pair(host);
+        host.send(client, b"last");
+        host.close(client);
+        host.read(server);
+        host.until(|host| host.seen.of(server).bytes == b"last");
+        assert!(!host.seen.of(server).ended);
+        host.until(|host| host.seen.of(server).ended);
+    }
+}
+
+// recv(2) stops at the mark, with less than was asked for, and whatever stands behind it.
+#[cfg(target_os = "linux")]
+fn urgent_data_hides_nothing(host: &mut Host) {
+    for mode in [ReadMode::Chunks, ReadMode::SharedChunks, ReadMode::Into] {
+        let listener = TcpListener::bind(loopback()).expect("bind");
+        let server = host.start_connect(listener.local_addr().expect("address"));
+        let (mut peer, _) = listener.accept().expect("accept");
+        assert_eq!(host.connected(server), 0);
+        for round in 1..=3 {
+            peer.write_all(b"before ").expect("room");
+            let urgent = socket2::SockRef::from(&peer)
+                .send_out_of_band(b"!")
+                .expect("room");
+            assert_eq!(urgent, 1);
+            peer.write_all(b"behind ").expect("room");
+            host.reactor.read_start(server, mode).expect("read_start");
+            received(host, server, mode, &b"before behind ".repeat(round));
+        }
+    }
+}
+
+// recv(2) stops at a message with descriptors in the same way.
+#[cfg(target_os = "linux")]
+fn descriptors_that_come_along_hide_nothing(host: &mut Host) {
+    use std::os::fd::AsFd;
+
+    for mode in [ReadMode::Chunks, ReadMode::SharedChunks, ReadMode::Into] {
+        let (client, server) = host.unix_pair();
+        for round in 1..=3 {
+            let socket = host.reactor.socket(client).expect("open");
+            let descriptor = socket.as_fd().try_clone_to_owned().expect("a copy");
+            send_with_descriptor(&descriptor, b"one ");
+            send_with_descriptor(&descriptor, b"two ");
+            host.send(client, b"three ");
+            host.reactor.read_start(server, mode).expect("read_start");
+            received(host, server, mode, &b"one two three ".repeat(round));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn send_with_descriptor(descriptor: &std::os::fd::OwnedFd, bytes: &[u8]) {
+    use std::os::fd::AsRawFd;
+
+    const LENGTH: u32 = size_of::<i32>() as u32;
+    // SAFETY: only counts.
+    let (space, length) = unsafe { (libc::CMSG_SPACE(LENGTH), libc::CMSG_LEN(LENGTH)) };
+    let mut control = vec![0_u64; (space as usize).div_ceil(8)];
+    let header = libc::cmsghdr {
+        cmsg_len: length as usize,
+        cmsg_level: libc::SOL_SOCKET,
+        cmsg_type: libc::SCM_RIGHTS,
+    };
+    let start = control.as_mut_ptr();
+    // SAFETY: there is room for a header and a descriptor, aligned for both.
+    unsafe { start.cast::<libc::cmsghdr>().write(header) };
+    // SAFETY: the descriptor follows the header, which is a multiple of eight long.
+    unsafe { start.add(2).cast::<i32>().write(descriptor.as_raw_fd()) };
+    let parts = [IoSlice::new(bytes)];
+    // SAFETY: the words as bytes.
+    let control = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), space as usize) };
+    let message = socket2::MsgHdr::<'_, '_, '_>::new()
+        .with_buffers(&parts)
+        .with_control(control);
+    let sent = socket2::SockRef::from(descriptor).sendmsg(&message, 0);
+    assert_eq!(sent.expect("room"), bytes.len());
+}
+
+#[cfg(target_os = "linux")]
+fn received(host: &mut Host, slot: u32, mode: ReadMode, expected: &[u8]) {
+    if mode != ReadMode::Into {
+        host.until(|host| host.seen.of(slot).bytes.len() >= expected.len());
+    }
+    let mut buffer = [0; 64];
+    while host.seen.of(slot).bytes.len() < expected.len() {
+        let length = told_then_into(host, slot, &mut buffer).expect("bytes");
+        host.seen.of(slot).bytes.extend(&buffer[..length]);
+    }
+    assert_eq!(host.seen.of(slot).bytes, expected);
+}
+
 under_both_drivers! {
+    the_end_is_never_told_with_the_bytes_before_it,
+    urgent_data_hides_nothing,
+    descriptors_that_come_along_hide_nothing,
     bytes_wait_in_the_kernel_until_reading_starts_again,
     the_end_waits_as_well,
     stopping_and_starting_in_one_breath_changes_nothing,

@@ -106,6 +106,15 @@ impl Host {
         }
     }
 
+    /// What an event loop does in one iteration: a step, and on with those whose reads were full.
+    pub(crate) fn iteration(&mut self) {
+        self.step();
+        while self.reactor.may_go_on() {
+            self.seen.begin();
+            self.reactor.pump_on(&mut self.seen);
+        }
+    }
+
     pub(crate) fn pump(&mut self) {
         self.pumps += 1;
         self.seen.begin();
