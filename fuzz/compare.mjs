@@ -39,7 +39,7 @@ export async function judge(program, pools, { rounds = ROUNDS } = {}) {
   const nodes = new Reference(program, pools.node)
   for (const pool of suspects) {
     const { differences, rare } = await confirm(program, pool, nodes, rounds)
-    const reason = known(program, differences)
+    const reason = known(program, differences, reference)
     if (differences.length > 0) found.push({ pool, subject: pool.subject.name, differences, reason })
     else if (rare.length > 0) found.push({ pool, subject: pool.subject.name, differences: [], rare })
   }
@@ -140,7 +140,7 @@ export async function minimal(program, pools, pool, differences, budget) {
     const nodes = new Reference(candidate, pools.node, QUICK)
     const found = await confirm(candidate, pool, nodes, 3, 3)
     const same = found.differences.filter(({ key }) => keys.has(key))
-    if (same.length === 0 || known(candidate, found.differences)) return false
+    if (same.length === 0 || known(candidate, found.differences, nodes.runs[0])) return false
     last = found.differences
     return true
   }

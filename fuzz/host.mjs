@@ -39,6 +39,7 @@ process.on('message', async ({ id, program, options, withLog }) => {
     views: viewsOf(program, result),
     log: withLog ? result.log : undefined,
     tainted: result.lost.length > 0,
+    libuv: process.versions.uv,
   })
 })
 process.send({ ready: true })
