@@ -2,7 +2,6 @@
 // once, by the event that decides; from then on the socket or server is the caller's, its errors included.
 
 import type { EventEmitter } from 'node:events'
-import type * as net from 'node:net'
 import { aborted } from './errors.js'
 import { createServer, type ServerOptions } from './server.js'
 import { connect as connectNow, type Socket } from './socket.js'
@@ -13,7 +12,7 @@ import { validateAbortSignal, validateFunction, validateObject } from './validat
 export type ConnectOptions = types.NetConnectOpts
 
 /** Those of `createServer()` and of `server.listen()`; `signal` closes the server. */
-export interface ListenOptions extends net.ServerOpts, types.ListenOptions {
+export interface ListenOptions extends types.ServerOpts, types.ListenOptions {
   /** Called with each connection, as a listener of `'connection'`. */
   connectionListener?: ((socket: types.Socket) => void) | undefined
 }

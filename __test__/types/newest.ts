@@ -120,3 +120,11 @@ export {
   waiting,
   where,
 }
+
+// --- what only ferronet has ---------------------------------------------------------------------------------------
+
+createServer({ sharedChunks: true, noDelay: true })
+connect({ port: 80, sharedChunks: true })
+new Socket({ sharedChunks: false })
+// @ts-expect-error: a boolean
+createServer({ sharedChunks: 'yes' })
