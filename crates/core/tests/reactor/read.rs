@@ -245,26 +245,17 @@ fn descriptors_that_come_along_hide_nothing(host: &mut Host) {
 fn send_with_descriptor(descriptor: &std::os::fd::OwnedFd, bytes: &[u8]) {
     use std::os::fd::AsRawFd;
 
-    const LENGTH: u32 = size_of::<i32>() as u32;
-    // SAFETY: only counts.
-    let (space, length) = unsafe { (libc::CMSG_SPACE(LENGTH), libc::CMSG_LEN(LENGTH)) };
-    let mut control = vec![0_u64; (space as usize).div_ceil(8)];
-    let header = libc::cmsghdr {
-        cmsg_len: length as usize,
-        cmsg_level: libc::SOL_SOCKET,
-        cmsg_type: libc::SCM_RIGHTS,
-    };
-    let start = control.as_mut_ptr();
-    // SAFETY: there is room for a header and a descriptor, aligned for both.
-    unsafe { start.cast::<libc::cmsghdr>().write(header) };
-    // SAFETY: the descriptor follows the header, which is a multiple of eight long.
-    unsafe { start.add(2).cast::<i32>().write(descriptor.as_raw_fd()) };
+    // A cmsghdr and the descriptor behind it, padded to the header's alignment.
+    let length = size_of::<libc::cmsghdr>() + size_of::<i32>();
+    let mut control = length.to_ne_bytes().to_vec();
+    for number in [libc::SOL_SOCKET, libc::SCM_RIGHTS, descriptor.as_raw_fd()] {
+        control.extend(number.to_ne_bytes());
+    }
+    control.resize(length.next_multiple_of(size_of::<usize>()), 0);
     let parts = [IoSlice::new(bytes)];
-    // SAFETY: the words as bytes.
-    let control = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), space as usize) };
     let message = socket2::MsgHdr::<'_, '_, '_>::new()
         .with_buffers(&parts)
-        .with_control(control);
+        .with_control(&control);
     let sent = socket2::SockRef::from(descriptor).sendmsg(&message, 0);
     assert_eq!(sent.expect("room"), bytes.len());
 }
