@@ -632,6 +632,8 @@ export class Handle extends AsyncResource {
   bytesRead = 0
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
+  /** What `bytesWritten` was when the stream heard last that a write of its own is through. */
+  doneAt = 0
 
   // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
   #flags = REFERENCED
@@ -779,7 +781,7 @@ export class Handle extends AsyncResource {
    */
   write(chunk: Uint8Array | string, encoding?: BufferEncoding): number {
     if (this.slot < 0) return EBADF
-    if (this.#writeErrno !== 0) return this.#writeErrno
+    if (this.#writeErrno !== 0) return this.#writeAgain(chunk)
     if (this.#backlog !== null)
       return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
     if (chunk.length === 0) return this.#writeNothing()
@@ -801,6 +803,12 @@ export class Handle extends AsyncResource {
     if (this.#blocked()) return this.write(chunk)
     out.set(chunk, at)
     return this.#pend(at, length)
+  }
+
+  // It fails of what the first one failed of, and Node counts it again.
+  #writeAgain(chunk: Uint8Array | string): number {
+    if (typeof chunk !== 'string') this.bytesWritten += chunk.byteLength
+    return this.#writeErrno
   }
 
   /** Before a write whose outcome somebody waits for: it is sent when the handler returns, or the tick ends. */

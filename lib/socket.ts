@@ -468,7 +468,10 @@ export class SocketMethods extends Duplex {
         (chunk as Buffer | string).length < state.highWaterMark
       ) {
         if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+        const before = handle.bytesWritten
         if (handle.write(chunk as Buffer | string, 'utf8') >= 0) return true
+        // The stream is to hear of the failure: it tries once more, which counts.
+        handle.bytesWritten = before
         return super.write(chunk)
       }
       return super.write(chunk)
@@ -511,8 +514,11 @@ export class SocketMethods extends Duplex {
     const result = writev
       ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
-    if (result === 0) done()
-    else if (result < 0) done(errnoException(result, 'write'))
+    if (result === 0) {
+      // Hearing of it, the stream writes what has waited behind it.
+      handle.doneAt = handle.bytesWritten
+      done()
+    } else if (result < 0) done(errnoException(result, 'write'))
     else {
       this[kWriteRequest] = new Request('WRITEWRAP', handle, done)
       this[kLastWriteQueueSize] = handle.bytesWritten - before
@@ -533,6 +539,8 @@ export class SocketMethods extends Duplex {
       // Only here: one of those callbacks may destroy the socket or give it away, and with it what is still to be told.
       const request = this[kWriteRequest]
       this[kWriteRequest] = null
+      const handle = this[kHandle]
+      if (handle !== null) handle.doneAt = handle.bytesWritten
       if (request !== null) request.complete(error)
       else if (error !== null) this.destroy(error)
     }

@@ -106,7 +106,7 @@ export function writeHeard(
       callback(writeFailed(socket, handle.writeErrno))
       return
     }
-    if (accepted === null) mark = handle.bytesWritten
+    if (accepted === null) mark = handle.doneAt
     if (sent(handle) >= mark) callback(error)
     else if (handle.closed) callback(canceled())
     else (socket[kHeld] ??= []).push({ handle, mark, callback })
