@@ -6,6 +6,7 @@ import { parity } from './helpers/parity.mjs'
 import { Peer } from './helpers/peer.mjs'
 
 const sizes = [1, 10, 63, 64, 65, 500, 1024, 4096, 4097, 16_384, 30_000, 65_536, 300_000]
+const own = ({ byteOffset, buffer, length }) => byteOffset === 0 && buffer.byteLength === length
 const sha = bytes => createHash('sha256').update(bytes).digest('hex').slice(0, 16)
 
 // Like node:net's, but that ferronet's own option changes nothing of what a program receives.
@@ -32,7 +33,6 @@ for (const family of ['TCP', 'Unix']) {
       expected += size
       await t.until(() => socket.bytesRead === expected)
     }
-    const own = ({ byteOffset, buffer, length }) => byteOffset === 0 && buffer.byteLength === length
     t.log('Buffers', chunks.every(Buffer.isBuffer))
     t.log(
       'of memory that is not theirs',
@@ -82,6 +82,11 @@ for (const family of ['TCP', 'Unix']) {
         peer.on('end', () => {
           const bytes = Buffer.concat(chunks)
           kept.push([bytes[0], bytes.length, sha(bytes)])
+          if (options.sharedChunks) return
+          t.log.to('memory')(
+            'that is not theirs',
+            chunks.filter(chunk => !own(chunk)),
+          )
         })
       })
       const clients = []

@@ -284,6 +284,9 @@ function dispatch(batch: number): void {
     deliverAll()
     // What the ticks behind the last handler have written.
     if (state[WAITING] !== 0) flush()
+    // Nobody is kept from being collected by having been here.
+    if (resuming.length > 0) resuming = []
+    resumingNext = 0
   } finally {
     depth--
   }
@@ -1353,7 +1356,7 @@ export class Handle extends AsyncResource {
   #deliverCopy(from: number, length: number): void {
     const to = from + length
     if (this.#isHeld()) {
-      this.#hold(copyOfScratch(from, to), 0)
+      this.#holdCopies(from, to)
     } else if (length <= MAX_CHUNK) {
       this.#deliverChunk(copyOfScratch(from, to))
     } else {
@@ -1386,7 +1389,14 @@ export class Handle extends AsyncResource {
   #holdRest(): void {
     if (restOwner !== this) return
     restOwner = null
-    if (!this.closed) this.#hold(copyOfScratch(restNext, restEnd), 0)
+    // Of what is read into the program's buffer the rest is in the kernel.
+    if (!this.closed && this.#into === null) this.#holdCopies(restNext, restEnd)
+  }
+
+  #holdCopies(from: number, to: number): void {
+    for (let at = from; at < to; at += MAX_CHUNK) {
+      this.#hold(copyOfScratch(at, Math.min(at + MAX_CHUNK, to)), 0)
+    }
   }
 
   // In the next iteration of the loop, like bytes that have waited in the kernel.
@@ -1413,9 +1423,7 @@ export class Handle extends AsyncResource {
       this.#deliverEnd(chunk === undefined ? status : EFAULT)
       return true
     }
-    const part = chunk.byteLength > MAX_CHUNK ? ownCopy(chunk, 0, MAX_CHUNK) : chunk
-    if (part === chunk) held.shift()
-    else held[0]!.chunk = chunk.subarray(MAX_CHUNK)
+    held.shift()
     if (held.length === 0) {
       this.#held = null
       engine.readStart(this.slot, this.#readMode())
@@ -1425,7 +1433,7 @@ export class Handle extends AsyncResource {
       resumingNext++
       this.#resumeSoon()
     }
-    this.#deliverChunk(part)
+    this.#deliverChunk(chunk)
     return true
   }
 
