@@ -238,14 +238,14 @@ function choosePeers() {
     const peer = peers[name] ?? { module: name }
     if (!peer.native) {
       const trial = `await import(${JSON.stringify(peer.module)})`
-      const { status, stderr } = spawnSync(node, ['--input-type=module', '-e', trial], {
+      const { status, stderr, error } = spawnSync(node, ['--input-type=module', '-e', trial], {
         cwd: BENCH,
         env: { ...process.env, ...peer.env },
         encoding: 'utf8',
         timeout: 20_000,
       })
       if (status !== 0) {
-        const reason = /^\w*Error.*$/m.exec(stderr)?.[0] ?? stderr.trim().split('\n').at(-1)
+        const reason = error?.message ?? /^\w*Error.*$/m.exec(stderr)?.[0] ?? stderr.trim().split('\n').at(-1)
         console.error(`Without ${name}: ${reason}`)
         if (options.peers) process.exit(2)
         continue

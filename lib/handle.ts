@@ -145,8 +145,8 @@ const READ_SHARED = 1
 const READ_INTO = 2
 
 // Reads go into the same memory each time, which stays hot in the cache, and are copied from there into chunks that
-// are the program's own. As large as crates/binding/src/batch.rs gives to those who send much, and a bit for the others.
-const SCRATCH_SIZE = 1024 * 1024 + 256 * 1024
+// are the program's own. Room for the largest read behind a batch that is nearly full: see crates/binding/src/batch.rs.
+const SCRATCH_SIZE = 640 * 1024
 // Sockets that share their chunks' memory (`sharedChunks`) read into slabs, which are handed out as views: nothing is
 // allocated per read, and a slab that is used up is left to the garbage collector. A chunk that a program keeps pins its
 // slab, so small reads have a slab of their own, about as large as Buffer's own pool.

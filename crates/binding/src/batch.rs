@@ -24,9 +24,8 @@ pub(crate) const BEGIN: u32 = 1 << 18;
 const SMALL: usize = 4 * 1024;
 /// With less room than this the bulk slab is renewed. A read that asks for more goes to the scratch buffer.
 const ROOM: usize = 64 * 1024;
-/// What reads of more than `ROOM` may take of a batch, all of them together: they are the ones that always have more.
-/// The rest of the scratch buffer is for those who send little, who shall not wait for another turn of the loop.
-const BULK_SHARE: usize = 1024 * 1024;
+/// With so much in the scratch buffer a batch is full, so that JavaScript finds the bytes in the processor's cache still.
+const FULL: usize = 128 * 1024;
 
 /// Memory of a typed array that JavaScript keeps for as long as we do.
 #[derive(Clone, Copy)]
@@ -180,23 +179,19 @@ impl Batch {
 impl Sink for Batch {
     fn has_room(&self) -> bool {
         (self.count + 2) * EVENT_WORDS * size_of::<i32>() <= self.events.len()
+            && self.scratch.used < FULL
     }
 
     fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8] {
-        let bulk = wanted > ROOM;
-        self.in_scratch = bulk || chunk == Chunk::Own;
+        self.in_scratch = wanted > ROOM || chunk == Chunk::Own;
         let slab = if self.in_scratch {
             &mut self.scratch
         } else {
             &mut self.bulk
         };
         let from = slab.memory.len() - slab.room();
-        let room = if bulk {
-            slab.room().min(BULK_SHARE.saturating_sub(slab.used))
-        } else {
-            slab.room()
-        };
-        &mut slab.memory.bytes_mut()[from..from + wanted.min(room)]
+        let length = wanted.min(slab.room());
+        &mut slab.memory.bytes_mut()[from..from + length]
     }
 
     fn read(&mut self, slot: u32, length: usize) {
@@ -296,18 +291,17 @@ mod tests {
     }
 
     #[test]
-    fn those_who_always_have_more_leave_room_for_those_who_send_little() {
-        let (mut events, mut scratch) = (Vec::new(), vec![0; BULK_SHARE + 2 * ROOM]);
+    fn a_batch_is_full_before_its_bytes_are_cold() {
+        let (mut events, mut scratch) = (Vec::new(), vec![0; FULL + 2 * ROOM]);
         let mut batch = batch(&mut events, &mut scratch, &mut Vec::new(), &mut Vec::new());
         for slot in 0..2 {
-            let length = batch.buffer(BULK_SHARE / 2, Chunk::Own).len();
-            assert_eq!(length, BULK_SHARE / 2);
-            batch.read(slot, length);
+            assert!(batch.has_room());
+            assert_eq!(batch.buffer(FULL / 2, Chunk::Own).len(), FULL / 2);
+            batch.read(slot, FULL / 2);
         }
-        assert!(batch.buffer(2 * ROOM, Chunk::Own).is_empty());
-        assert_eq!(batch.buffer(ROOM, Chunk::Own).len(), ROOM);
-        batch.read(3, 100);
-        assert!(batch.buffer(2 * ROOM, Chunk::Shared).is_empty());
+        assert!(!batch.has_room());
+        batch.begin(Memory::NONE, Memory::NONE);
+        assert!(batch.has_room());
     }
 
     #[test]

@@ -154,6 +154,8 @@ pub struct Reactor {
     queue: VecDeque<Ready>,
     /// What verbs found to be ready already: for the pump after [`Reactor::begin`].
     asked: VecDeque<Ready>,
+    /// How many at the front of `queue` have not had their step in this iteration, because the batch was full.
+    due: usize,
     /// Those whose last read was full, behind those who found no memory left: the next batch's, in this iteration if
     /// there is time.
     full: VecDeque<Ready>,
@@ -191,6 +193,7 @@ impl Reactor {
             ready: Arc::new(ReadyList::new(bell)),
             queue: VecDeque::new(),
             asked: VecDeque::new(),
+            due: 0,
             full: VecDeque::new(),
             turn: Turn { pump: 0, bytes: 0 },
             outcomes: Vec::new(),
@@ -718,6 +721,7 @@ impl Reactor {
     pub fn begin(&mut self) {
         self.queue.append(&mut self.asked);
         self.queue.append(&mut self.full);
+        self.due = 0;
         self.turn.bytes = 0;
     }
 
@@ -736,45 +740,47 @@ impl Reactor {
         self.outcomes.drain(..told);
     }
 
-    /// Does the I/O of every socket that is ready, one step each, and tells `sink`. What is left, because a socket
-    /// has more or the sink is full, is there for the next iteration ([`Reactor::has_work`]): a socket that never runs
-    /// dry waits for all the others between its steps.
+    /// Does the I/O of every socket that is ready, one step each, and tells `sink`. When that is full, the others have
+    /// their step in [`Reactor::pump_on`]. A socket that has more waits until all the others have had theirs.
     pub fn pump(&mut self, sink: &mut impl Sink) {
-        // No event of an earlier batch is on its way any more, so its numbers may be used again.
-        self.slots.recycle();
+        self.turn.pump = self.turn.pump.wrapping_add(1).max(1);
         self.ready.take(&mut self.queue);
-        let count = self.queue.len();
-        self.steps(count, sink);
+        self.due = self.queue.len();
+        self.steps(sink);
     }
 
     /// Whether [`Reactor::pump_on`] has something to do in this iteration.
     pub fn may_go_on(&self) -> bool {
-        !self.full.is_empty() && self.turn.bytes < TURN_BYTES
+        self.due > 0 || (!self.full.is_empty() && self.turn.bytes < TURN_BYTES)
     }
 
-    /// Goes on with those whose reads were full, now that JavaScript has seen them.
+    /// Goes on, now that JavaScript has seen what filled the sink: with those who have not had their step, and then
+    /// with those whose reads were full.
     pub fn pump_on(&mut self, sink: &mut impl Sink) {
-        self.slots.recycle();
-        let count = self.full.len();
-        for ready in self.full.drain(..).rev() {
-            self.queue.push_front(ready);
+        if self.due == 0 {
+            self.turn.pump = self.turn.pump.wrapping_add(1).max(1);
+            self.due = self.full.len();
+            for ready in self.full.drain(..).rev() {
+                self.queue.push_front(ready);
+            }
         }
-        self.steps(count, sink);
+        self.steps(sink);
     }
 
-    /// One step for each of the first `count` in the queue.
-    fn steps(&mut self, count: usize, sink: &mut impl Sink) {
-        self.turn.pump = self.turn.pump.wrapping_add(1).max(1);
+    /// One step for each that is due, while the sink has room.
+    fn steps(&mut self, sink: &mut impl Sink) {
+        // No event of an earlier batch is on its way any more, so its numbers may be used again.
+        self.slots.recycle();
         let mut unserved = Vec::new();
-        for _ in 0..count {
-            if !sink.has_room() {
-                break;
-            }
+        let mut served = false;
+        while self.due > 0 && sink.has_room() {
             let Some(ready) = self.queue.pop_front() else {
                 break;
             };
+            self.due -= 1;
             // A bug of ours must cost one socket, not the process: a panic becomes an error on it.
             let step = panic::catch_unwind(AssertUnwindSafe(|| self.advance(ready, sink)));
+            served |= !matches!(step, Ok(Step::Unserved));
             let Ok(step) = step else {
                 self.panicked(ready, sink);
                 continue;
@@ -788,6 +794,10 @@ impl Reactor {
                 Step::More => self.queue.push_back(ready),
                 Step::Unserved => unserved.push(ready),
             }
+        }
+        if !served && !unserved.is_empty() {
+            // The sink has no memory for any of them, and would have none if they were asked again at once.
+            self.turn.bytes = TURN_BYTES;
         }
         // Not behind those who had memory and want more, or they would never get any.
         for ready in unserved.into_iter().rev() {
@@ -952,7 +962,15 @@ impl Connection {
         };
         let waker = self.readable.waker();
         let mut cx = Context::from_waker(&waker);
-        let memory = sink.buffer(self.read_size as usize, how);
+        let mut wanted = self.read_size as usize;
+        if wanted > FIRST_READ {
+            // Those who send much share what this iteration has left. Those who send little are not kept waiting for it.
+            if turn.bytes >= TURN_BYTES {
+                return Step::Unserved;
+            }
+            wanted = wanted.min((TURN_BYTES - turn.bytes).max(MIN_READ));
+        }
+        let memory = sink.buffer(wanted, how);
         if memory.len() < MIN_READ {
             return Step::Unserved;
         }

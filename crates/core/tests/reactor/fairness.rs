@@ -147,6 +147,41 @@ fn between_two_answers_of_a_quiet_socket_no_more_is_read_than_a_share(host: &mut
     }
 }
 
+// JavaScript hears of them in several batches, but all of them are asked before the system is asked again.
+fn a_full_batch_does_not_put_the_others_off_to_the_next_iteration(host: &mut Host) {
+    host.seen.most_events = 4;
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let mut quiet: Vec<_> = (0..QUIET).map(|_| connect(host, &listener)).collect();
+    for (slot, peer) in &mut quiet {
+        peer.write_all(b"x").expect("room");
+        host.reactor
+            .read_start(*slot, ReadMode::Into)
+            .expect("read_start");
+        host.until(|host| host.seen.of(*slot).readable > 0);
+    }
+    for (slot, _) in &quiet {
+        host.read(*slot);
+    }
+    host.iteration();
+    for (slot, _) in &quiet {
+        assert_eq!(host.seen.of(*slot).bytes, b"x");
+    }
+}
+
+fn an_iteration_ends_when_there_is_no_memory_to_read_into(host: &mut Host) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let (slot, mut peer) = connect(host, &listener);
+    peer.write_all(b"x").expect("room");
+    host.read(slot);
+    host.seen.limit_memory(0);
+    for _ in 0..3 {
+        host.iteration();
+        assert!(host.reactor.has_work());
+    }
+    host.seen.limit_memory(64 * 1024);
+    host.until(|host| host.seen.of(slot).bytes == b"x");
+}
+
 // The peer has said all it had to say and gone; a write that waits can only fail, and would take the bytes with it.
 fn what_was_received_is_told_before_a_write_that_can_only_fail(host: &mut Host) {
     let (client, server) = host.unix_pair();
@@ -163,6 +198,8 @@ fn what_was_received_is_told_before_a_write_that_can_only_fail(host: &mut Host) 
 }
 
 under_both_drivers! {
+    a_full_batch_does_not_put_the_others_off_to_the_next_iteration,
+    an_iteration_ends_when_there_is_no_memory_to_read_into,
     between_two_answers_of_a_quiet_socket_no_more_is_read_than_a_share,
     what_was_received_is_told_before_a_write_that_can_only_fail,
     firehoses_that_fill_the_batch_leave_every_other_one_to_the_quiet,

@@ -54,7 +54,7 @@ impl Seen {
     }
 
     pub(crate) fn limit_memory(&mut self, bytes: usize) {
-        self.memory.truncate(bytes);
+        self.memory.resize(bytes, 0);
     }
 
     pub(super) fn begin(&mut self) {
