@@ -722,7 +722,6 @@ impl Reactor {
         self.queue.append(&mut self.asked);
         self.queue.append(&mut self.full);
         self.due = 0;
-        self.turn.bytes = 0;
     }
 
     /// Asks the system once, without blocking, what is ready (in-loop driver; the helper thread does it by itself).
@@ -744,6 +743,7 @@ impl Reactor {
     /// their step in [`Reactor::pump_on`]. A socket that has more waits until all the others have had theirs.
     pub fn pump(&mut self, sink: &mut impl Sink) {
         self.turn.pump = self.turn.pump.wrapping_add(1).max(1);
+        self.turn.bytes = 0;
         self.ready.take(&mut self.queue);
         self.due = self.queue.len();
         self.steps(sink);
