@@ -1,7 +1,7 @@
 // What keeps the process alive? Node's own answer, `process.getActiveResourcesInfo()`, lists what is made of Node's
 // classes and nothing else; this is ours.
 
-import { type Facts, openHandles, spelled } from './handle-once.js'
+import { type Facts, openHandles, spelled } from './engine/once.js'
 import type { Server, Socket } from './types.js'
 
 /** A connection or listener of this thread, as it was when `activeHandles()` was called. */

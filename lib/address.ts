@@ -1,6 +1,6 @@
 // Where the two ends are, as Node spells it: `{ address, family, port }`, and nothing at all for a pipe.
 
-import type { Endpoint, Handle } from './handle-once.js'
+import type { Endpoint, Handle } from './engine/once.js'
 
 export type AddressInfo = Partial<Endpoint>
 

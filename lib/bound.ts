@@ -2,7 +2,7 @@
 // handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
 
 import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
-import { type Endpoint, Handle } from './handle-once.js'
+import { type Endpoint, Handle } from './engine/once.js'
 import { nodeNet } from './node-net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
 

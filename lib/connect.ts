@@ -19,7 +19,7 @@ import {
   type SystemError,
 } from './errors.js'
 import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './fields.js'
-import { Handle } from './handle-once.js'
+import { Handle } from './engine/once.js'
 import { nodeNet as net } from './node-net.js'
 import type { Socket } from './socket.js'
 import {

@@ -2,7 +2,7 @@
 // than what it is; ferronet works on the descriptor, and on a copy of a libuv handle's.
 
 import { invalidFdType } from './errors.js'
-import { Handle, kindOfDescriptor } from './handle-once.js'
+import { Handle, kindOfDescriptor } from './engine/once.js'
 
 /** A libuv handle of Node's, as far as it concerns us. */
 export interface Native {

@@ -21,7 +21,7 @@ import {
   kWriteRequest,
 } from './fields.js'
 import { copyNative, isNative, type Native } from './foreign.js'
-import { closeDescriptor, Handle } from './handle-once.js'
+import { closeDescriptor, Handle } from './engine/once.js'
 import { isInstance } from './instances.js'
 import { nodeNet } from './node-net.js'
 import { Server, type ServerOptions } from './server.js'

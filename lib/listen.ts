@@ -6,7 +6,7 @@ import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
 import { adoptDescriptor } from './foreign.js'
-import { Handle } from './handle-once.js'
+import { Handle } from './engine/once.js'
 import { nodeNet } from './node-net.js'
 import { invalidArgValue, validatePort } from './validate.js'
 

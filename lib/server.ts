@@ -15,7 +15,7 @@ import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
 import { kKeepAlive, kKeepAliveDelay, kNoDelay, kSharedChunks } from './fields.js'
 import { isNative, listenOnNative } from './foreign.js'
-import { type Endpoint, Handle } from './handle-once.js'
+import { type Endpoint, Handle } from './engine/once.js'
 import { isInstance, standsFor } from './instances.js'
 import { connectionsOf } from './iterate.js'
 import {

@@ -48,7 +48,7 @@ import {
   kWriteRequest,
 } from './fields.js'
 import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
-import { Handle } from './handle-once.js'
+import { Handle } from './engine/once.js'
 import { isInstance, standsFor } from './instances.js'
 import { nodeNet } from './node-net.js'
 import type { Server } from './server.js'

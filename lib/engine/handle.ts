@@ -20,7 +20,7 @@ import {
   kOnShutdown,
   kOnWriteFailed,
   kOnWritten,
-} from './symbols.js'
+} from '../symbols.js'
 
 /** What a Handle calls on the object it belongs to; each call runs in the handle's async context. */
 export interface Owner {

@@ -6,7 +6,7 @@
 // protocol between the files is promised.
 
 import type * as seam from './handle.js'
-import { nodeNet } from './node-net.js'
+import { nodeNet } from '../node-net.js'
 
 export type { Endpoint, Facts, Owner } from './handle.js'
 
@@ -18,7 +18,7 @@ function engine(): typeof seam {
 }
 
 function fromHere(): typeof seam {
-  const { version } = require('../../package.json') as { version: string }
+  const { version } = require('../../../package.json') as { version: string }
   // The version as well, for a copy that is replaced while the program runs.
   const key = Symbol.for(`ferronet.engine ${version} ${__dirname}`)
   const there = (globalThis as { [key: symbol]: unknown })[key] as typeof seam | undefined
