@@ -34,6 +34,19 @@ const list = [
       nothingIsLost(differences),
   },
   {
+    // The same versions of libuv: a reset behind bytes and FIN is an end to them, which a paused stream does not tell.
+    reason: 'a reset is told as an error, as with libuv 1.52 (docs/api.md)',
+    covers: (_program, differences, { libuv = '' }) => {
+      const orders = differences.filter(({ key }) => /: order/.test(key))
+      const reset = /^, error\(Error ECONNRESET: read ECONNRESET \[read\]\), close\(true\)$/
+      const swallowed = ({ node, subject }) =>
+        subject.every(told =>
+          node.every(usual => told?.startsWith(usual) && reset.test(told.slice(usual.length))),
+        )
+      return older(libuv, [1, 52]) && orders.length > 0 && orders.every(swallowed)
+    },
+  },
+  {
     // A program that errs on the way (a write after the end) cuts its own connection off, sooner or later.
     reason: 'of two sockets that are ready at the same time the kernel chooses the first (docs/api.md)',
     covers: (program, differences) => {
@@ -86,7 +99,7 @@ export function known(program, differences, facts) {
 }
 
 // Events of which a difference in timing may make more or fewer, or move them; the others must be the same.
-const timing = /^(data|end|finish|error|callback)\b/
+const timing = /^(data|end|finish|error|callback|iterated|sink finish)\b/
 
 /**
  * Whether these differences can be of timing alone: no byte is wrong, everything closes, and each socket has the same
@@ -106,7 +119,10 @@ function nothingIsLost(differences) {
     const { key } = difference
     if (/wrong|did not close|^the program/.test(key)) return false
     if (/: bytes received$/.test(key)) return cutOff || difference.subject.every(value => value === undefined)
-    if (orders.includes(difference)) return new Set(values(difference).map(spine)).size === 1
+    if (orders.includes(difference)) {
+      const usual = difference.node.map(value => spine(value ?? ''))
+      return difference.subject.every(value => usual.includes(spine(value ?? '')))
+    }
     return true
   })
 }
