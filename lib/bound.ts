@@ -1,8 +1,8 @@
 // BoundSocket: an address that is reserved before it is known who uses it. Until a Server or a Socket adopts the
 // handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
 
-import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { type Endpoint, Handle } from './engine/once.js'
+import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { nodeNet } from './node-net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
 

@@ -3,9 +3,9 @@
 // each worker accepts for itself.
 
 import type * as net from 'node:net'
+import type { Endpoint, Handle, Owner } from './engine/once.js'
 import { endpointException, errnoOf } from './errors.js'
 import { adoptNative, copyNative, isNative, type Native } from './foreign.js'
-import type { Endpoint, Handle, Owner } from './engine/once.js'
 import type { Listener } from './listen.js'
 import { nodeNet } from './node-net.js'
 import { kOnConnection } from './symbols.js'

@@ -6,6 +6,7 @@ import { AsyncResource } from 'node:async_hooks'
 import * as dns from 'node:dns'
 import { localEnd } from './address.js'
 import { debug, debugging } from './debug.js'
+import { Handle } from './engine/once.js'
 import {
   closedBeforeConnection,
   connectAggregateError,
@@ -19,7 +20,6 @@ import {
   type SystemError,
 } from './errors.js'
 import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './fields.js'
-import { Handle } from './engine/once.js'
 import { nodeNet as net } from './node-net.js'
 import type { Socket } from './socket.js'
 import {

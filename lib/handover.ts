@@ -6,6 +6,7 @@ import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import { adoptBound, BoundSocket, boundOf } from './bound.js'
+import { closeDescriptor, Handle } from './engine/once.js'
 import { errnoException, errnoOf, fromLoop, nodeError, notRunning } from './errors.js'
 import {
   kBoundSource,
@@ -21,7 +22,6 @@ import {
   kWriteRequest,
 } from './fields.js'
 import { copyNative, isNative, type Native } from './foreign.js'
-import { closeDescriptor, Handle } from './engine/once.js'
 import { isInstance } from './instances.js'
 import { nodeNet } from './node-net.js'
 import { Server, type ServerOptions } from './server.js'

@@ -4,9 +4,9 @@
 import { chmodSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
+import { Handle } from './engine/once.js'
 import { errnoOf } from './errors.js'
 import { adoptDescriptor } from './foreign.js'
-import { Handle } from './engine/once.js'
 import { nodeNet } from './node-net.js'
 import { invalidArgValue, validatePort } from './validate.js'
 

@@ -21,6 +21,7 @@ import {
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
+import { Handle } from './engine/once.js'
 import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
 import {
   kAttempt,
@@ -48,7 +49,6 @@ import {
   kWriteRequest,
 } from './fields.js'
 import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
-import { Handle } from './engine/once.js'
 import { isInstance, standsFor } from './instances.js'
 import { nodeNet } from './node-net.js'
 import type { Server } from './server.js'

@@ -4,9 +4,9 @@
 
 import { AsyncResource } from 'node:async_hooks'
 import { Duplex } from 'node:stream'
+import type { Handle } from './engine/once.js'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
 import { kHandle, kHeld } from './fields.js'
-import type { Handle } from './engine/once.js'
 import type { Socket } from './socket.js'
 
 export type Done = (error?: Error | null) => void

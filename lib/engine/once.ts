@@ -5,12 +5,15 @@
 // Each installed copy of the package has an engine of its own, whatever its version: between copies nothing of the
 // protocol between the files is promised.
 
-import type * as seam from './handle.js'
 import { nodeNet } from '../node-net.js'
+import type * as seam from './handle.js'
+import type { Owner as AnyOwner } from './owner.js'
 
-export type { Endpoint, Facts, Owner } from './handle.js'
+export { type Endpoint, spelled } from './endpoint.js'
+export type { Facts } from './handle.js'
+export type Owner = AnyOwner<seam.Handle>
 
-export const { Handle, closeDescriptor, kindOfDescriptor, openHandles, spelled } = engine()
+export const { Handle, closeDescriptor, kindOfDescriptor, openHandles } = engine()
 export type Handle = seam.Handle
 
 function engine(): typeof seam {

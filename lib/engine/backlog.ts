@@ -1,0 +1,61 @@
+// What the kernel would not take yet, by reference and in order. A handle that has one has a write under way: the addon
+// reports when the socket is writable again.
+
+import { EFAULT, engine } from './engine.js'
+
+export class Backlog {
+  /** Bytes left. */
+  size = 0
+  #chunks: Uint8Array[] = []
+  /** Where the first chunk goes on. */
+  #offset = 0
+
+  /** `offset`: how much of the chunk has been sent. */
+  add(chunk: Uint8Array, offset = 0): void {
+    if (chunk.byteLength === offset) return
+    if (this.#chunks.length === 0) this.#offset = offset
+    this.#chunks.push(chunk)
+    this.size += chunk.byteLength - offset
+  }
+
+  /** What has not been sent. */
+  chunks(): Uint8Array[] {
+    const [first, ...others] = this.#chunks
+    return first === undefined ? [] : [first.subarray(this.#offset), ...others]
+  }
+
+  /** Gives the kernel what it takes: 0 when that is all, 1 when a WRITABLE event will follow, or an error number. */
+  send(slot: number): number {
+    if (!this.#isIntact()) return EFAULT
+    const chunks = this.#chunks
+    while (chunks.length > 0) {
+      const sent =
+        chunks.length === 1
+          ? engine.write(slot, chunks[0]!, this.#offset)
+          : engine.writev(slot, chunks, this.#offset)
+      if (sent < 0) return sent
+      this.#drop(sent)
+      // The addon has armed the event whenever the kernel took less than it was offered.
+      if (engine.blocked()) return 1
+    }
+    return 0
+  }
+
+  // A program may have transferred a chunk's memory away meanwhile: better no byte than the wrong one.
+  #isIntact(): boolean {
+    let size = -this.#offset
+    for (const chunk of this.#chunks) size += chunk.byteLength
+    return size === this.size
+  }
+
+  #drop(sent: number): void {
+    this.size -= sent
+    let left = this.#offset + sent
+    let done = 0
+    while (done < this.#chunks.length && left >= this.#chunks[done]!.byteLength) {
+      left -= this.#chunks[done++]!.byteLength
+    }
+    this.#chunks.splice(0, done)
+    this.#offset = left
+  }
+}

@@ -1,0 +1,184 @@
+// The contract with the addon: its verbs, the memory that both sides look at, and the sockets by their numbers.
+//
+// Numbers: every verb returns 0 or a count when it succeeded, and libuv's negative error number otherwise.
+
+import { open } from './addon.js'
+
+/** What a slot's events and the outcome of its writes go to: a Handle. */
+export interface Slot {
+  /** One event of the batch: its code, and two numbers that depend on it. */
+  deliver(kind: number, a: number, b: number): void
+  /**
+   * The outcome of a flush that did not send everything: an error number, or how many bytes were sent and what is left.
+   * `own`: it was flushed for this slot alone, and whoever asked looks at the outcome.
+   */
+  settle(result: number, rest: Buffer[], own: boolean): void
+}
+
+/** What the addon calls. */
+export interface Entries {
+  /** A batch of events. */
+  dispatch(batch: number): void
+  /** Before the loop polls, while writes wait or while a handler that runs the loop has not returned. */
+  goOn(): void
+  /** Where libuv runs its pending callbacks, after `post()`. */
+  posted(): void
+  /** In the loop's closing phase, after `closeSoon()`. */
+  closed(): void
+}
+
+/**
+ * The addon's verbs. Each returns a count, a slot or 0, or libuv's negative error number; none throws, and none calls
+ * back. `slot` is the reactor's number of a socket.
+ */
+interface Engine {
+  /** Last of all: from now on events come. */
+  start(entries: Entries): void
+
+  readonly driver: 'in-loop' | 'helper-thread'
+
+  /** `flags`: IPV6_V6ONLY, REUSEPORT. Returns a slot. */
+  bindTcp(address: string, port: number, flags: number): number
+  bindPath(path: string): number
+  listen(slot: number, backlog: number): number
+  /** From a bound slot, or from a new socket (-1). Returns a slot; a CONNECT event tells the outcome. */
+  connectTcp(slot: number, address: string, port: number): number
+  connectPath(slot: number, path: string): number
+
+  /** What a descriptor is: 'TCP', 'PIPE', 'UDP', 'FILE', 'TTY', or 'UNKNOWN', also when it is none. */
+  kind(descriptor: number): string
+  /** Takes a descriptor in, or a `copy` of it. Returns a slot; on failure the descriptor stays the caller's. */
+  adopt(descriptor: number, copy: boolean): number
+  /** Closes the slot, but not its descriptor, which is returned and the caller's from now on. */
+  release(slot: number): number
+  /** Another descriptor of the same socket, the caller's. */
+  copy(slot: number): number
+  /** Closes what `release` or `copy` returned. */
+  closeCopy(descriptor: number): void
+  /** Closes the slot and keeps its socket for another thread: returns the number that `claim` takes, once. */
+  park(slot: number): number
+  /** EBADF for a number that has nothing behind it; after any other error it can be claimed again. */
+  claim(ticket: number): number
+
+  /** `mode`: READ_CHUNKS or READ_SHARED, which bring DATA events; READ_INTO, which brings READABLE ones, for `readInto`. */
+  readStart(slot: number, mode: number): number
+  readStop(slot: number): number
+  /** Reads into `buffer`: the number of bytes, EOF at the peer's FIN, EAGAIN when nothing waits. */
+  readInto(slot: number, buffer: Uint8Array): number
+
+  /**
+   * Sends what the first `count` entries of the log describe, each socket's in one system call. Returns how many
+   * sockets could not send all; (slot, bytes sent or error) of each stands in the log behind the entries.
+   */
+  flush(count: number): number
+  /** Sends a chunk from `offset` on: the number of bytes that the kernel took. */
+  write(slot: number, chunk: Uint8Array, offset: number): number
+  /** Several chunks, the first from `offset` on, in one system call. */
+  writev(slot: number, chunks: Uint8Array[], offset: number): number
+  /** Whether the last write or writev took less than it was offered; a WRITABLE event follows then. */
+  blocked(): boolean
+
+  shutdown(slot: number): number
+  /** Closes the descriptor, with RST if `reset`. */
+  close(slot: number, reset: boolean): void
+
+  setNoDelay(slot: number, enable: boolean): number
+  /** Seconds; 0 leaves the system's. */
+  setKeepAlive(slot: number, enable: boolean, delay: number, interval: number, count: number): number
+  /** IP_TOS or IPv6's traffic class, 0-255. */
+  setTypeOfService(slot: number, tos: number): number
+  typeOfService(slot: number): number
+  /** "4 address port", "6 address port" or "p path". */
+  sockname(slot: number): string | number
+  peername(slot: number): string | number
+  fd(slot: number): number
+
+  /** Whether the event loop stays alive for us. */
+  setRef(referenced: boolean): void
+  /** Gives a handler's exception to 'uncaughtException'; without a listener the process ends here, as Node would. */
+  fatal(error: unknown): void
+  /** Has `posted` called where libuv runs its own pending callbacks: right after the poll phase, or before the next. */
+  post(): void
+  /** Has `dispatch` called in the next iteration of the loop, also when nothing has happened. */
+  again(): void
+  /** Has `closed` called in the loop's closing phase. */
+  closeSoon(): void
+  /** Lets listeners that met a full descriptor table try again. */
+  retryAccept(): void
+  /** New slabs; `undefined` leaves one as it is. */
+  setSlabs(small: Uint8Array | undefined, bulk: Uint8Array | undefined): void
+  errno(name: string): number
+}
+
+// How a socket reads.
+export const READ_CHUNKS = 0
+export const READ_SHARED = 1
+export const READ_INTO = 2
+
+// Flags of `bindTcp`, as in libuv's header.
+export const IPV6_V6ONLY = 1
+export const REUSEPORT = 2
+
+// An event of the batch is four int32: its code, the slot, and two more (batch.ts).
+export const EVENT_WORDS = 4
+const MAX_EVENTS = 1024
+// An entry of the log is three: slot, offset in `out`, length (outbox.ts).
+export const LOG_WORDS = 3
+export const MAX_LOG = 4096
+
+export const events = new Int32Array(EVENT_WORDS * MAX_EVENTS)
+export const log = new Int32Array(LOG_WORDS * MAX_LOG)
+/** How many entries of `log` wait to be sent, and how many handles go on with what they hold. */
+export const state = new Int32Array(2)
+export const WAITING = 0
+export const RESUMED = 1
+/**
+ * Small writes wait here for the end of the handler or tick. As large as the default high-water mark: a tick that writes
+ * more than that is flushed at once, so that a writer sees the backpressure it would see from node:net.
+ */
+export const OUT_SIZE = 64 * 1024
+export const out = Buffer.allocUnsafeSlow(OUT_SIZE)
+/**
+ * Reads go into the same memory each time, which stays hot in the cache, and are copied from there into chunks that are
+ * the program's own. Room for the largest read behind a batch that is nearly full: see crates/binding/src/batch.rs.
+ */
+export const scratch = Buffer.allocUnsafeSlow(640 * 1024)
+
+/** Whether the host's event loop is libuv. */
+export const libuv = process.versions.bun === undefined && process.versions.deno === undefined
+
+const driver = process.env.FERRONET_DRIVER
+if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 'helper-thread') {
+  throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
+}
+
+const entries = {} as Entries
+export const engine = open(driver || undefined, libuv, {
+  events,
+  log,
+  state,
+  out,
+  scratch,
+  dispatch: (batch: number) => entries.dispatch(batch),
+  goOn: () => entries.goOn(),
+  posted: () => entries.posted(),
+  closed: () => entries.closed(),
+}) as Engine
+engine.start = given => Object.assign(entries, given)
+
+/** By the reactor's numbers; what keeps an open socket from being collected. */
+export const slots: (Slot | undefined)[] = []
+
+function errno(name: string): number {
+  return engine.errno(name)
+}
+
+export const EAGAIN = errno('EAGAIN')
+export const EBADF = errno('EBADF')
+export const ECANCELED = errno('ECANCELED')
+export const EFAULT = errno('EFAULT')
+export const EINVAL = errno('EINVAL')
+export const ENOTCONN = errno('ENOTCONN')
+export const ENOTSOCK = errno('ENOTSOCK')
+export const EOF = errno('EOF')
+export const EPIPE = errno('EPIPE')
