@@ -3,10 +3,13 @@
 
 const list = [
   {
-    reason: 'the first write of a tick to a connection that has just died may return true (docs/api.md)',
+    reason:
+      'the first write of a tick to a connection that has just died may return true, and count as not sent (docs/api.md)',
     covers: ({ ops }, differences) =>
       differences.some(({ key, node, subject }) => callOf(key) && `${node} ${subject}` === 'false true') &&
-      differences.every(({ key }) => ops.some(({ id, verb }) => id === callOf(key) && verb === 'write')),
+      differences.every(({ key }) =>
+        ops.some(({ id, verb }) => id === callOf(key) && (verb === 'write' || verb === 'end')),
+      ),
   },
   {
     // Also what follows of it: the next operations of that side, the callbacks, the state that 'error' and 'close' find.
