@@ -6,7 +6,12 @@ const list = [
     reason:
       'the first write of a tick to a connection that has just died may return true, and count as not sent (docs/api.md)',
     covers: ({ ops }, differences) =>
-      differences.some(({ key, node, subject }) => callOf(key) && `${node} ${subject}` === 'false true') &&
+      differences.some(
+        ({ key, node, subject }) =>
+          callOf(key) &&
+          (`${node} ${subject}` === 'false true' ||
+            (/writableLength$/.test(key) && `${node}` === '0' && Number(subject) > 0)),
+      ) &&
       differences.every(({ key }) =>
         ops.some(({ id, verb }) => id === callOf(key) && (verb === 'write' || verb === 'end')),
       ),
