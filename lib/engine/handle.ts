@@ -4,30 +4,13 @@
 //
 // Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
 
-import { AsyncResource } from 'node:async_hooks'
 import { type InspectContext, inspect } from 'node:util'
 import { Backlog } from './backlog.js'
+import { BOUND, CONNECTING, GONE, LISTENING, NEW, OPEN } from './base.js'
 import * as batch from './batch.js'
-import { type Adopted, examine } from './descriptor.js'
-import { type Endpoint, parseEndpoint, spelled } from './endpoint.js'
-import {
-  EAGAIN,
-  EBADF,
-  ECANCELED,
-  EFAULT,
-  EINVAL,
-  ENOTCONN,
-  ENOTSOCK,
-  EOF,
-  EPIPE,
-  engine,
-  out,
-  READ_CHUNKS,
-  READ_INTO,
-  READ_SHARED,
-  type Slot,
-  slots,
-} from './engine.js'
+import { examine } from './descriptor.js'
+import { spelled } from './endpoint.js'
+import { EBADF, ECANCELED, EINVAL, ENOTCONN, EPIPE, engine, out, slots } from './engine.js'
 import {
   closed,
   closeSoon,
@@ -40,30 +23,14 @@ import {
   uncompleted,
 } from './loop.js'
 import * as outbox from './outbox.js'
-import {
-  kOnConnect,
-  kOnConnection,
-  kOnRead,
-  kOnReadEnd,
-  kOnReadInto,
-  kOnShutdown,
-  kOnWriteFailed,
-  kOnWritten,
-  type Owner,
-} from './owner.js'
-import { Unread } from './unread.js'
+import { kOnConnect, kOnConnection, kOnShutdown, kOnWriteFailed, kOnWritten } from './owner.js'
+import { Reading } from './reading.js'
 
 // From this size on a copy costs more than a system call of its own saves.
 const DIRECT_SIZE = 16 * 1024
-/** In a row, into a program's own buffer: as many as libuv reads in one iteration. */
-const MAX_READS = 32
-let readsInRow = 0
-
 const nothing = new Uint8Array(0)
 
-// The reactor reads and writes connections only. What Node says of a socket that is just bound, or listens: of TCP libuv
-// knows it, of a pipe the system is asked.
-const UNREADABLE = { tcp: ENOTCONN, pipe: process.platform === 'linux' ? EINVAL : ENOTCONN }
+// What Node says of a write on a socket that is just bound, or listens.
 const UNWRITABLE = { tcp: EPIPE, pipe: ENOTCONN }
 
 /** What a handle that is given away leaves to whoever gets it. */
@@ -90,105 +57,20 @@ export interface Facts {
 
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 
-// The phases of its life.
-/** There is no operating system socket yet, or it has been given away. */
-const NEW = 0
-const BOUND = 1
-/** The outcome of the connect is not told yet. */
-const CONNECTING = 2
-const OPEN = 3
-const LISTENING = 4
-/** Closed; the callbacks of `close` may be yet to come. */
-const GONE = 5
-
-export class Handle extends AsyncResource implements Slot, batch.Reader {
-  readonly kind: 'tcp' | 'pipe'
-  owner: Owner<Handle> | null = null
-  /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
-  slot = -1
-  /** Where libuv's handles have their listener of reads, which Node's http agent replaces: see `Socket`. */
-  declare onread?: unknown
-  /** Bytes received from the kernel. */
-  bytesRead = 0
+export class Handle extends Reading<Handle> {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
   /** What `bytesWritten` was when the stream heard last that a write of its own is through. */
   doneAt = 0
-
-  // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
-  #phase = NEW
-  #referenced = true
-  /** Referenced and active: one of those that keep the process alive. */
-  #counted = false
-  #reading = false
-  /** Reads into slabs, and hands out views of them. */
-  #shares = false
-  #into: Uint8Array | null = null
-  #unread: Unread | null = null
   /** Not null: a write is under way. */
   #backlog: Backlog | null = null
   /** FIN is to follow it. */
   #finFollows = false
   #writeErrno = 0
-  /** Null for an ordinary socket. */
-  #adopted: Adopted | null = null
-  /** Has listened. */
-  #server = false
   /** The tick in which it has written outside of a batch. */
   #tick = -1
 
-  /** `triggerAsyncId`: what async_hooks are told made this handle; by default, whatever runs. */
-  constructor(kind: 'tcp' | 'pipe', provider: string, triggerAsyncId?: number) {
-    super(provider, triggerAsyncId)
-    this.kind = kind
-  }
-
-  // --- open ---------------------------------------------------------------------------------------------------
-
-  /** Binds a TCP handle. `flags`: IPV6_V6ONLY, REUSEPORT of engine.ts. */
-  bindTcp(address: string, port: number, flags = 0): number {
-    return this.#open(BOUND, engine.bindTcp(address, port, flags))
-  }
-
-  /** Binds a pipe handle to a path; a leading NUL names Linux's abstract namespace. */
-  bindPath(path: string): number {
-    return this.#open(BOUND, engine.bindPath(path))
-  }
-
-  /** Starts to accept; each connection comes as `owner[kOnConnection](0, client)`. */
-  listen(backlog: number): number {
-    const status = engine.listen(this.slot, backlog)
-    if (status === EBADF && this.slot >= 0) return this.#adopted?.fifo ? ENOTSOCK : EINVAL
-    if (status === 0) {
-      this.#phase = LISTENING
-      this.#server = true
-      this.#recount()
-    }
-    return status
-  }
-
-  /** Starts to connect; the outcome comes as `owner[kOnConnect](status)`, never inside this call. */
-  connect(address: string, port: number): number {
-    return this.#connect(engine.connectTcp(this.slot, address, port))
-  }
-
-  connectPath(path: string): number {
-    return this.#connect(engine.connectPath(this.slot, path))
-  }
-
-  #connect(result: number): number {
-    const status = this.#open(CONNECTING, result)
-    if (status === 0) hold()
-    return status
-  }
-
-  #open(phase: number, result: number): number {
-    if (result < 0) return result
-    this.#phase = phase
-    this.slot = result
-    slots[result] = this
-    return 0
-  }
+  // --- from elsewhere -----------------------------------------------------------------------------------------
 
   /** Takes in a descriptor (or a copy of it), connected, listening or just bound; a negative error number otherwise. */
   static adopt(kind: Handle['kind'], provider: string, fd: number, copy = false): Handle | number {
@@ -204,64 +86,16 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
     if (slot < 0) return slot
     const handle = new Handle(kind, provider)
     // What it really is, the system tells when a verb does not fit.
-    handle.#open(OPEN, slot)
-    handle.#adopted = examine(kind, handle.fd)
+    handle.openSlot(OPEN, slot)
+    handle.adopted = examine(kind, handle.fd)
     return handle
   }
 
   /** For a listener's events: the handle of a connection that the reactor accepted. */
   static accepted(kind: 'tcp' | 'pipe', slot: number, triggerAsyncId: number): Handle {
     const handle = new Handle(kind, kind === 'tcp' ? 'TCPWRAP' : 'PIPEWRAP', triggerAsyncId)
-    handle.#open(OPEN, slot)
+    handle.openSlot(OPEN, slot)
     return handle
-  }
-
-  // --- read ---------------------------------------------------------------------------------------------------
-
-  // Node's http sets it before it calls one of the verbs, as it would on a handle of libuv's; the verbs are what counts.
-  /** Whether bytes are asked for. */
-  get reading(): boolean {
-    return this.#reading
-  }
-  set reading(_announced: boolean) {}
-
-  readStart(): number {
-    if (this.#reading) return 0
-    if (this.slot < 0) return EBADF
-    if (this.#adopted?.readable === false) return ENOTCONN
-    this.#reading = true
-    this.#recount()
-    if (this.#unread !== null && !this.#unread.isEmpty) {
-      this.#resumeSoon()
-      return 0
-    }
-    const status = engine.readStart(this.slot, this.#readMode())
-    return status === ENOTCONN || status === EBADF ? UNREADABLE[this.kind] : status
-  }
-
-  #readMode(): number {
-    if (this.#into !== null) return READ_INTO
-    if (!this.#shares) return READ_CHUNKS
-    batch.needSlabs()
-    return READ_SHARED
-  }
-
-  /** From now on chunks are views of memory that other sockets' chunks are in as well. */
-  shareChunks(): void {
-    this.#shares = true
-  }
-
-  readStop(): number {
-    if (!this.#reading) return 0
-    this.#reading = false
-    this.#recount()
-    // Also while bytes are held: when a handler threw, the kernel's are still being read behind them.
-    return this.slot < 0 ? 0 : engine.readStop(this.slot)
-  }
-
-  /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`. */
-  readInto(buffer: Uint8Array): void {
-    this.#into = buffer
   }
 
   // --- write --------------------------------------------------------------------------------------------------
@@ -413,9 +247,9 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
   // The kernel tells a connection's error once, to the first call that meets it. That may have been a read whose event
   // is yet to come: a write after it hears EPIPE, but both then fail with that error.
   #reason(status: number): number {
-    if (status === EBADF) return this.#adopted?.writable === false ? EPIPE : UNWRITABLE[this.kind]
+    if (status === EBADF) return this.adopted?.writable === false ? EPIPE : UNWRITABLE[this.kind]
     if (status !== EPIPE) return status
-    return batch.readErrorOf(this.slot) ?? (this.#unread?.error || status)
+    return batch.readErrorOf(this.slot) ?? (this.unread?.error || status)
   }
 
   #onWritable(): void {
@@ -480,17 +314,17 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
   #close(callbacks: ((() => void) | undefined)[], reset: boolean): void {
     if (this.closed) return
     outbox.flushWaiting()
-    if (this.#phase === CONNECTING) release()
+    if (this.phase === CONNECTING) release()
     this.#drop()
     if (this.slot >= 0) {
       slots[this.slot] = undefined
-      const kept = this.#adopted?.standard && engine.release(this.slot) >= 0
+      const kept = this.adopted?.standard && engine.release(this.slot) >= 0
       if (!kept) engine.close(this.slot, reset)
       this.slot = -1
     }
-    this.#phase = GONE
-    this.#reading = false
-    this.#recount()
+    this.phase = GONE
+    this.isReading = false
+    this.recount()
     closeSoon(this, callbacks)
   }
 
@@ -499,7 +333,7 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
     this.#dropBacklog()
     if (this.#finFollows) release()
     this.#finFollows = false
-    this.#unread = null
+    this.unread = null
   }
 
   // --- hand over ----------------------------------------------------------------------------------------------
@@ -514,13 +348,13 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
   leave(): Leftover {
     outbox.flushWaiting()
     this.readStop()
-    this.#holdRest()
+    this.holdRest()
     batch.take(this.slot, this.#takeEvent.bind(this))
     const leftover = {
-      unread: this.#unread?.chunks ?? [],
+      unread: this.unread?.chunks ?? [],
       unsent: this.#backlog?.chunks() ?? [],
       ending: this.#finFollows,
-      readErrno: this.#unread?.error ?? 0,
+      readErrno: this.unread?.error ?? 0,
     }
     this.#drop()
     return leftover
@@ -533,12 +367,12 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
       case batch.DATA_BULK:
       case batch.DATA_SCRATCH: {
         const chunk = batch.ownChunk(kind, a, b)
-        if (typeof chunk === 'number') this.#holdEnd(chunk)
-        else this.#hold(chunk)
+        if (typeof chunk === 'number') this.holdEnd(chunk)
+        else this.holdChunk(chunk)
         break
       }
       case batch.READ_ERROR:
-        this.#holdEnd(a)
+        this.holdEnd(a)
         break
       case batch.ACCEPT: {
         const client = Handle.accepted(this.kind, a, this.asyncId())
@@ -567,72 +401,17 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
     if (result < 0) return result
     slots[this.slot] = undefined
     this.slot = -1
-    this.#phase = NEW
-    this.#reading = false
-    this.#recount()
+    this.phase = NEW
+    this.isReading = false
+    this.recount()
     return result
-  }
-
-  // --- options and facts --------------------------------------------------------------------------------------
-
-  setNoDelay(enable: boolean): number {
-    return this.slot < 0 ? EBADF : engine.setNoDelay(this.slot, enable)
-  }
-
-  /** Seconds; an interval or count of 0 leaves the system's. */
-  setKeepAlive(enable: boolean, delay: number, interval: number, count: number): number {
-    return this.slot < 0 ? EBADF : engine.setKeepAlive(this.slot, enable, delay, interval, count)
-  }
-
-  setTypeOfService(tos: number): number {
-    return this.slot < 0 ? EBADF : engine.setTypeOfService(this.slot, tos)
-  }
-
-  getTypeOfService(): number {
-    return this.slot < 0 ? EBADF : engine.typeOfService(this.slot)
-  }
-
-  /** The local end; a pipe's path comes as a string. */
-  sockname(): Endpoint | string | number {
-    return this.slot < 0 ? EBADF : parseEndpoint(engine.sockname(this.slot))
-  }
-
-  peername(): Endpoint | string | number {
-    return this.slot < 0 ? EBADF : parseEndpoint(engine.peername(this.slot))
-  }
-
-  /** The descriptor, -1 when there is none; it stays ferronet's: do not close it. */
-  get fd(): number {
-    return this.slot < 0 ? -1 : engine.fd(this.slot)
-  }
-
-  ref(): void {
-    this.#referenced = true
-    this.#recount()
-  }
-
-  unref(): void {
-    this.#referenced = false
-    this.#recount()
-  }
-
-  get closed(): boolean {
-    return this.#phase === GONE
-  }
-
-  hasRef(): boolean {
-    return this.#referenced && !this.closed
-  }
-
-  getAsyncId(): number {
-    return this.asyncId()
   }
 
   /** What is worth knowing in a dump of a Socket or Server: where it is, not how it is kept. */
   [inspect.custom](depth: number, options: InspectContext, show: typeof inspect): string {
     if (depth < 0) return options.stylize('[Handle]', 'special')
     const { kind, fd, reading, bytesRead, bytesWritten, writeQueueSize } = this
-    const listening = this.#phase === LISTENING
+    const listening = this.phase === LISTENING
     const local = spelled(this.sockname())
     const facts = listening
       ? { kind, fd, listening, local, referenced: this.hasRef() }
@@ -647,27 +426,18 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
   facts(): Facts {
     const posted = uncompleted().filter(({ handle }) => handle === this)
     const requests: Facts['requests'] = []
-    if (this.#phase === CONNECTING) requests.push('connect')
+    if (this.phase === CONNECTING) requests.push('connect')
     if (this.#backlog !== null) requests.push('write')
     if (this.#finFollows || posted.some(({ complete }) => complete === this.#shutdown))
       requests.push('shutdown')
     if (uncalled().includes(this)) requests.push('close')
     return {
-      server: this.#server,
-      listening: this.#phase === LISTENING,
-      referenced: this.#referenced,
+      server: this.server,
+      listening: this.phase === LISTENING,
+      referenced: this.referenced,
       requests,
-      keepsAlive: this.#counted || requests.length > 0 || posted.length > 0,
+      keepsAlive: this.counted || requests.length > 0 || posted.length > 0,
     }
-  }
-
-  #recount(): void {
-    const active = this.#reading || this.#phase === LISTENING
-    const counts = active && this.#referenced
-    if (counts === this.#counted) return
-    this.#counted = counts
-    if (counts) hold()
-    else release()
   }
 
   // --- events -------------------------------------------------------------------------------------------------
@@ -676,28 +446,26 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
   deliver(kind: number, a: number, b: number): void {
     switch (kind) {
       case batch.DATA_SCRATCH:
-        this.#deliverCopy(a, a + b)
+        this.deliverCopy(a, a + b)
         break
       case batch.DATA_SMALL:
       case batch.DATA_BULK:
-        this.#deliverView(batch.view(kind, a, b))
+        this.deliverView(batch.view(kind, a, b))
         break
       case batch.WRITABLE:
         this.runInAsyncScope(this.#onWritable, this)
         break
       case batch.END:
       case batch.READ_ERROR:
-        if (this.#isHeld()) this.#holdEnd(a)
-        else this.#deliverEnd(a)
+        this.deliverEndInTurn(a)
         break
       case batch.CONNECT:
-        this.#phase = a === 0 ? OPEN : BOUND
+        this.phase = a === 0 ? OPEN : BOUND
         release()
         this.runInAsyncScope(this.#emitConnect, this, a)
         break
       case batch.READABLE:
-        readsInRow = 0
-        if (this.#reading) this.#readInto()
+        this.deliverReadable()
         break
       case batch.ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
@@ -712,146 +480,12 @@ export class Handle extends AsyncResource implements Slot, batch.Reader {
     }
   }
 
-  #emitRead(chunk: Buffer): void {
-    this.owner?.[kOnRead]?.(chunk)
-  }
-
-  #emitReadInto(nread: number): void {
-    this.owner?.[kOnReadInto]?.(nread)
-  }
-
-  #emitReadEnd(status: number): void {
-    this.owner?.[kOnReadEnd]?.(status)
-  }
-
   #emitConnect(status: number): void {
     this.owner?.[kOnConnect]?.(status)
   }
 
   #emitConnection(status: number, client?: Handle): void {
     this.owner?.[kOnConnection]?.(status, client)
-  }
-
-  #deliverView(bytes: Buffer | undefined): void {
-    // A handler of this batch has detached the slab, and the bytes with it.
-    if (bytes === undefined) this.#deliverEnd(EFAULT)
-    else if (this.#isHeld()) this.#hold(bytes)
-    else this.#deliverChunk(bytes)
-  }
-
-  #deliverChunk(chunk: Buffer): void {
-    this.bytesRead += chunk.byteLength
-    this.runInAsyncScope(this.#emitRead, this, chunk)
-  }
-
-  /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
-  #isHeld(): boolean {
-    return !this.#reading || (this.#unread !== null && !this.#unread.isEmpty)
-  }
-
-  #hold(chunk: Buffer): void {
-    this.#unread ??= new Unread()
-    this.#unread.add(chunk)
-  }
-
-  #holdEnd(status: number): void {
-    this.#unread ??= new Unread()
-    this.#unread.end(status)
-  }
-
-  #deliverCopy(from: number, end: number): void {
-    if (this.#isHeld()) {
-      this.#holdCopies(from, end)
-    } else if (end - from <= batch.MAX_CHUNK) {
-      this.#deliverChunk(batch.copyOfScratch(from, end))
-    } else {
-      batch.keepRest(this, from, end)
-      this.deliverRest()
-    }
-  }
-
-  /** @internal The next chunk of a read that is more than one. */
-  deliverRest(): void {
-    // A reader that stops in the middle keeps the rest waiting here, not in its own buffer beyond the high-water mark.
-    if (!this.#reading && this.#into === null) {
-      this.#holdRest()
-      return
-    }
-    const { from, end } = batch.takeRest(this)!
-    if (this.#into !== null) {
-      if (this.#reading) this.#readInto()
-      return
-    }
-    const to = Math.min(from + batch.MAX_CHUNK, end)
-    if (to < end) batch.keepRest(this, to, end)
-    this.#deliverChunk(batch.copyOfScratch(from, to))
-  }
-
-  /** Keeps what is left of a read, if it is this handle's that is being delivered. */
-  #holdRest(): void {
-    const rest = batch.takeRest(this)
-    // Of what is read into the program's buffer the rest is in the kernel.
-    if (rest !== null && !this.closed && this.#into === null) this.#holdCopies(rest.from, rest.end)
-  }
-
-  #holdCopies(from: number, end: number): void {
-    for (let at = from; at < end; at += batch.MAX_CHUNK) {
-      this.#hold(batch.copyOfScratch(at, Math.min(at + batch.MAX_CHUNK, end)))
-    }
-  }
-
-  // In the next iteration of the loop, like bytes that have waited in the kernel.
-  #resumeSoon(): void {
-    if (this.#unread!.resuming) return
-    this.#unread!.resuming = true
-    batch.resumeSoon(this)
-  }
-
-  /** @internal The first of what is held, a chunk or the end; false when there is nothing (more) for this batch. */
-  deliverHeld(): boolean {
-    const unread = this.#unread
-    if (unread === null) return false
-    if (unread.isEmpty || !this.#reading) {
-      unread.resuming = false
-      if (unread.isEmpty) this.#unread = null
-      return false
-    }
-    const first = unread.next()
-    if (typeof first === 'number' || first.byteLength === 0) {
-      this.#unread = null
-      batch.resumedAll()
-      // No bytes: the program has transferred their memory away.
-      this.#deliverEnd(typeof first === 'number' ? first : EFAULT)
-      return true
-    }
-    if (unread.isEmpty) {
-      engine.readStart(this.slot, this.#readMode())
-    } else if (unread.isAtEnd) {
-      // The end is never told in one iteration with the bytes before it.
-      unread.resuming = false
-      batch.resumedAll()
-      this.#resumeSoon()
-    }
-    this.#deliverChunk(first)
-    return true
-  }
-
-  #deliverEnd(status: number): void {
-    this.#reading = false
-    this.#recount()
-    this.runInAsyncScope(this.#emitReadEnd, this, status)
-  }
-
-  #readInto(): void {
-    const nread = engine.readInto(this.slot, this.#into!)
-    if (nread > 0) {
-      this.bytesRead += nread
-      // More may wait behind a full buffer.
-      if (nread === this.#into!.byteLength && ++readsInRow < MAX_READS) batch.keepRest(this, 0, 0)
-      this.runInAsyncScope(this.#emitReadInto, this, nread)
-    } else if (nread !== EAGAIN) {
-      this.#deliverEnd(nread === EOF ? 0 : nread)
-    }
   }
 }
 

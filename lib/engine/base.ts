@@ -1,0 +1,157 @@
+// What every handle has, connection or listener: its slot, how it is opened, its options, and whether it keeps the
+// process alive.
+
+import { AsyncResource } from 'node:async_hooks'
+import type { Adopted } from './descriptor.js'
+import { type Endpoint, parseEndpoint } from './endpoint.js'
+import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
+import { hold, release } from './loop.js'
+
+// The phases of its life.
+/** There is no operating system socket yet, or it has been given away. */
+export const NEW = 0
+export const BOUND = 1
+/** The outcome of the connect is not told yet. */
+export const CONNECTING = 2
+export const OPEN = 3
+export const LISTENING = 4
+/** Closed; the callbacks of `close` may be yet to come. */
+export const GONE = 5
+
+export abstract class Base extends AsyncResource implements Slot {
+  readonly kind: 'tcp' | 'pipe'
+  /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
+  slot = -1
+
+  // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
+  protected phase = NEW
+  protected referenced = true
+  /** Referenced and active: one of those that keep the process alive. */
+  protected counted = false
+  protected isReading = false
+  /** Null for an ordinary socket. */
+  protected adopted: Adopted | null = null
+  /** Has listened. */
+  protected server = false
+
+  /** `triggerAsyncId`: what async_hooks are told made this handle; by default, whatever runs. */
+  constructor(kind: 'tcp' | 'pipe', provider: string, triggerAsyncId?: number) {
+    super(provider, triggerAsyncId)
+    this.kind = kind
+  }
+
+  abstract deliver(kind: number, a: number, b: number): void
+  abstract settle(result: number, rest: Buffer[], own: boolean): void
+
+  // --- open ---------------------------------------------------------------------------------------------------
+
+  /** Binds a TCP handle. `flags`: IPV6_V6ONLY, REUSEPORT of engine.ts. */
+  bindTcp(address: string, port: number, flags = 0): number {
+    return this.openSlot(BOUND, engine.bindTcp(address, port, flags))
+  }
+
+  /** Binds a pipe handle to a path; a leading NUL names Linux's abstract namespace. */
+  bindPath(path: string): number {
+    return this.openSlot(BOUND, engine.bindPath(path))
+  }
+
+  /** Starts to accept; each connection comes as `owner[kOnConnection](0, client)`. */
+  listen(backlog: number): number {
+    const status = engine.listen(this.slot, backlog)
+    if (status === EBADF && this.slot >= 0) return this.adopted?.fifo ? ENOTSOCK : EINVAL
+    if (status === 0) {
+      this.phase = LISTENING
+      this.server = true
+      this.recount()
+    }
+    return status
+  }
+
+  /** Starts to connect; the outcome comes as `owner[kOnConnect](status)`, never inside this call. */
+  connect(address: string, port: number): number {
+    return this.#connect(engine.connectTcp(this.slot, address, port))
+  }
+
+  connectPath(path: string): number {
+    return this.#connect(engine.connectPath(this.slot, path))
+  }
+
+  #connect(result: number): number {
+    const status = this.openSlot(CONNECTING, result)
+    if (status === 0) hold()
+    return status
+  }
+
+  /** Takes a slot, or passes an error number on. */
+  protected openSlot(phase: number, result: number): number {
+    if (result < 0) return result
+    this.phase = phase
+    this.slot = result
+    slots[result] = this
+    return 0
+  }
+
+  // --- options and facts --------------------------------------------------------------------------------------
+
+  setNoDelay(enable: boolean): number {
+    return this.slot < 0 ? EBADF : engine.setNoDelay(this.slot, enable)
+  }
+
+  /** Seconds; an interval or count of 0 leaves the system's. */
+  setKeepAlive(enable: boolean, delay: number, interval: number, count: number): number {
+    return this.slot < 0 ? EBADF : engine.setKeepAlive(this.slot, enable, delay, interval, count)
+  }
+
+  setTypeOfService(tos: number): number {
+    return this.slot < 0 ? EBADF : engine.setTypeOfService(this.slot, tos)
+  }
+
+  getTypeOfService(): number {
+    return this.slot < 0 ? EBADF : engine.typeOfService(this.slot)
+  }
+
+  /** The local end; a pipe's path comes as a string. */
+  sockname(): Endpoint | string | number {
+    return this.slot < 0 ? EBADF : parseEndpoint(engine.sockname(this.slot))
+  }
+
+  peername(): Endpoint | string | number {
+    return this.slot < 0 ? EBADF : parseEndpoint(engine.peername(this.slot))
+  }
+
+  /** The descriptor, -1 when there is none; it stays ferronet's: do not close it. */
+  get fd(): number {
+    return this.slot < 0 ? -1 : engine.fd(this.slot)
+  }
+
+  ref(): void {
+    this.referenced = true
+    this.recount()
+  }
+
+  unref(): void {
+    this.referenced = false
+    this.recount()
+  }
+
+  get closed(): boolean {
+    return this.phase === GONE
+  }
+
+  hasRef(): boolean {
+    return this.referenced && !this.closed
+  }
+
+  getAsyncId(): number {
+    return this.asyncId()
+  }
+
+  protected recount(): void {
+    const active = this.isReading || this.phase === LISTENING
+    const counts = active && this.referenced
+    if (counts === this.counted) return
+    this.counted = counts
+    if (counts) hold()
+    else release()
+  }
+}
