@@ -16,10 +16,10 @@ use napi::{Env, JsValue, Result, check_status, sys};
 use napi_derive::napi;
 
 use crate::batch::{BEGIN, Batch, Memory};
+use crate::call::{Text, Value, verbs};
 use crate::enter::Callback;
+use crate::event_loop::{Context, Guest, Host};
 use crate::handover;
-use crate::host::{Context, Guest, Host};
-use crate::verbs::{Text, Value, verbs};
 
 /// How often completions that post completions are run before the event loop's other guests get their turn.
 const ROUNDS: usize = 8;

@@ -2,8 +2,8 @@
 //! in TypeScript, what a socket does in the core. Verbs stand here under the names and in the order of handle.ts.
 
 mod batch;
+mod call;
 pub mod engine;
 mod enter;
+mod event_loop;
 mod handover;
-mod host;
-mod verbs;

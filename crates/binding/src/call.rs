@@ -159,7 +159,7 @@ pub(crate) unsafe fn wrong_argument(env: sys::napi_env) -> sys::napi_value {
 /// Defines `VERBS`: the functions of an engine under the names that handle.ts calls them by.
 macro_rules! verbs {
     ($engine:ident: $( fn $name:literal($($argument:ident: $type:ty),*) -> $answer:ty $body:block )*) => {
-        const VERBS: &[(&std::ffi::CStr, $crate::verbs::Verb)] = &[$(
+        const VERBS: &[(&std::ffi::CStr, $crate::call::Verb)] = &[$(
             ($name, {
                 unsafe extern "C" fn call(
                     env: sys::napi_env,
@@ -187,17 +187,17 @@ macro_rules! verbs {
                     let [$($argument),*] = values;
                     $(
                         // SAFETY: an argument of this call.
-                        let taken = unsafe { <$type as $crate::verbs::Argument>::take(env, $argument) };
+                        let taken = unsafe { <$type as $crate::call::Argument>::take(env, $argument) };
                         let Some($argument) = taken else {
                             // SAFETY: in a call from JavaScript.
-                            return unsafe { $crate::verbs::wrong_argument(env) };
+                            return unsafe { $crate::call::wrong_argument(env) };
                         };
                     )*
                     // What can panic inside is a bug of ours; JavaScript hears of it as an error, not as an abort.
                     let answer = catch_unwind(AssertUnwindSafe(|| -> $answer { $body }))
-                        .unwrap_or_else(|_panic| $crate::verbs::Answer::panicked());
+                        .unwrap_or_else(|_panic| $crate::call::Answer::panicked());
                     // SAFETY: in a call from JavaScript.
-                    unsafe { $crate::verbs::Answer::give(answer, env) }
+                    unsafe { $crate::call::Answer::give(answer, env) }
                 }
                 call
             }),
