@@ -41,6 +41,17 @@ export interface Owner {
 interface Engine {
   readonly driver: 'in-loop' | 'helper-thread'
 
+  /**
+   * Begins to call these functions, from the event loop only. Before that no verb but `errno` and `kind` is of use. Throws
+   * if the loop refuses, and the engine is of no more use then.
+   */
+  start(entries: {
+    dispatch: (batch: number) => void
+    goOn: () => void
+    posted: () => void
+    closed: () => void
+  }): void
+
   /** `flags`: 1 = IPV6_V6ONLY, 2 = SO_REUSEPORT. Returns a slot. */
   bindTcp(address: string, port: number, flags: number): number
   bindPath(path: string): number
@@ -199,17 +210,7 @@ const driver = process.env.FERRONET_DRIVER
 if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 'helper-thread') {
   throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
 }
-const engine = open(driver || undefined, libuv, {
-  events,
-  log,
-  state,
-  out,
-  scratch,
-  dispatch,
-  goOn,
-  posted,
-  closed,
-}) as Engine
+const engine = open(driver || undefined, libuv, { events, log, state, out, scratch }) as Engine
 const [EBADF, EFAULT, EINVAL, EPIPE, ENOTCONN, ENOTSOCK, ECANCELED, EAGAIN, EOF] = [
   'EBADF',
   'EFAULT',
@@ -1500,3 +1501,5 @@ export function spelled(end: Endpoint | string | number): string | undefined {
   if (typeof end === 'string') return end
   return end.family === 'IPv6' ? `[${end.address}]:${end.port}` : `${end.address}:${end.port}`
 }
+
+engine.start({ dispatch, goOn, posted, closed })

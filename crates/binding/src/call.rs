@@ -1,10 +1,13 @@
-//! How a verb is called: plain N-API functions whose data is the engine. A method of a wrapped object would first be
-//! asked for its object, which made each call twice as dear (2026-11: 0.15 µs more, on three or four calls an event).
+//! How a verb is called: a plain N-API function whose data is the engine. A method of a wrapped object would have to
+//! look up its object first, which made a call twice as expensive (0.15 µs more, on three or four calls an event;
+//! 2026-11).
+
+use std::ptr;
 
 use ferronet_core::errno;
-use napi::sys;
+use napi::{JsError, Result, check_status, sys};
 
-/// A function of the engine's, as N-API knows it.
+/// A function of the engine as N-API knows it.
 pub(crate) type Verb =
     unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
 
@@ -13,22 +16,23 @@ pub(crate) type Verb =
 pub(crate) struct Value(pub(crate) sys::napi_value);
 
 /// A string, or an error number.
-pub(crate) type Text = Result<String, i32>;
+pub(crate) type Text = std::result::Result<String, i32>;
 
-/// What a verb can be given. handle.ts is the only caller: a wrong type is a bug there, and told as a TypeError.
+/// What a verb can take. Only our own TypeScript calls verbs: an argument of a wrong type is a bug there, and it is
+/// told with a TypeError.
 pub(crate) trait Argument: Sized {
     /// # Safety
-    /// `value` must be of `env`, on its thread.
+    /// `value` must belong to `env`, on whose thread we must be. The result is for the verb that is being called.
     unsafe fn take(env: sys::napi_env, value: sys::napi_value) -> Option<Self>;
 }
 
 /// What a verb can return.
 pub(crate) trait Answer {
     /// # Safety
-    /// On the thread of `env`, in a handle scope.
+    /// On the thread of `env`, in a call from JavaScript.
     unsafe fn give(self, env: sys::napi_env) -> sys::napi_value;
 
-    /// What a verb returns that met a bug of ours: an error where it can tell one.
+    /// What a verb returns that panicked: an error, if it can return one.
     fn panicked() -> Self;
 }
 
@@ -45,7 +49,7 @@ macro_rules! primitive {
 
         impl Answer for $type {
             unsafe fn give(self, env: sys::napi_env) -> sys::napi_value {
-                let mut value = std::ptr::null_mut();
+                let mut value = ptr::null_mut();
                 // SAFETY: the caller's promise; on failure the value stays null, which is undefined.
                 unsafe { sys::$create(env, self, &mut value) };
                 value
@@ -59,7 +63,7 @@ macro_rules! primitive {
 }
 
 primitive!(i32, napi_get_value_int32, napi_create_int32, errno::UNKNOWN);
-// A count, of nothing.
+// As an answer it is a count.
 primitive!(u32, napi_get_value_uint32, napi_create_uint32, 0);
 // Offsets and tickets: a Buffer may be longer than 4 GiB.
 primitive!(
@@ -79,16 +83,15 @@ impl Argument for Value {
 impl Argument for String {
     unsafe fn take(env: sys::napi_env, value: sys::napi_value) -> Option<Self> {
         let mut length = 0;
-        // SAFETY: the caller's promise; without a buffer only the length is told.
-        let status = unsafe {
-            sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length)
-        };
+        // SAFETY: the caller's promise; without a buffer N-API only tells the length.
+        let status =
+            unsafe { sys::napi_get_value_string_utf8(env, value, ptr::null_mut(), 0, &mut length) };
         if status != sys::Status::napi_ok {
             return None;
         }
-        // N-API ends what it writes with a NUL.
+        // N-API puts a NUL behind what it writes.
         let mut bytes = vec![0_u8; length + 1];
-        // SAFETY: the buffer is as long as is said.
+        // SAFETY: the caller's promise; the buffer has the length given.
         let status = unsafe {
             sys::napi_get_value_string_utf8(
                 env,
@@ -106,9 +109,25 @@ impl Argument for String {
     }
 }
 
+/// An object, or undefined.
+impl Argument for Option<Kept> {
+    unsafe fn take(env: sys::napi_env, value: sys::napi_value) -> Option<Self> {
+        let mut kind = 0;
+        // SAFETY: the caller's promise.
+        let status = unsafe { sys::napi_typeof(env, value, &mut kind) };
+        match kind {
+            _ if status != sys::Status::napi_ok => None,
+            sys::ValueType::napi_undefined => Some(None),
+            // SAFETY: the caller's promise; what a verb keeps it keeps in the engine, on this thread.
+            sys::ValueType::napi_object => unsafe { Kept::new(env, value) }.ok().map(Some),
+            _ => None,
+        }
+    }
+}
+
 impl Answer for () {
     unsafe fn give(self, _env: sys::napi_env) -> sys::napi_value {
-        std::ptr::null_mut()
+        ptr::null_mut()
     }
 
     fn panicked() -> Self {}
@@ -118,8 +137,8 @@ impl Answer for Text {
     unsafe fn give(self, env: sys::napi_env) -> sys::napi_value {
         match self {
             Ok(text) => {
-                let mut value = std::ptr::null_mut();
-                // SAFETY: the caller's promise; pointer and length are the string's own.
+                let mut value = ptr::null_mut();
+                // SAFETY: the caller's promise; pointer and length are those of the string.
                 unsafe {
                     sys::napi_create_string_utf8(
                         env,
@@ -140,7 +159,55 @@ impl Answer for Text {
     }
 }
 
-/// Tells JavaScript of a wrong argument.
+/// Undefined, or an exception.
+impl Answer for Result<()> {
+    unsafe fn give(self, env: sys::napi_env) -> sys::napi_value {
+        if let Err(error) = self {
+            // SAFETY: the caller's promise.
+            unsafe { JsError::from(error).throw_into(env) };
+        }
+        ptr::null_mut()
+    }
+
+    fn panicked() -> Self {
+        Err(napi::Error::from_reason("the engine panicked"))
+    }
+}
+
+/// A value of JavaScript that is not collected for as long as this is kept.
+pub(crate) struct Kept {
+    env: sys::napi_env,
+    reference: sys::napi_ref,
+}
+
+impl Kept {
+    /// # Safety
+    /// `value` must be an object or a function of `env`, on whose thread we must be. The result must be used, and if at
+    /// all dropped, on this thread before the environment has ended.
+    pub(crate) unsafe fn new(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
+        let mut reference = ptr::null_mut();
+        // SAFETY: the caller's promise.
+        check_status!(unsafe { sys::napi_create_reference(env, value, 1, &mut reference) })?;
+        Ok(Self { env, reference })
+    }
+
+    /// The value, in the handle scope that is open.
+    pub(crate) fn value(&self) -> Option<sys::napi_value> {
+        let mut value = ptr::null_mut();
+        // SAFETY: the promise made to `new`; the reference is strong, so its value is there.
+        let status = unsafe { sys::napi_get_reference_value(self.env, self.reference, &mut value) };
+        (status == sys::Status::napi_ok).then_some(value)
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: the promise made to `new`; deleted once.
+        unsafe { sys::napi_delete_reference(self.env, self.reference) };
+    }
+}
+
+/// Throws a TypeError for a wrong argument.
 ///
 /// # Safety
 /// As [`Answer::give`].
@@ -153,10 +220,10 @@ pub(crate) unsafe fn wrong_argument(env: sys::napi_env) -> sys::napi_value {
             c"a verb of the engine was called with a wrong argument".as_ptr(),
         )
     };
-    std::ptr::null_mut()
+    ptr::null_mut()
 }
 
-/// Defines `VERBS`: the functions of an engine under the names that handle.ts calls them by.
+/// Defines `VERBS`: the functions of an engine, under the names that JavaScript calls them by.
 macro_rules! verbs {
     ($engine:ident: $( fn $name:literal($($argument:ident: $type:ty),*) -> $answer:ty $body:block )*) => {
         const VERBS: &[(&std::ffi::CStr, $crate::call::Verb)] = &[$(
@@ -182,20 +249,24 @@ macro_rules! verbs {
                         )
                     };
                     // SAFETY: the functions were made with an engine as their data, which is never freed.
-                    let $engine = unsafe { &*data.cast_const().cast::<Engine>() };
+                    let $engine: &'static Engine = unsafe { &*data.cast_const().cast::<Engine>() };
                     let _ = $engine;
                     let [$($argument),*] = values;
-                    $(
-                        // SAFETY: an argument of this call.
-                        let taken = unsafe { <$type as $crate::call::Argument>::take(env, $argument) };
-                        let Some($argument) = taken else {
-                            // SAFETY: in a call from JavaScript.
-                            return unsafe { $crate::call::wrong_argument(env) };
-                        };
-                    )*
-                    // What can panic inside is a bug of ours; JavaScript hears of it as an error, not as an abort.
-                    let answer = catch_unwind(AssertUnwindSafe(|| -> $answer { $body }))
-                        .unwrap_or_else(|_panic| $crate::call::Answer::panicked());
+                    // A panic in here is a bug of ours; JavaScript gets an error, and the process goes on.
+                    let answer = catch_unwind(AssertUnwindSafe(|| -> Option<$answer> {
+                        $(
+                            // SAFETY: an argument of this call.
+                            let $argument = unsafe { <$type as $crate::call::Argument>::take(env, $argument) }?;
+                        )*
+                        let body = || -> $answer { $body };
+                        Some(body())
+                    }));
+                    let answer = match answer {
+                        Ok(Some(answer)) => answer,
+                        // SAFETY: in a call from JavaScript.
+                        Ok(None) => return unsafe { $crate::call::wrong_argument(env) },
+                        Err(_panic) => $crate::call::Answer::panicked(),
+                    };
                     // SAFETY: in a call from JavaScript.
                     unsafe { $crate::call::Answer::give(answer, env) }
                 }
