@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import node from 'node:net'
 import { dirname, join } from 'node:path'
@@ -15,7 +16,12 @@ const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['
 const UNKNOWN = -4094
 const CONNECT = 1
 
-// An engine whose protocol is in the test's hands.
+const held = () =>
+  process.platform === 'linux'
+    ? ['/proc/self/fd', '/proc/self/task'].map(directory => readdirSync(directory).length)
+    : []
+
+// An engine whose protocol is in the test's hands, and what it is to be started with.
 function opened(driver) {
   const { open } = require(join(dirname(require.resolve('ferronet')), '../native/binding.cjs'))
   const arrived = []
@@ -25,6 +31,8 @@ function opened(driver) {
     state: new Int32Array(2),
     out: Buffer.allocUnsafeSlow(64 * 1024),
     scratch: Buffer.allocUnsafeSlow(1024 * 1024),
+  }
+  const entries = {
     dispatch: batch => {
       for (let at = 0; at < (batch & 0xffff); at++)
         arrived.push([...shared.events.subarray(4 * at, 4 * at + 4)])
@@ -33,17 +41,43 @@ function opened(driver) {
     posted: () => {},
     closed: () => {},
   }
-  const engine = open(driver, true, shared)
+  return { engine: open(driver, true, shared), entries, arrived, ...shared }
+}
+
+function started(driver) {
+  const { engine, entries, ...rest } = opened(driver)
+  engine.start(entries)
   engine.setSlabs(Buffer.allocUnsafeSlow(16 * 1024), Buffer.allocUnsafeSlow(256 * 1024))
-  return { engine, arrived, ...shared }
+  return { engine, ...rest }
 }
 
 for (const driver of drivers) {
+  test.serial(`an engine has no sockets before it is started, and is started once, ${driver}`, t => {
+    const { engine, entries } = opened(driver)
+    t.is(engine.driver, driver)
+    const { errno } = engine
+    t.is(engine.bindTcp('127.0.0.1', 0, 0), errno('ENOTCONN'))
+    engine.start(entries)
+    const slot = engine.bindTcp('127.0.0.1', 0, 0)
+    t.true(slot >= 0)
+    engine.close(slot, false)
+    t.throws(() => engine.start(entries), { message: 'the engine was started before' })
+  })
+
+  test.serial(`a start that fails leaves nothing behind, ${driver}`, t => {
+    const before = held()
+    const { engine, entries } = opened(driver)
+    if (process.platform === 'linux') t.notDeepEqual(held(), before)
+    t.throws(() => engine.start({ ...entries, posted: undefined }), { message: 'posted is not a function' })
+    t.deepEqual(held(), before)
+    t.is(engine.bindTcp('127.0.0.1', 0, 0), engine.errno('ENOTCONN'))
+  })
+
   test.serial(`a flush that fails in the middle fails for everybody who waits for it, ${driver}`, async t => {
     const server = node.createServer().listen(0, '127.0.0.1')
     t.teardown(() => server.close())
     await once(server, 'listening')
-    const { engine, arrived, log, out } = opened(driver)
+    const { engine, arrived, log, out } = started(driver)
     const slots = []
     const peers = []
     for (let at = 0; at < 2; at++) {

@@ -3,6 +3,7 @@
 
 import { type Endpoint, Handle } from './engine/once.js'
 import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
+import { UV_TCP_IPV6ONLY, UV_TCP_REUSEPORT } from './listen.js'
 import { nodeNet } from './node-net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
 
@@ -158,7 +159,8 @@ function bindTcp(options: BoundSocketOptions): Handle {
     throw invalidArgValue('options.host', host, reason)
   }
   const handle = new Handle('tcp', 'TCPWRAP')
-  let status = handle.bindTcp(host, Number(port), (ipv6Only ? 1 : 0) | (reusePort ? 2 : 0))
+  const flags = (ipv6Only ? UV_TCP_IPV6ONLY : 0) | (reusePort ? UV_TCP_REUSEPORT : 0)
+  let status = handle.bindTcp(host, Number(port), flags)
   // A port in use is told when the socket is first asked for its address.
   if (status === 0) {
     const found = handle.sockname()

@@ -23,8 +23,8 @@ export type Plan =
   | { kind: 'fd'; fd: number; backlog: number }
 
 // As in libuv's header.
-const UV_TCP_IPV6ONLY = 1
-const UV_TCP_REUSEPORT = 2
+export const UV_TCP_IPV6ONLY = 1
+export const UV_TCP_REUSEPORT = 2
 const EVERYBODY_READS = 0o444
 const EVERYBODY_WRITES = 0o222
 

@@ -45,7 +45,7 @@ export abstract class Base extends AsyncResource implements Slot {
 
   // --- open ---------------------------------------------------------------------------------------------------
 
-  /** Binds a TCP handle. `flags`: IPV6_V6ONLY, REUSEPORT of engine.ts. */
+  /** Binds a TCP handle. `flags`: UV_TCP_IPV6ONLY, UV_TCP_REUSEPORT of listen.ts. */
   bindTcp(address: string, port: number, flags = 0): number {
     return this.openSlot(BOUND, engine.bindTcp(address, port, flags))
   }

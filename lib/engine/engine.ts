@@ -32,12 +32,15 @@ export interface Entries {
  * back. `slot` is the reactor's number of a socket.
  */
 interface Engine {
-  /** Last of all: from now on events come. */
+  /**
+   * Begins to call these functions, from the event loop only. Before that no verb but `errno` and `kind` is of use. Throws
+   * if the loop refuses, and the engine is of no more use then.
+   */
   start(entries: Entries): void
 
   readonly driver: 'in-loop' | 'helper-thread'
 
-  /** `flags`: IPV6_V6ONLY, REUSEPORT. Returns a slot. */
+  /** `flags`: UV_TCP_IPV6ONLY, UV_TCP_REUSEPORT of listen.ts. Returns a slot. */
   bindTcp(address: string, port: number, flags: number): number
   bindPath(path: string): number
   listen(slot: number, backlog: number): number
@@ -115,10 +118,6 @@ export const READ_CHUNKS = 0
 export const READ_SHARED = 1
 export const READ_INTO = 2
 
-// Flags of `bindTcp`, as in libuv's header.
-export const IPV6_V6ONLY = 1
-export const REUSEPORT = 2
-
 // An event of the batch is four int32: its code, the slot, and two more (batch.ts).
 export const EVENT_WORDS = 4
 const MAX_EVENTS = 1024
@@ -152,19 +151,7 @@ if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 
   throw new TypeError(`FERRONET_DRIVER must be 'in-loop' or 'helper-thread', not '${driver}'`)
 }
 
-const entries = {} as Entries
-export const engine = open(driver || undefined, libuv, {
-  events,
-  log,
-  state,
-  out,
-  scratch,
-  dispatch: (batch: number) => entries.dispatch(batch),
-  goOn: () => entries.goOn(),
-  posted: () => entries.posted(),
-  closed: () => entries.closed(),
-}) as Engine
-engine.start = given => Object.assign(entries, given)
+export const engine = open(driver || undefined, libuv, { events, log, state, out, scratch }) as Engine
 
 /** By the reactor's numbers; what keeps an open socket from being collected. */
 export const slots: (Slot | undefined)[] = []

@@ -1,8 +1,11 @@
-//! The batch of events of one pump: four int32 an event in an array that JavaScript reads, and the bytes in a scratch
-//! buffer, out of which it copies each chunk. For sockets that share their chunks' memory the bytes are in two slabs
-//! instead, of which JavaScript hands out views. The layout is shared with `lib/handle.ts`.
+//! Up: what happened in one pump. An event is four int32 (kind, slot, a, b) in an array that JavaScript reads. The bytes
+//! are in a scratch buffer, out of which JavaScript copies each chunk; those of sockets that share their chunks' memory
+//! are in two slabs instead, and chunks are views of these. The numbers are `lib/`'s too: `__test__/protocol.test.mjs`
+//! compares them.
 
 use ferronet_core::{Chunk, Sink};
+
+use crate::memory::Memory;
 
 const EVENT_WORDS: usize = 4;
 const CONNECT: i32 = 1;
@@ -15,67 +18,20 @@ const WRITABLE: i32 = 7;
 const ACCEPT: i32 = 8;
 const ACCEPT_ERROR: i32 = 9;
 const DATA_SCRATCH: i32 = 10;
+// What `dispatch` is called with beside the number of events: JavaScript should replace this slab.
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
-/// A new batch, and not more of the one that is being delivered.
+/// This is a new batch. Without it `dispatch` goes on with the one it has.
 pub(crate) const BEGIN: u32 = 1 << 18;
 
-/// A shared read up to this size is moved to the slab for small ones, so that it can pin no more memory than that.
+/// A shared read up to this size is moved to the small slab, so that a program that keeps the chunk keeps no more
+/// memory than that slab's.
 const SMALL: usize = 4 * 1024;
-/// With less room than this the bulk slab is renewed. A read that asks for more goes to the scratch buffer.
+/// With less room than this the bulk slab is replaced. A read that asks for more goes to the scratch buffer.
 const ROOM: usize = 64 * 1024;
-/// With so much in the scratch buffer a batch is full, so that JavaScript finds the bytes in the processor's cache still.
+/// A batch is full with this much in the scratch buffer, so that the bytes are still in the processor's cache when
+/// JavaScript copies them.
 const FULL: usize = 128 * 1024;
-
-/// Memory of a typed array that JavaScript keeps for as long as we do.
-#[derive(Clone, Copy)]
-pub(crate) struct Memory {
-    data: *mut u8,
-    length: usize,
-}
-
-impl Memory {
-    pub(crate) const NONE: Self = Self {
-        data: std::ptr::null_mut(),
-        length: 0,
-    };
-
-    /// # Safety
-    /// `data` must stay valid for `length` bytes for as long as the result is used, and be written by nobody else
-    /// while a slice of it is alive.
-    pub(crate) const unsafe fn new(data: *mut u8, length: usize) -> Self {
-        Self { data, length }
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        self.length
-    }
-
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
-        if self.length == 0 {
-            return &mut [];
-        }
-        // SAFETY: the promise of `new`; `&mut self` keeps a second slice from being made meanwhile.
-        unsafe { std::slice::from_raw_parts_mut(self.data, self.length) }
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        if self.length == 0 {
-            return &[];
-        }
-        // SAFETY: the promise of `new`.
-        unsafe { std::slice::from_raw_parts(self.data, self.length) }
-    }
-
-    /// The memory as int32: typed arrays of them are aligned and a multiple of four long.
-    pub(crate) fn words_mut(&mut self) -> &mut [i32] {
-        if self.length == 0 {
-            return &mut [];
-        }
-        // SAFETY: as `bytes_mut`; the callers made this of an Int32Array, which is aligned for i32.
-        unsafe { std::slice::from_raw_parts_mut(self.data.cast(), self.length / 4) }
-    }
-}
 
 /// Memory that fills up from the front.
 struct Slab {
@@ -94,7 +50,7 @@ impl Slab {
     }
 
     fn take(&mut self, length: usize) {
-        // Views start on eight bytes, so that a program may lay typed arrays over them.
+        // Views start at multiples of eight bytes, so that programs can lay typed arrays of any kind over them.
         self.used = (self.used + length).next_multiple_of(8);
     }
 }
@@ -102,13 +58,13 @@ impl Slab {
 pub(crate) struct Batch {
     events: Memory,
     count: usize,
-    /// Where each batch begins anew: the same memory each time, which stays hot in the cache.
+    /// Each batch begins at its start: the same memory each time, which stays hot in the cache.
     scratch: Slab,
     in_scratch: bool,
-    /// Whether there are slabs: not before somebody wants to share.
+    /// Whether there are slabs. There are none before a socket wants to share.
     sharing: bool,
     small: Slab,
-    /// Shared reads of up to 64 KiB go here first; what is not small stays.
+    /// Shared reads of up to 64 KiB go here first. Small ones are moved on to `small`.
     bulk: Slab,
 }
 
@@ -128,8 +84,8 @@ impl Batch {
         }
     }
 
-    /// Empties the batch for the next pump. The slabs' memory is told anew each time: a program has views of it, and
-    /// may have detached it.
+    /// Empties the batch for the next pump. The slabs come anew each time, because a program that has views of one may
+    /// have detached it.
     pub(crate) fn begin(&mut self, small: Memory, bulk: Memory) {
         self.count = 0;
         self.scratch.used = 0;
@@ -137,7 +93,7 @@ impl Batch {
         self.bulk.memory = bulk;
     }
 
-    /// New slabs are in place.
+    /// Says which slabs are new, and empty.
     pub(crate) fn renewed(&mut self, small: bool, bulk: bool) {
         self.sharing = true;
         if small {
@@ -148,8 +104,8 @@ impl Batch {
         }
     }
 
-    /// What `dispatch` is called with: the number of events, and which slabs JavaScript should renew when it is
-    /// done with them; 0 when there is nothing to do.
+    /// What `dispatch` is called with: the number of events, and which slabs JavaScript should replace when it has
+    /// delivered them. 0 if there is nothing to do.
     pub(crate) const fn summary(&self) -> u32 {
         if !self.sharing {
             return self.count as u32;
@@ -169,8 +125,8 @@ impl Batch {
 
     fn event(&mut self, kind: i32, slot: u32, a: i32, b: i32) {
         let at = self.count * EVENT_WORDS;
-        // `has_room` was asked before the step that reports this; a missing place would mean a bug there, and
-        // panicking (which the pump turns into an error on one socket) is better than writing beyond.
+        // There is a place: the pump asks `has_room` before each step. Should it forget that, this panics, which the
+        // pump turns into an error on one socket.
         self.events.words_mut()[at..at + EVENT_WORDS].copy_from_slice(&[kind, slot as i32, a, b]);
         self.count += 1;
     }
@@ -203,7 +159,7 @@ impl Sink for Batch {
         }
         let from = self.bulk.used;
         if length <= SMALL && length <= self.small.room() {
-            // A copy of at most 4 KiB, out of memory that is hot because it is used again at once.
+            // Copies at most 4 KiB, which were just read and are in the cache.
             let at = self.small.used;
             let bytes = &self.bulk.memory.bytes()[from..from + length];
             self.small.memory.bytes_mut()[at..at + length].copy_from_slice(bytes);

@@ -1,45 +1,70 @@
-//! Entering JavaScript from the event loop. A handler's exception goes to 'uncaughtException', as from Node's own
-//! callbacks, and the events behind it are still delivered.
+//! Entering JavaScript from the event loop. An exception of a handler goes to 'uncaughtException', as it does from
+//! Node's own callbacks, and the events behind it are still delivered.
 
 use std::ptr;
 
-use napi::sys;
+use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
+use napi::{Error, JsValue, Result, ValueType, sys};
 
-/// More exceptions than this in one batch mean that JavaScript cannot run any more.
+use crate::call::Kept;
+
+/// After so many exceptions in one batch JavaScript evidently cannot run any more.
 const MAX_EXCEPTIONS: usize = 4096;
 
-/// A function of JavaScript that we call, kept alive for as long as the environment.
+/// What we call in JavaScript.
+pub(crate) struct Entries {
+    pub(crate) dispatch: Callback,
+    pub(crate) go_on: Callback,
+    pub(crate) posted: Callback,
+    pub(crate) closed: Callback,
+}
+
+impl Entries {
+    /// Takes the four functions from an object of them.
+    ///
+    /// # Safety
+    /// As [`Kept::new`].
+    pub(crate) unsafe fn of(env: sys::napi_env, functions: &Object<'_>) -> Result<Self> {
+        let callback = |name: &str| {
+            let function: Unknown<'_> = functions.get_named_property(name)?;
+            if function.get_type()? != ValueType::Function {
+                return Err(Error::from_reason(format!("{name} is not a function")));
+            }
+            // SAFETY: the caller's promise.
+            let function = unsafe { Kept::new(env, function.raw()) }?;
+            Ok(Callback { env, function })
+        };
+        Ok(Self {
+            dispatch: callback("dispatch")?,
+            go_on: callback("goOn")?,
+            posted: callback("posted")?,
+            closed: callback("closed")?,
+        })
+    }
+}
+
 pub(crate) struct Callback {
-    reference: sys::napi_ref,
+    env: sys::napi_env,
+    function: Kept,
 }
 
 impl Callback {
-    /// # Safety
-    /// `function` must be a function of `env`.
-    pub(crate) unsafe fn new(env: sys::napi_env, function: sys::napi_value) -> napi::Result<Self> {
-        let mut reference = ptr::null_mut();
-        // SAFETY: the caller's promise; `reference` is written before it is read.
-        napi::check_status!(unsafe {
-            sys::napi_create_reference(env, function, 1, &mut reference)
-        })?;
-        Ok(Self { reference })
-    }
-
-    /// Calls the function with `argument`, then again with 0 after each exception, until it returns: by contract
-    /// it goes on where it was. Ticks and microtasks are drained when the call ends.
+    /// Calls the function with `argument`. If it throws, calls it again with 0, until it returns: it has to go on where
+    /// it was. Ticks and microtasks run when a call ends.
     ///
     /// # Safety
-    /// On the thread of `env`, which must be alive, outside any other call into JavaScript.
-    pub(crate) unsafe fn enter(&self, env: sys::napi_env, argument: u32) {
+    /// The environment must be alive, and we on its thread, in a handle scope and outside of any other call into
+    /// JavaScript.
+    pub(crate) unsafe fn enter(&self, argument: u32) {
         let mut argument = argument;
         for _ in 0..MAX_EXCEPTIONS {
             // SAFETY: the caller's promise.
-            if unsafe { self.call(env, argument) } {
+            if unsafe { self.call(argument) } {
                 return;
             }
             argument = 0;
             // SAFETY: the caller's promise.
-            if !unsafe { report_exception(env) } {
+            if !unsafe { report_exception(self.env) } {
                 return;
             }
         }
@@ -48,26 +73,24 @@ impl Callback {
     /// Whether the call returned normally.
     ///
     /// # Safety
-    /// As `enter`.
-    unsafe fn call(&self, env: sys::napi_env, argument: u32) -> bool {
-        let mut function = ptr::null_mut();
+    /// As [`Callback::enter`].
+    unsafe fn call(&self, argument: u32) -> bool {
+        let env = self.env;
+        let Some(function) = self.function.value() else {
+            return false;
+        };
         let mut receiver = ptr::null_mut();
         let mut value = ptr::null_mut();
         let mut result = ptr::null_mut();
-        // SAFETY: the reference is strong, so its value is there; `env` is alive.
-        let mut status =
-            unsafe { sys::napi_get_reference_value(env, self.reference, &mut function) };
+        // SAFETY: the caller's promise.
+        let mut status = unsafe { sys::napi_get_global(env, &mut receiver) };
         if status == sys::Status::napi_ok {
-            // SAFETY: `env` is alive.
-            status = unsafe { sys::napi_get_global(env, &mut receiver) };
-        }
-        if status == sys::Status::napi_ok {
-            // SAFETY: `env` is alive.
+            // SAFETY: the caller's promise.
             status = unsafe { sys::napi_create_uint32(env, argument, &mut value) };
         }
         if status == sys::Status::napi_ok {
-            // No async context of its own: each handle enters the one it was created in.
-            // SAFETY: all values were just made in the caller's handle scope.
+            // Without an async context: each handle enters the one that it was created in.
+            // SAFETY: the caller's promise; all values were just made in the caller's handle scope.
             status = unsafe {
                 sys::napi_make_callback(
                     env,
@@ -84,23 +107,23 @@ impl Callback {
     }
 }
 
-/// Gives the pending exception to 'uncaughtException'; false when JavaScript cannot run (a worker that is being
-/// terminated, a process that exits).
+/// Gives the pending exception to 'uncaughtException'. Returns false when JavaScript cannot run, in a worker that is
+/// being terminated or a process that is exiting.
 ///
 /// # Safety
 /// As [`Callback::enter`].
 unsafe fn report_exception(env: sys::napi_env) -> bool {
     let mut pending = false;
-    // SAFETY: `env` is alive.
+    // SAFETY: the caller's promise.
     unsafe { sys::napi_is_exception_pending(env, &mut pending) };
     if !pending {
         return false;
     }
     let mut error = ptr::null_mut();
-    // SAFETY: `env` is alive and an exception is pending.
+    // SAFETY: the caller's promise; an exception is pending.
     if unsafe { sys::napi_get_and_clear_last_exception(env, &mut error) } != sys::Status::napi_ok {
         return false;
     }
-    // SAFETY: `error` is the value just taken.
+    // SAFETY: the caller's promise; `error` is the value just taken.
     unsafe { sys::napi_fatal_exception(env, error) == sys::Status::napi_ok }
 }

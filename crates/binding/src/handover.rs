@@ -1,31 +1,32 @@
-//! Descriptors as numbers: what JavaScript names them by, on their way in and out. On Windows sockets have none, and
-//! every verb here says so.
+//! Descriptors on their way in and out, as the numbers that JavaScript has for them. On Windows sockets have no
+//! descriptors, and every verb here fails with ENOTSUP.
 
 #[cfg(unix)]
-pub(crate) use unix::{adopt, claim, close, copy, kind, park, release};
+pub(crate) use unix::{adopt, claim, close, copy, kind, number, park, release};
 #[cfg(not(unix))]
-pub(crate) use windows::{adopt, claim, close, copy, kind, park, release};
+pub(crate) use windows::{adopt, claim, close, copy, kind, number, park, release};
 
 #[cfg(unix)]
 mod unix {
     use std::io;
-    use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
     use ferronet_core::handover::{self, DescriptorKind, Released, Ticket};
     use ferronet_core::{Reactor, errno};
 
-    /// A descriptor that is open now, for the length of one verb.
+    /// A descriptor for the length of one verb; `None` if it is not open.
     fn borrow<'a>(descriptor: i32) -> Option<BorrowedFd<'a>> {
         if descriptor < 0 {
             return None;
         }
-        // SAFETY: asks for the flags of a number, whatever it is.
+        // SAFETY: asks for the flags of a descriptor; any number will do.
         let flags = unsafe { libc::fcntl(descriptor, libc::F_GETFD) };
         if flags == -1 {
             return None;
         }
-        // SAFETY: not -1, and open: just asked. Nobody else runs on this thread before the verb returns; another
-        // thread that closes descriptors which it gave away breaks what every program relies on.
+        // SAFETY: open, and so not -1, as the system just said. Nothing else runs on this thread before the verb
+        // returns. Another thread could close it meanwhile, but a program that closes descriptors which are in use
+        // breaks far more than us.
         Some(unsafe { BorrowedFd::borrow_raw(descriptor) })
     }
 
@@ -35,7 +36,7 @@ mod unix {
             .name()
     }
 
-    /// Takes a descriptor in, or a copy of it; on failure it stays the caller's.
+    /// Takes in a descriptor, or a copy of it. On failure the descriptor stays the caller's.
     pub(crate) fn adopt(reactor: &mut Reactor, descriptor: i32, copy: bool) -> io::Result<u32> {
         let borrowed = borrow(descriptor).ok_or_else(|| errno::error(errno::EBADF))?;
         if copy {
@@ -44,7 +45,7 @@ mod unix {
                 .adopt(Released::from(copied))
                 .map_err(|(error, _copy)| error);
         }
-        // SAFETY: open, and the program gives it to us: it says so by calling (`new Socket({ fd })`).
+        // SAFETY: open, and the program's to give: that is what `new Socket({ fd })` means.
         let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
         reactor
             .adopt(Released::from(owned))
@@ -52,6 +53,11 @@ mod unix {
                 let _kept_open = back.into_descriptor().into_raw_fd();
                 error
             })
+    }
+
+    /// The descriptor of a socket, which stays the socket's.
+    pub(crate) fn number(reactor: &mut Reactor, slot: u32) -> io::Result<i32> {
+        Ok(reactor.socket(slot)?.as_raw_fd())
     }
 
     /// Gives a socket's descriptor to the caller.
@@ -68,18 +74,20 @@ mod unix {
             .into_raw_fd())
     }
 
-    /// Closes what `copy` or `release` gave, when nobody took it.
+    /// Closes what `copy` or `release` returned, if nobody has taken it.
     pub(crate) fn close(descriptor: i32) {
         if borrow(descriptor).is_some() {
-            // SAFETY: open, and the caller's: handle.ts calls this with what `copy` and `release` returned.
+            // SAFETY: open, and the caller's to give: it came from `copy` or `release`.
             drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
         }
     }
 
+    /// Keeps a socket for another thread, which claims it by the number that is returned.
     pub(crate) fn park(reactor: &mut Reactor, slot: u32) -> io::Result<i64> {
         Ok(handover::park(reactor.release(slot)?).number())
     }
 
+    /// Takes in a socket that another thread has parked. On failure it can be claimed again.
     pub(crate) fn claim(reactor: &mut Reactor, ticket: i64) -> io::Result<u32> {
         let ticket = Ticket::from(ticket);
         let released = handover::claim(ticket).ok_or_else(|| errno::error(errno::EBADF))?;
@@ -96,7 +104,7 @@ mod windows {
 
     use ferronet_core::{Reactor, errno};
 
-    fn none<T>() -> io::Result<T> {
+    fn unsupported<T>() -> io::Result<T> {
         Err(errno::error(errno::ENOTSUP))
     }
 
@@ -105,24 +113,29 @@ mod windows {
     }
 
     pub(crate) fn adopt(_reactor: &mut Reactor, _descriptor: i32, _copy: bool) -> io::Result<u32> {
-        none()
+        unsupported()
+    }
+
+    /// -1, as of a socket without a descriptor.
+    pub(crate) fn number(_reactor: &mut Reactor, _slot: u32) -> io::Result<i32> {
+        Ok(-1)
     }
 
     pub(crate) fn release(_reactor: &mut Reactor, _slot: u32) -> io::Result<i32> {
-        none()
+        unsupported()
     }
 
     pub(crate) fn copy(_reactor: &mut Reactor, _slot: u32) -> io::Result<i32> {
-        none()
+        unsupported()
     }
 
     pub(crate) fn close(_descriptor: i32) {}
 
     pub(crate) fn park(_reactor: &mut Reactor, _slot: u32) -> io::Result<i64> {
-        none()
+        unsupported()
     }
 
     pub(crate) fn claim(_reactor: &mut Reactor, _ticket: i64) -> io::Result<u32> {
-        none()
+        unsupported()
     }
 }

@@ -1,208 +1,306 @@
-//! How a verb is called: plain N-API functions whose data is the engine. A method of a wrapped object would first be
-//! asked for its object, which made each call twice as dear (2026-11: 0.15 µs more, on three or four calls an event).
+//! The verbs: what `lib/` can call, under the same names and in the same order as its `Engine` interface. Each returns
+//! a count, a slot or 0, or libuv's negative error number. Only `start` and a wrong argument throw; only `fatal` runs
+//! JavaScript; a panic inside a verb is an error of the socket that it was for.
 
-use ferronet_core::errno;
-use napi::sys;
+use std::io::{self, IoSlice};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
 
-/// A function of the engine's, as N-API knows it.
-pub(crate) type Verb =
-    unsafe extern "C" fn(sys::napi_env, sys::napi_callback_info) -> sys::napi_value;
+use ferronet_core::endpoint::{self, Endpoint};
+use ferronet_core::{DriverKind, Reactor, ReadMode, errno, options};
+use napi::bindgen_prelude::Object;
+use napi::{Env, JsValue, Result, check_status, sys};
 
-/// A value of JavaScript that a verb looks at itself.
-#[derive(Clone, Copy)]
-pub(crate) struct Value(pub(crate) sys::napi_value);
+use crate::call::{Kept, Text, Value, verbs};
+use crate::engine::Engine;
+use crate::handover;
+use crate::memory::{Bytes, Chunks};
 
-/// A string, or an error number.
-pub(crate) type Text = Result<String, i32>;
+// Flags of `bindTcp`: libuv's.
+const UV_TCP_IPV6ONLY: u32 = 1;
+const UV_TCP_REUSEPORT: u32 = 2;
 
-/// What a verb can be given. handle.ts is the only caller: a wrong type is a bug there, and told as a TypeError.
-pub(crate) trait Argument: Sized {
-    /// # Safety
-    /// `value` must be of `env`, on its thread.
-    unsafe fn take(env: sys::napi_env, value: sys::napi_value) -> Option<Self>;
-}
+// Modes of `readStart`.
+const READ_CHUNKS: u32 = 0;
+const READ_SHARED: u32 = 1;
+const READ_INTO: u32 = 2;
 
-/// What a verb can return.
-pub(crate) trait Answer {
-    /// # Safety
-    /// On the thread of `env`, in a handle scope.
-    unsafe fn give(self, env: sys::napi_env) -> sys::napi_value;
-
-    /// What a verb returns that met a bug of ours: an error where it can tell one.
-    fn panicked() -> Self;
-}
-
-macro_rules! primitive {
-    ($type:ty, $get:ident, $create:ident, $panicked:expr) => {
-        impl Argument for $type {
-            unsafe fn take(env: sys::napi_env, value: sys::napi_value) -> Option<Self> {
-                let mut taken = Self::default();
-                // SAFETY: the caller's promise.
-                let status = unsafe { sys::$get(env, value, &mut taken) };
-                (status == sys::Status::napi_ok).then_some(taken)
-            }
-        }
-
-        impl Answer for $type {
-            unsafe fn give(self, env: sys::napi_env) -> sys::napi_value {
-                let mut value = std::ptr::null_mut();
-                // SAFETY: the caller's promise; on failure the value stays null, which is undefined.
-                unsafe { sys::$create(env, self, &mut value) };
-                value
-            }
-
-            fn panicked() -> Self {
-                $panicked
-            }
-        }
+/// The engine as JavaScript sees it: an object of its verbs, and the name of its driver.
+pub(crate) fn object(env: &Env, engine: &'static Engine) -> Result<Object<'static>> {
+    let mut object = Object::new(env)?;
+    let driver = match engine.driver {
+        DriverKind::InLoop => "in-loop",
+        DriverKind::HelperThread => "helper-thread",
     };
-}
-
-primitive!(i32, napi_get_value_int32, napi_create_int32, errno::UNKNOWN);
-// A count, of nothing.
-primitive!(u32, napi_get_value_uint32, napi_create_uint32, 0);
-// Offsets and tickets: a Buffer may be longer than 4 GiB.
-primitive!(
-    i64,
-    napi_get_value_int64,
-    napi_create_int64,
-    i64::from(errno::UNKNOWN)
-);
-primitive!(bool, napi_get_value_bool, napi_get_boolean, false);
-
-impl Argument for Value {
-    unsafe fn take(_env: sys::napi_env, value: sys::napi_value) -> Option<Self> {
-        Some(Self(value))
-    }
-}
-
-impl Argument for String {
-    unsafe fn take(env: sys::napi_env, value: sys::napi_value) -> Option<Self> {
-        let mut length = 0;
-        // SAFETY: the caller's promise; without a buffer only the length is told.
-        let status = unsafe {
-            sys::napi_get_value_string_utf8(env, value, std::ptr::null_mut(), 0, &mut length)
-        };
-        if status != sys::Status::napi_ok {
-            return None;
-        }
-        // N-API ends what it writes with a NUL.
-        let mut bytes = vec![0_u8; length + 1];
-        // SAFETY: the buffer is as long as is said.
-        let status = unsafe {
-            sys::napi_get_value_string_utf8(
-                env,
-                value,
-                bytes.as_mut_ptr().cast(),
-                bytes.len(),
-                &mut length,
+    object.set("driver", driver)?;
+    let raw = env.raw();
+    for (name, verb) in VERBS {
+        let mut function = ptr::null_mut();
+        // SAFETY: the name is NUL-terminated, hence the automatic length; `data` is what the verbs expect.
+        check_status!(unsafe {
+            sys::napi_create_function(
+                raw,
+                name.as_ptr(),
+                // NAPI_AUTO_LENGTH
+                -1,
+                Some(*verb),
+                ptr::from_ref(engine).cast_mut().cast(),
+                &mut function,
             )
-        };
-        if status != sys::Status::napi_ok {
-            return None;
-        }
-        bytes.truncate(length);
-        Self::from_utf8(bytes).ok()
+        })?;
+        // SAFETY: both values belong to `env` and were made in the handle scope of this call.
+        check_status!(unsafe {
+            sys::napi_set_named_property(raw, object.raw(), name.as_ptr(), function)
+        })?;
     }
+    Ok(object)
 }
 
-impl Answer for () {
-    unsafe fn give(self, _env: sys::napi_env) -> sys::napi_value {
-        std::ptr::null_mut()
+verbs! { engine:
+    // --- start --------------------------------------------------------------------------------------------------
+
+    fn c"start"(functions: Value) -> Result<()> {
+        engine.start(&Object::from_raw(engine.env, functions.0))
     }
 
-    fn panicked() -> Self {}
-}
+    // --- open ---------------------------------------------------------------------------------------------------
 
-impl Answer for Text {
-    unsafe fn give(self, env: sys::napi_env) -> sys::napi_value {
-        match self {
-            Ok(text) => {
-                let mut value = std::ptr::null_mut();
-                // SAFETY: the caller's promise; pointer and length are the string's own.
-                unsafe {
-                    sys::napi_create_string_utf8(
-                        env,
-                        text.as_ptr().cast(),
-                        text.len() as isize,
-                        &mut value,
-                    )
-                };
-                value
+    fn c"bindTcp"(address: String, port: u32, flags: u32) -> i32 {
+        engine.verb(|reactor| {
+            let address = endpoint::parse_ip(&address, port as u16)?;
+            let has = |flag| flags & flag != 0;
+            reactor.bind_tcp(address, has(UV_TCP_IPV6ONLY), has(UV_TCP_REUSEPORT))
+        })
+    }
+
+    fn c"bindPath"(path: String) -> i32 {
+        engine.verb(|reactor| reactor.bind_path(&path))
+    }
+
+    fn c"listen"(slot: i32, backlog: i32) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.listen(slot as u32, backlog))
+    }
+
+    fn c"connectTcp"(slot: i32, address: String, port: u32) -> i32 {
+        engine.verb_then_pump(|reactor| {
+            let address = endpoint::parse_ip(&address, port as u16)?;
+            reactor.connect_tcp(u32::try_from(slot).ok(), address)
+        })
+    }
+
+    fn c"connectPath"(slot: i32, path: String) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.connect_path(u32::try_from(slot).ok(), &path))
+    }
+
+    // --- hand over ----------------------------------------------------------------------------------------------
+
+    fn c"kind"(descriptor: i32) -> Text {
+        Ok(handover::kind(descriptor).to_owned())
+    }
+
+    fn c"adopt"(descriptor: i32, copy: bool) -> i32 {
+        engine.verb_then_pump(|reactor| handover::adopt(reactor, descriptor, copy))
+    }
+
+    fn c"release"(slot: u32) -> i32 {
+        engine.verb(|reactor| handover::release(reactor, slot))
+    }
+
+    fn c"copy"(slot: u32) -> i32 {
+        engine.verb(|reactor| handover::copy(reactor, slot))
+    }
+
+    fn c"closeCopy"(descriptor: i32) -> () {
+        handover::close(descriptor);
+    }
+
+    fn c"park"(slot: u32) -> i64 {
+        let mut ticket = 0;
+        let status = engine.verb(|reactor| {
+            ticket = handover::park(reactor, slot)?;
+            Ok(())
+        });
+        if status < 0 { i64::from(status) } else { ticket }
+    }
+
+    fn c"claim"(ticket: i64) -> i32 {
+        engine.verb_then_pump(|reactor| handover::claim(reactor, ticket))
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    fn c"readStart"(slot: u32, mode: u32) -> i32 {
+        engine.verb_then_pump(|reactor| {
+            let mode = match mode {
+                READ_CHUNKS => ReadMode::Chunks,
+                READ_SHARED => ReadMode::SharedChunks,
+                READ_INTO => ReadMode::Into,
+                _ => return Err(io::Error::from(io::ErrorKind::InvalidInput)),
+            };
+            reactor.read_start(slot, mode)
+        })
+    }
+
+    fn c"readStop"(slot: u32) -> i32 {
+        engine.verb(|reactor| reactor.read_stop(slot))
+    }
+
+    fn c"readInto"(slot: u32, buffer: Bytes) -> i32 {
+        engine.verb_then_pump(|reactor| {
+            let mut memory = buffer?;
+            if memory.len() == 0 {
+                return Err(io::Error::from(io::ErrorKind::InvalidInput));
             }
-            // SAFETY: the caller's promise.
-            Err(code) => unsafe { code.give(env) },
-        }
+            match reactor.read_into(slot, memory.bytes_mut())? {
+                0 => Ok(errno::EOF),
+                length => Ok(length as i32),
+            }
+        })
     }
 
-    fn panicked() -> Self {
-        Err(errno::UNKNOWN)
+    // --- write --------------------------------------------------------------------------------------------------
+
+    fn c"flush"(count: u32) -> u32 {
+        engine.flush(count as usize)
+    }
+
+    fn c"write"(slot: u32, chunk: Bytes, offset: i64) -> i32 {
+        engine.verb(|reactor| {
+            let memory = chunk?;
+            let rest = memory.bytes().get(offset as usize..).unwrap_or_default();
+            send(engine, reactor, slot, &[IoSlice::new(rest)])
+        })
+    }
+
+    fn c"writev"(slot: u32, chunks: Chunks, offset: i64) -> i32 {
+        engine.verb(|reactor| {
+            let memories = chunks?;
+            let mut skip = offset as usize;
+            let slices: Vec<_> = memories
+                .iter()
+                .map(|memory| {
+                    let rest = memory.bytes().get(skip..).unwrap_or_default();
+                    skip = 0;
+                    IoSlice::new(rest)
+                })
+                .collect();
+            send(engine, reactor, slot, &slices)
+        })
+    }
+
+    fn c"blocked"() -> bool {
+        engine.blocked.get()
+    }
+
+    // --- half-close and close -----------------------------------------------------------------------------------
+
+    fn c"shutdown"(slot: u32) -> i32 {
+        engine.verb(|reactor| reactor.shutdown(slot))
+    }
+
+    fn c"close"(slot: u32, reset: bool) -> () {
+        engine.verb_then_pump(|reactor| {
+            reactor.close(slot, reset);
+            Ok(())
+        });
+    }
+
+    // --- options and facts --------------------------------------------------------------------------------------
+
+    fn c"setNoDelay"(slot: u32, enable: bool) -> i32 {
+        engine.verb(|reactor| options::set_nodelay(reactor.socket(slot)?, enable))
+    }
+
+    fn c"setKeepAlive"(slot: u32, enable: bool, delay: u32, interval: u32, count: u32) -> i32 {
+        engine.verb(|reactor| {
+            options::set_keepalive(reactor.socket(slot)?, enable, delay, interval, count)
+        })
+    }
+
+    fn c"setTypeOfService"(slot: u32, tos: u32) -> i32 {
+        engine.verb(|reactor| options::set_type_of_service(reactor.socket(slot)?, tos))
+    }
+
+    fn c"typeOfService"(slot: u32) -> i32 {
+        engine.verb(|reactor| options::type_of_service(reactor.socket(slot)?))
+    }
+
+    fn c"sockname"(slot: u32) -> Text {
+        name(engine, |reactor| reactor.local(slot))
+    }
+
+    fn c"peername"(slot: u32) -> Text {
+        name(engine, |reactor| reactor.peer(slot))
+    }
+
+    fn c"fd"(slot: u32) -> i32 {
+        engine.verb(|reactor| handover::number(reactor, slot))
+    }
+
+    // --- the event loop -----------------------------------------------------------------------------------------
+
+    fn c"setRef"(referenced: bool) -> () {
+        engine.event_loop.set_ref(referenced);
+    }
+
+    fn c"fatal"(error: Value) -> () {
+        // SAFETY: called by JavaScript, on the environment's thread and with a value of it.
+        unsafe { sys::napi_fatal_exception(engine.env, error.0) };
+    }
+
+    fn c"post"() -> () {
+        engine.post();
+    }
+
+    fn c"again"() -> () {
+        engine.again();
+    }
+
+    fn c"closeSoon"() -> () {
+        engine.event_loop.close_soon();
+    }
+
+    fn c"retryAccept"() -> () {
+        engine.verb_then_pump(|reactor| {
+            reactor.retry_accept();
+            Ok(())
+        });
+    }
+
+    fn c"setSlabs"(small: Option<Kept>, bulk: Option<Kept>) -> () {
+        engine.set_slabs(small, bulk);
+    }
+
+    fn c"errno"(name: String) -> i32 {
+        errno::by_name(&name)
     }
 }
 
-/// Tells JavaScript of a wrong argument.
-///
-/// # Safety
-/// As [`Answer::give`].
-pub(crate) unsafe fn wrong_argument(env: sys::napi_env) -> sys::napi_value {
-    // SAFETY: the caller's promise; both strings are NUL-terminated.
-    unsafe {
-        sys::napi_throw_type_error(
-            env,
-            c"ERR_INVALID_ARG_TYPE".as_ptr(),
-            c"a verb of the engine was called with a wrong argument".as_ptr(),
-        )
-    };
-    std::ptr::null_mut()
+fn send(
+    engine: &Engine,
+    reactor: &mut Reactor,
+    slot: u32,
+    slices: &[IoSlice<'_>],
+) -> io::Result<i32> {
+    let total: usize = slices.iter().map(|slice| slice.len()).sum();
+    let sent = reactor.write(slot, slices)?;
+    engine.blocked.set(sent < total);
+    // A send(2) takes at most 2 GiB less a page.
+    Ok(sent as i32)
 }
 
-/// Defines `VERBS`: the functions of an engine under the names that handle.ts calls them by.
-macro_rules! verbs {
-    ($engine:ident: $( fn $name:literal($($argument:ident: $type:ty),*) -> $answer:ty $body:block )*) => {
-        const VERBS: &[(&std::ffi::CStr, $crate::verbs::Verb)] = &[$(
-            ($name, {
-                unsafe extern "C" fn call(
-                    env: sys::napi_env,
-                    info: sys::napi_callback_info,
-                ) -> sys::napi_value {
-                    const COUNT: usize = <[&str]>::len(&[$(stringify!($argument)),*]);
-                    let mut values = [ptr::null_mut(); COUNT];
-                    let mut count = COUNT;
-                    let mut data = ptr::null_mut();
-                    // SAFETY: N-API calls with its own `env` and `info`; the array has room for `count` values, and
-                    // missing ones become undefined.
-                    unsafe {
-                        sys::napi_get_cb_info(
-                            env,
-                            info,
-                            &mut count,
-                            values.as_mut_ptr(),
-                            ptr::null_mut(),
-                            &mut data,
-                        )
-                    };
-                    // SAFETY: the functions were made with an engine as their data, which is never freed.
-                    let $engine = unsafe { &*data.cast_const().cast::<Engine>() };
-                    let _ = $engine;
-                    let [$($argument),*] = values;
-                    $(
-                        // SAFETY: an argument of this call.
-                        let taken = unsafe { <$type as $crate::verbs::Argument>::take(env, $argument) };
-                        let Some($argument) = taken else {
-                            // SAFETY: in a call from JavaScript.
-                            return unsafe { $crate::verbs::wrong_argument(env) };
-                        };
-                    )*
-                    // What can panic inside is a bug of ours; JavaScript hears of it as an error, not as an abort.
-                    let answer = catch_unwind(AssertUnwindSafe(|| -> $answer { $body }))
-                        .unwrap_or_else(|_panic| $crate::verbs::Answer::panicked());
-                    // SAFETY: in a call from JavaScript.
-                    unsafe { $crate::verbs::Answer::give(answer, env) }
-                }
-                call
-            }),
-        )*];
-    };
+/// An endpoint in words: "4 address port", "6 address port" or "p path".
+fn name(engine: &Engine, find: impl FnOnce(&Reactor) -> io::Result<Endpoint>) -> Text {
+    let mut text = String::new();
+    let status = engine.verb(|reactor| {
+        text = match find(reactor)? {
+            Endpoint::Ip(ip) => {
+                let family = if ip.is_ipv4() { 4 } else { 6 };
+                format!("{family} {} {}", ip.ip(), ip.port())
+            }
+            Endpoint::Path(path) => format!("p {}", String::from_utf8_lossy(&path)),
+        };
+        Ok(())
+    });
+    if status < 0 { Err(status) } else { Ok(text) }
 }
-
-pub(crate) use verbs;
