@@ -11,7 +11,7 @@ pub const EOF: i32 = -4095;
 pub const UNKNOWN: i32 = -4094;
 
 macro_rules! errors {
-    ($($name:ident $windows:literal => $wsa:pat,)*) => {
+    ($($name:ident $windows:literal => $wsa:literal $(| $other:literal)*,)*) => {
         $(
             #[cfg(unix)]
             pub const $name: i32 = -libc::$name;
@@ -40,14 +40,22 @@ macro_rules! errors {
         #[cfg(windows)]
         fn from_raw(raw: i32) -> i32 {
             match raw {
-                $($wsa => $name,)*
+                $($wsa $(| $other)* => $name,)*
                 _ => UNKNOWN,
+            }
+        }
+
+        #[cfg(windows)]
+        fn to_raw(code: i32) -> Option<i32> {
+            match code {
+                $($name => Some($wsa),)*
+                _ => None,
             }
         }
     };
 }
 
-// Name, libuv's number on Windows, the system's codes that mean it there (WSAE* first, then ERROR_*).
+// Name, libuv's number on Windows, and the system codes it stands for there: Winsock's first, then the others.
 errors! {
     EACCES -4092 => 10013 | 5,
     EADDRINUSE -4091 => 10048,
@@ -122,13 +130,7 @@ pub fn error(code: i32) -> io::Error {
 
 #[cfg(windows)]
 pub fn error(code: i32) -> io::Error {
-    io::Error::from(match code {
-        EINVAL => io::ErrorKind::InvalidInput,
-        ENOTCONN => io::ErrorKind::NotConnected,
-        ENOTSUP => io::ErrorKind::Unsupported,
-        EAGAIN => io::ErrorKind::WouldBlock,
-        _ => io::ErrorKind::Other,
-    })
+    to_raw(code).map_or_else(|| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]
@@ -141,6 +143,15 @@ mod tests {
         let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
         assert_eq!(code(&refused), ECONNREFUSED);
         assert_eq!(name(code(&refused)), "ECONNREFUSED");
+    }
+
+    #[test]
+    fn a_number_survives_being_an_error() {
+        for name in ["EADDRINUSE", "EBADF", "EAGAIN", "ENOTSOCK", "ENOTSUP"] {
+            let number = by_name(name);
+            assert_eq!(code(&error(number)), number, "{name}");
+        }
+        assert_eq!(error(EAGAIN).kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
