@@ -11,6 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use socket2::{Domain, SockRef, Type};
 
+use crate::sys::Transport;
+
 /// What a descriptor refers to, in libuv's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DescriptorKind {
@@ -73,9 +75,9 @@ pub fn kind(descriptor: BorrowedFd<'_>) -> DescriptorKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage {
     /// Read and write.
-    Connected { tcp: bool },
+    Connected(Transport),
     /// Listen or connect.
-    Bound { tcp: bool },
+    Bound(Transport),
     /// Read or write; it is no socket.
     Fifo,
 }
@@ -83,19 +85,19 @@ pub(crate) enum Stage {
 /// # Errors
 /// `EINVAL` for anything that is neither TCP nor a pipe.
 pub(crate) fn stage(descriptor: BorrowedFd<'_>) -> io::Result<Stage> {
-    let tcp = match kind(descriptor) {
-        DescriptorKind::Tcp => true,
-        DescriptorKind::Pipe => false,
+    let transport = match kind(descriptor) {
+        DescriptorKind::Tcp => Transport::Tcp,
+        DescriptorKind::Pipe => Transport::Path,
         _ => return Err(io::Error::from(io::ErrorKind::InvalidInput)),
     };
     let socket = SockRef::from(&descriptor);
-    if !tcp && socket.r#type().is_err() {
+    if transport == Transport::Path && socket.r#type().is_err() {
         return Ok(Stage::Fifo);
     }
     Ok(if socket.peer_addr().is_ok() || is_over(descriptor) {
-        Stage::Connected { tcp }
+        Stage::Connected(transport)
     } else {
-        Stage::Bound { tcp }
+        Stage::Bound(transport)
     })
 }
 
@@ -246,10 +248,10 @@ mod tests {
         assert_eq!(kind(unix.as_fd()), DescriptorKind::Pipe);
         assert_eq!(kind(datagram.as_fd()), DescriptorKind::Unknown);
         assert_eq!(kind(reader.as_fd()), DescriptorKind::Pipe);
-        assert_eq!(stage(tcp.as_fd()).ok(), Some(Stage::Bound { tcp: true }));
+        assert_eq!(stage(tcp.as_fd()).ok(), Some(Stage::Bound(Transport::Tcp)));
         assert_eq!(
             stage(unix.as_fd()).ok(),
-            Some(Stage::Connected { tcp: false })
+            Some(Stage::Connected(Transport::Path))
         );
         assert_eq!(stage(reader.as_fd()).ok(), Some(Stage::Fifo));
         assert!(stage(udp.as_fd()).is_err());
@@ -270,12 +272,12 @@ mod tests {
         }
         assert_eq!(
             stage(client.as_fd()).ok(),
-            Some(Stage::Connected { tcp: true })
+            Some(Stage::Connected(Transport::Tcp))
         );
         let _waiting = TcpStream::connect(address).expect("listening");
         assert_eq!(
             stage(listener.as_fd()).ok(),
-            Some(Stage::Bound { tcp: true })
+            Some(Stage::Bound(Transport::Tcp))
         );
     }
 

@@ -22,7 +22,7 @@ use crate::handover::{self, Released, Stage, Unlink};
 use crate::options;
 use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
 use crate::slots::Slots;
-use crate::sys::{Behind, Listener, Stream};
+use crate::sys::{Behind, Listener, Stream, Transport};
 
 /// What a read asks for at first, and again after the reader has stopped: what lies beyond a reader's high-water
 /// mark is bounded by it.
@@ -87,9 +87,20 @@ struct Bound {
     #[cfg(unix)]
     unlink: Option<Box<Unlink>>,
     socket: Socket,
-    tcp: bool,
+    transport: Transport,
     /// libuv tells EADDRINUSE of a TCP bind only when the socket is put to use, and so do we.
     delayed: Option<i32>,
+}
+
+/// What a connection can do with bytes that go out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outgoing {
+    /// Nothing yet: [`Sink::connected`] follows.
+    Connecting,
+    /// Send them.
+    Open,
+    /// Nothing until the kernel's buffer has room: [`Sink::writable`] follows.
+    Blocked,
 }
 
 struct Connection {
@@ -97,9 +108,7 @@ struct Connection {
     #[cfg(unix)]
     unlink: Option<Box<Unlink>>,
     stream: Stream,
-    connecting: bool,
-    /// A short write waits for the socket to be writable.
-    blocked: bool,
+    outgoing: Outgoing,
     reading: Option<ReadMode>,
     read_size: u32,
     /// The pump it was last read in: never twice in one.
@@ -253,7 +262,7 @@ impl Reactor {
         };
         Ok(self.insert_bound(Bound {
             socket,
-            tcp: true,
+            transport: Transport::Tcp,
             delayed,
             #[cfg(unix)]
             unlink: None,
@@ -278,7 +287,7 @@ impl Reactor {
             (!path.is_empty() && !path.starts_with('\0')).then(|| Box::new(Unlink(path.into())));
         Ok(self.insert_bound(Bound {
             socket,
-            tcp: false,
+            transport: Transport::Path,
             delayed: None,
             unlink,
         }))
@@ -308,7 +317,7 @@ impl Reactor {
         let key = self.slots.key(slot);
         let bound = self.take_bound(slot)?;
         let _context = self.driver.handle().enter();
-        let listener = Listener::adopt(bound.socket, bound.tcp)?;
+        let listener = Listener::adopt(bound.socket, bound.transport)?;
         let readable = Signal::new(key, Direction::Read, &self.ready);
         // Not polled yet: the pump does that, and arms it.
         enqueue(&mut self.asked, &readable);
@@ -340,7 +349,9 @@ impl Reactor {
         #[cfg(windows)]
         let address = endpoint::reachable(address);
         let target = SockAddr::from(address);
-        self.connect(slot, &target, true, |code| code == errno::ECONNREFUSED)
+        self.connect(slot, &target, Transport::Tcp, |code| {
+            code == errno::ECONNREFUSED
+        })
     }
 
     /// Starts to connect to a Unix-domain path; every failure but a bad path is told by [`Sink::connected`].
@@ -350,7 +361,7 @@ impl Reactor {
     #[cfg(unix)]
     pub fn connect_path(&mut self, slot: Option<u32>, path: &str) -> io::Result<u32> {
         let target = endpoint::parse_path(path)?;
-        self.connect(slot, &target, false, |_| true)
+        self.connect(slot, &target, Transport::Path, |_| true)
     }
 
     #[cfg(not(unix))]
@@ -362,21 +373,21 @@ impl Reactor {
         &mut self,
         slot: Option<u32>,
         target: &SockAddr,
-        tcp: bool,
+        transport: Transport,
         tell_later: impl FnOnce(i32) -> bool,
     ) -> io::Result<u32> {
         let bound_before = slot.is_some();
         let slot = match slot {
             Some(slot) => slot,
             None => {
-                let socket = if tcp {
-                    stream_socket(target.domain(), Some(Protocol::TCP))?
-                } else {
-                    stream_socket(target.domain(), None)?
+                let protocol = match transport {
+                    Transport::Tcp => Some(Protocol::TCP),
+                    Transport::Path => None,
                 };
+                let socket = stream_socket(target.domain(), protocol)?;
                 self.insert_bound(Bound {
                     socket,
-                    tcp,
+                    transport,
                     delayed: None,
                     #[cfg(unix)]
                     unlink: None,
@@ -414,13 +425,13 @@ impl Reactor {
         let key = self.slots.key(slot);
         let bound = self.take_bound(slot)?;
         let _context = self.driver.handle().enter();
-        let stream = Stream::adopt(bound.socket, bound.tcp)?;
+        let stream = Stream::adopt(bound.socket, bound.transport)?;
         let mut connection = Connection::new(stream, key, &self.ready);
         #[cfg(unix)]
         {
             connection.unlink = bound.unlink;
         }
-        connection.connecting = true;
+        connection.outgoing = Outgoing::Connecting;
         if !connection.arm_write(key, &self.ready)
             && let Some(writable) = &connection.writable
         {
@@ -455,15 +466,15 @@ impl Reactor {
         let Released { unlink, descriptor } = released;
         let _context = self.driver.handle().enter();
         let stream = match stage {
-            Stage::Bound { tcp } => {
+            Stage::Bound(transport) => {
                 return Ok(self.insert_bound(Bound {
                     unlink,
                     socket: descriptor.into(),
-                    tcp,
+                    transport,
                     delayed: None,
                 }));
             }
-            Stage::Connected { tcp } => Stream::adopt_descriptor(descriptor, tcp),
+            Stage::Connected(transport) => Stream::adopt_descriptor(descriptor, transport),
             Stage::Fifo => Stream::adopt_fifo(descriptor),
         };
         let stream = match stream {
@@ -496,7 +507,7 @@ impl Reactor {
     pub fn release(&mut self, slot: u32) -> io::Result<Released> {
         let key = self.slots.key(slot);
         let connecting = match self.slots.get(slot) {
-            Some(Place::Connection(connection)) => connection.connecting,
+            Some(Place::Connection(connection)) => connection.outgoing == Outgoing::Connecting,
             Some(Place::Bound(_)) => self.outcomes.iter().any(|(of, _)| *of == key),
             Some(Place::Accepting(_)) => false,
             Some(Place::Spent) | None => return not_a_socket(),
@@ -585,12 +596,15 @@ impl Reactor {
     /// [`Sink::writable`] tells when to go on.
     ///
     /// # Errors
-    /// As send(2); a full buffer is not an error but a count of 0.
+    /// As send(2); a full buffer is not an error but a count of 0. `ENOTCONN` while a connect is under way.
     pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let key = self.slots.key(slot);
         let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
             return not_a_socket();
         };
+        if connection.outgoing == Outgoing::Connecting {
+            return Err(errno::error(errno::ENOTCONN));
+        }
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut sent = match connection.stream.send(slices) {
             Ok(sent) => sent,
@@ -603,7 +617,7 @@ impl Reactor {
         // Rare: the kernel's buffer is full, which Tokio does not know yet. In the owner's thread nothing can have
         // changed its mind since the send, so it is just told; a helper thread may have seen the socket become
         // writable meanwhile, and only another send shows that.
-        connection.blocked = true;
+        connection.outgoing = Outgoing::Blocked;
         if self.driver.kind() == DriverKind::InLoop {
             connection.stream.clear_writable();
         }
@@ -617,7 +631,7 @@ impl Reactor {
                 Err(error) => return Err(error),
             }
             if sent == total {
-                connection.blocked = false;
+                connection.outgoing = Outgoing::Open;
                 break;
             }
         }
@@ -626,7 +640,7 @@ impl Reactor {
 
     /// Whether the last write of this socket was short.
     pub fn is_blocked(&self, slot: u32) -> bool {
-        matches!(self.slots.get(slot), Some(Place::Connection(connection)) if connection.blocked)
+        matches!(self.slots.get(slot), Some(Place::Connection(connection)) if connection.outgoing == Outgoing::Blocked)
     }
 
     // --- half-close and close -----------------------------------------------------------------------------------
@@ -656,7 +670,7 @@ impl Reactor {
                     // Fails only on a socket that is reset already.
                     let _ = options::set_reset_on_close(connection.stream.socket());
                 }
-                connection.connecting
+                connection.outgoing == Outgoing::Connecting
             }
             // One that failed at once, or that the system would not watch.
             Place::Bound(_) | Place::Spent => outcomes != self.outcomes.len(),
@@ -676,16 +690,6 @@ impl Reactor {
             Some(Place::Connection(connection)) => Ok(connection.stream.socket()),
             Some(Place::Accepting(accepting)) => Ok(accepting.listener.socket()),
             Some(Place::Spent) | None => not_a_socket(),
-        }
-    }
-
-    /// Whether the slot holds a TCP socket (and not a Unix-domain one).
-    pub fn is_tcp(&self, slot: u32) -> bool {
-        match self.slots.get(slot) {
-            Some(Place::Bound(bound)) => bound.tcp,
-            Some(Place::Connection(connection)) => connection.stream.is_tcp(),
-            Some(Place::Accepting(accepting)) => accepting.listener.is_tcp(),
-            Some(Place::Spent) | None => false,
         }
     }
 
@@ -817,14 +821,12 @@ impl Reactor {
                 connection.reading = None;
                 sink.read_error(key.slot, errno::UNKNOWN);
             }
-            (Some(Place::Connection(connection)), Direction::Write) if connection.connecting => {
-                connection.connecting = false;
-                sink.connected(key.slot, errno::UNKNOWN);
-            }
             (Some(Place::Connection(connection)), Direction::Write) => {
-                // The write that goes on meets the bug again, and fails of it.
-                connection.blocked = false;
-                sink.writable(key.slot);
+                match std::mem::replace(&mut connection.outgoing, Outgoing::Open) {
+                    Outgoing::Connecting => sink.connected(key.slot, errno::UNKNOWN),
+                    // The write that goes on meets the bug again, and fails of it.
+                    Outgoing::Open | Outgoing::Blocked => sink.writable(key.slot),
+                }
             }
         }
     }
@@ -913,8 +915,7 @@ impl Connection {
             #[cfg(unix)]
             unlink: None,
             stream,
-            connecting: false,
-            blocked: false,
+            outgoing: Outgoing::Open,
             reading: None,
             read_size: FIRST_READ as u32,
             read_in: 0,
@@ -1019,17 +1020,17 @@ impl Connection {
         if let Some(signal) = &self.writable {
             signal.taken();
         }
-        if !(self.connecting || self.blocked) || self.arm_write(key, ready) {
+        if self.outgoing == Outgoing::Open || self.arm_write(key, ready) {
             return (Step::Done, false);
         }
-        if self.connecting {
+        if self.outgoing == Outgoing::Connecting {
             let status = match self.stream.take_error() {
                 Ok(None) => 0,
                 Ok(Some(error)) | Err(error) => errno::code(&error),
             };
             sink.connected(key.slot, status);
             // Once it is told: if that fails, `panicked` tells.
-            self.connecting = false;
+            self.outgoing = Outgoing::Open;
             return (Step::Done, false);
         }
         let mut unread = false;
@@ -1045,7 +1046,7 @@ impl Connection {
             }
         }
         sink.writable(key.slot);
-        self.blocked = false;
+        self.outgoing = Outgoing::Open;
         (Step::Done, unread)
     }
 }

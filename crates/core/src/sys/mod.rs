@@ -15,6 +15,14 @@ pub(crate) use unix::{Listener, Stream};
 #[cfg(windows)]
 pub(crate) use windows::{Listener, Stream};
 
+/// What a stream or listener runs over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Tcp,
+    /// Whatever a path names on this platform.
+    Path,
+}
+
 /// What follows the bytes of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {

@@ -1,5 +1,6 @@
 //! From nothing to a connection: both families, and every way in which it can fail.
 
+use std::io::IoSlice;
 use std::net::TcpListener;
 
 use ferronet_core::endpoint::Endpoint;
@@ -88,6 +89,21 @@ fn a_failed_connect_that_is_closed_before_it_is_told_stays_untold(host: &mut Hos
     host.pump();
 }
 
+fn nothing_is_written_before_the_end_of_a_connect_is_told(host: &mut Host) {
+    let (listener, address) = host.listen_tcp();
+    let client = host.start_connect(address);
+    let early = host.reactor.write(client, &[IoSlice::new(b"early")]);
+    assert_eq!(
+        errno::code(&early.expect_err("connecting")),
+        errno::ENOTCONN
+    );
+    assert_eq!(host.connected(client), 0);
+    let server = host.accepted(listener);
+    host.read(server);
+    host.send(client, b"in time");
+    host.until(|host| host.seen.of(server).bytes == b"in time");
+}
+
 fn a_connect_under_way_ends_with_close(host: &mut Host) {
     let (_listener, address) = host.listen_tcp();
     let client = host.start_connect(address);
@@ -160,6 +176,7 @@ under_both_drivers! {
     a_missing_path_is_told_later,
     a_path_where_nobody_listens_is_refused,
     a_failed_connect_that_is_closed_before_it_is_told_stays_untold,
+    nothing_is_written_before_the_end_of_a_connect_is_told,
     a_connect_under_way_ends_with_close,
     a_path_that_cannot_be_one_is_refused_at_once,
     a_bound_socket_connects_from_where_it_is_bound,

@@ -9,25 +9,22 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Stream;
+use crate::sys::Transport;
 
 /// A listening socket registered with Tokio's driver.
 pub(crate) struct Listener {
     io: AsyncFd<OwnedFd>,
-    tcp: bool,
+    transport: Transport,
 }
 
 impl Listener {
     /// Registers a non-blocking, listening socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
         let descriptor = OwnedFd::from(socket);
         // SAFETY: an OwnedFd names one descriptor for all its life, and closes it only when it is dropped, which
         // AsyncFd does after it has deregistered it.
         let io = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
-        Ok(Self { io, tcp })
-    }
-
-    pub(crate) fn is_tcp(&self) -> bool {
-        self.tcp
+        Ok(Self { io, transport })
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {
@@ -44,7 +41,7 @@ impl Listener {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(cx))?;
             match accept(&self.socket()) {
-                Ok(socket) => return Poll::Ready(Stream::adopt(socket, self.tcp)),
+                Ok(socket) => return Poll::Ready(Stream::adopt(socket, self.transport)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),

@@ -14,7 +14,7 @@ use socket2::{SockRef, Socket};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
-use crate::sys::Behind;
+use crate::sys::{Behind, Transport};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -47,20 +47,23 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 impl Stream {
     /// Registers a non-blocking socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
-        Self::adopt_descriptor(socket.into(), tcp).map_err(|(error, _closed)| error)
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
+        Self::adopt_descriptor(socket.into(), transport).map_err(|(error, _closed)| error)
     }
 
     /// As [`Stream::adopt`], for a descriptor from outside, which is given back when the system will not watch it.
     pub(crate) fn adopt_descriptor(
         descriptor: OwnedFd,
-        tcp: bool,
+        transport: Transport,
     ) -> Result<Self, (io::Error, OwnedFd)> {
         #[cfg(target_vendor = "apple")]
         if let Err(error) = SockRef::from(&descriptor).set_nosigpipe(true) {
             return Err((error, descriptor));
         }
-        let kind = if tcp { Kind::Tcp } else { Kind::Unix };
+        let kind = match transport {
+            Transport::Tcp => Kind::Tcp,
+            Transport::Path => Kind::Unix,
+        };
         Self::register(descriptor, kind, INTEREST)
     }
 
@@ -89,10 +92,6 @@ impl Stream {
     /// Takes it away from Tokio's driver.
     pub(crate) fn release(self) -> OwnedFd {
         self.io.into_inner()
-    }
-
-    pub(crate) fn is_tcp(&self) -> bool {
-        self.kind == Kind::Tcp
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {

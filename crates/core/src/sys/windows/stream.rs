@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::errno;
-use crate::sys::Behind;
+use crate::sys::{Behind, Transport};
 
 /// A connected, or connecting, socket registered with Tokio's driver.
 pub(crate) struct Stream {
@@ -25,15 +25,11 @@ impl From<TcpStream> for Stream {
 
 impl Stream {
     /// Registers a non-blocking socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
-        if !tcp {
-            return Err(errno::error(errno::ENOTSUP));
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
+        match transport {
+            Transport::Tcp => TcpStream::from_std(socket.into()).map(Self::from),
+            Transport::Path => Err(errno::error(errno::ENOTSUP)),
         }
-        TcpStream::from_std(socket.into()).map(Self::from)
-    }
-
-    pub(crate) fn is_tcp(&self) -> bool {
-        true
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {
