@@ -357,7 +357,7 @@ verbs! { engine:
 
     fn c"fd"(slot: u32) -> i32 {
         #[cfg(unix)]
-        return engine.verb(|reactor| Ok(std::os::fd::AsRawFd::as_raw_fd(&*reactor.socket(slot)?)));
+        return engine.verb(|reactor| Ok(std::os::fd::AsRawFd::as_raw_fd(&reactor.descriptor_of(slot)?)));
         #[cfg(not(unix))]
         {
             let _ = slot;

@@ -9,7 +9,7 @@ pub(crate) use windows::{adopt, claim, close, copy, kind, park, release};
 #[cfg(unix)]
 mod unix {
     use std::io;
-    use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+    use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
     use ferronet_core::handover::{self, DescriptorKind, Released, Ticket};
     use ferronet_core::{Reactor, errno};
@@ -62,8 +62,7 @@ mod unix {
     /// Another descriptor of the same socket, for the caller.
     pub(crate) fn copy(reactor: &mut Reactor, slot: u32) -> io::Result<i32> {
         Ok(reactor
-            .socket(slot)?
-            .as_fd()
+            .descriptor_of(slot)?
             .try_clone_to_owned()?
             .into_raw_fd())
     }

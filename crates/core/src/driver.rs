@@ -57,8 +57,7 @@ impl Driver {
     }
 
     /// The descriptor whose readability means that a turn is due; only the in-loop driver has one.
-    #[cfg(unix)]
-    pub(crate) fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+    pub(crate) const fn descriptor(&self) -> Option<i32> {
         match self {
             #[cfg(target_os = "linux")]
             Self::InLoop(driver) => Some(driver.descriptor()),

@@ -1,8 +1,6 @@
 //! Addresses: text to socket addresses and back, as libuv spells them.
 
 use std::io;
-#[cfg(windows)]
-use std::net::Ipv4Addr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use socket2::SockAddr;
@@ -98,16 +96,6 @@ pub fn endpoint(address: &SockAddr) -> Endpoint {
         return Endpoint::Path([b"\0", name].concat());
     }
     Endpoint::Path(Vec::new())
-}
-
-/// The loopback address that stands for "any" in a connect, which Windows does not accept there.
-#[cfg(windows)]
-pub fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
-        _ => address,
-    }
 }
 
 #[cfg(test)]

@@ -6,17 +6,22 @@
 //!
 //! Nothing here knows N-API: `cargo test -p ferronet-core` runs all of it.
 
+mod connection;
 pub mod driver;
 pub mod endpoint;
 pub mod errno;
 #[cfg(unix)]
 pub mod handover;
 pub mod options;
+mod place;
+mod queue;
 mod reactor;
 mod ready;
+mod sink;
 mod slots;
 mod sys;
 
 pub use driver::DriverKind;
-pub use reactor::{Chunk, Reactor, ReadMode, Sink};
+pub use reactor::Reactor;
 pub use ready::Bell;
+pub use sink::{Chunk, ReadMode, Sink};

@@ -1,7 +1,7 @@
 //! A listening TCP or Unix-domain socket.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use socket2::{SockRef, Socket};
@@ -25,6 +25,10 @@ impl Listener {
         // AsyncFd does after it has deregistered it.
         let io = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
         Ok(Self { io, transport })
+    }
+
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.io.get_ref().as_fd()
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {

@@ -14,6 +14,7 @@ use socket2::{SockRef, Socket};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
+use crate::errno;
 use crate::sys::{Behind, Transport};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,8 +95,19 @@ impl Stream {
         self.io.into_inner()
     }
 
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(self.io.get_ref())
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.io.get_ref().as_fd()
+    }
+
+    /// The socket, for options.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` for a FIFO.
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        match self.kind {
+            Kind::Fifo => Err(errno::error(errno::ENOTSOCK)),
+            Kind::Tcp | Kind::Unix => Ok(SockRef::from(self.io.get_ref())),
+        }
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
@@ -221,10 +233,11 @@ impl Stream {
     /// in this turn can be written in this turn.
     pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
+            let socket = SockRef::from(self.io.get_ref());
             let sent = match (self.kind, slices) {
-                (Kind::Fifo, parts) => write_vectored(self.io.get_ref().as_fd(), parts),
-                (_, [one]) => self.socket().send_with_flags(one, SEND_FLAGS),
-                (_, many) => self.socket().send_vectored_with_flags(many, SEND_FLAGS),
+                (Kind::Fifo, parts) => write_vectored(self.descriptor(), parts),
+                (_, [one]) => socket.send_with_flags(one, SEND_FLAGS),
+                (_, many) => socket.send_vectored_with_flags(many, SEND_FLAGS),
             };
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -250,13 +263,13 @@ impl Stream {
         match self.kind {
             // It has one direction; closing it is all there is.
             Kind::Fifo => Ok(()),
-            Kind::Tcp | Kind::Unix => self.socket().shutdown(Shutdown::Write),
+            Kind::Tcp | Kind::Unix => self.socket()?.shutdown(Shutdown::Write),
         }
     }
 
     /// The outcome of a connect, once writable.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket().take_error()
+        self.socket()?.take_error()
     }
 }
 

@@ -32,8 +32,9 @@ impl Stream {
         }
     }
 
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(&self.io)
+    /// The socket, for options. A named pipe would not have one.
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        Ok(SockRef::from(&self.io))
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
@@ -79,9 +80,10 @@ impl Stream {
     /// in this turn can be written in this turn.
     pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
+            let socket = SockRef::from(&self.io);
             let sent = match slices {
-                [one] => self.socket().send(one),
-                many => self.socket().send_vectored(many),
+                [one] => socket.send(one),
+                many => socket.send_vectored(many),
             };
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -104,11 +106,11 @@ impl Stream {
     }
 
     pub(crate) fn shutdown(&self) -> io::Result<()> {
-        self.socket().shutdown(Shutdown::Write)
+        self.socket()?.shutdown(Shutdown::Write)
     }
 
     /// The outcome of a connect, once writable.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket().take_error()
+        self.socket()?.take_error()
     }
 }
