@@ -86,6 +86,9 @@ interface Engine {
   /** Closes the descriptor, with RST if `reset`. */
   close(slot: number, reset: boolean): void
 
+  /** Has a path removed when the slot is closed, as if it had been bound here. */
+  removeOnClose(slot: number, path: string): number
+
   setNoDelay(slot: number, enable: boolean): number
   /** Seconds; 0 leaves the system's. */
   setKeepAlive(slot: number, enable: boolean, delay: number, interval: number, count: number): number
@@ -1151,6 +1154,11 @@ export class Handle extends AsyncResource {
   /** A second descriptor of the same socket, for the caller. */
   copy(): number {
     return this.slot < 0 ? EBADF : engine.copy(this.slot)
+  }
+
+  /** Has a path removed when this closes, as if it had been bound here; the path goes along to another thread. */
+  removeOnClose(path: string): number {
+    return this.slot < 0 ? EBADF : engine.removeOnClose(this.slot, path)
   }
 
   #part(result: number): number {

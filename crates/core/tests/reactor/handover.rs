@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use ferronet_core::errno;
@@ -115,6 +115,36 @@ fn those_who_wait_for_a_listener_wait_for_its_next_owner(host: &mut Host) {
     assert!(!Path::new(&path).exists());
 }
 
+fn a_path_can_be_removed_with_a_socket_that_was_taken_in(host: &mut Host) {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let slot = adopt(host, UnixListener::bind(&path).expect("bind"));
+    host.reactor.remove_on_close(slot, &path).expect("open");
+    host.reactor.listen(slot, 511).expect("listen");
+    // It goes along when the socket is given away.
+    let released = release(host, slot);
+    assert!(Path::new(&path).exists());
+    let slot = host.reactor.adopt(released).map_err(|(error, _)| error);
+    let slot = slot.expect("adopt");
+    assert!(Path::new(&path).exists());
+    host.reactor.close(slot, false);
+    assert!(!Path::new(&path).exists());
+
+    let late = host.reactor.remove_on_close(slot, &path);
+    assert_eq!(errno::code(&late.expect_err("closed")), errno::EBADF);
+}
+
+fn a_socket_removes_one_path_the_one_named_last(host: &mut Host) {
+    let directory = Directory::new();
+    let (first, last) = (directory.path("first"), directory.path("last"));
+    let slot = host.listen_path(&first);
+    fs::hard_link(&first, &last).expect("two names of one socket");
+    host.reactor.remove_on_close(slot, &last).expect("open");
+    host.close(slot);
+    assert!(Path::new(&first).exists());
+    assert!(!Path::new(&last).exists());
+}
+
 fn a_connect_under_way_cannot_be_given_away(host: &mut Host) {
     let (_listener, address) = host.listen_tcp();
     let client = host.start_connect(address);
@@ -134,5 +164,7 @@ under_both_drivers! {
     what_is_no_stream_is_refused_and_given_back,
     a_connection_that_is_given_away_goes_on_elsewhere,
     those_who_wait_for_a_listener_wait_for_its_next_owner,
+    a_path_can_be_removed_with_a_socket_that_was_taken_in,
+    a_socket_removes_one_path_the_one_named_last,
     a_connect_under_way_cannot_be_given_away,
 }
