@@ -1,11 +1,11 @@
 //! Error numbers as libuv counts them: what JavaScript sees as `err.errno`, and names as `err.code`.
 //!
-//! On Unix libuv's number is the negated errno; on Windows it is a number of its own (-4xxx), so that `err.errno`
-//! differs between platforms here exactly as it does in Node.
+//! On Unix libuv's number is the negated errno, on Windows a number of its own (-4xxx). So `err.errno` differs between
+//! platforms just as it does in Node.
 
 use std::io;
 
-/// The peer will send no more. Never an operating system error; libuv's number on every platform.
+/// The peer will send no more. It is not an error of the system, so libuv has one number for it on every platform.
 pub const EOF: i32 = -4095;
 /// An error that has no name.
 pub const UNKNOWN: i32 = -4094;
@@ -28,7 +28,7 @@ macro_rules! errors {
             }
         }
 
-        /// The number of an error's name, [`UNKNOWN`]'s for a name that is none.
+        /// The number of an error's name, [`UNKNOWN`] if there is no such error.
         pub fn by_name(name: &str) -> i32 {
             match name {
                 "EOF" => EOF,
@@ -109,7 +109,7 @@ pub fn code(error: &io::Error) -> i32 {
         .map_or_else(|| from_kind(error.kind()), from_raw)
 }
 
-// Errors that std or Tokio made without asking the system.
+// Errors that std or Tokio made up themselves.
 fn from_kind(kind: io::ErrorKind) -> i32 {
     match kind {
         io::ErrorKind::WouldBlock => EAGAIN,

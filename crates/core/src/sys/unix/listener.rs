@@ -21,8 +21,8 @@ impl Listener {
     /// Registers a non-blocking, listening socket; must run inside the runtime's context.
     pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
         let descriptor = OwnedFd::from(socket);
-        // SAFETY: an OwnedFd names one descriptor for all its life, and closes it only when it is dropped, which
-        // AsyncFd does after it has deregistered it.
+        // SAFETY: an OwnedFd is the same descriptor all its life and stays open until it is dropped. AsyncFd drops it
+        // after deregistering it.
         let io = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
         Ok(Self { io, transport })
     }
@@ -35,7 +35,7 @@ impl Listener {
         SockRef::from(self.io.get_ref())
     }
 
-    /// Takes it away from Tokio's driver.
+    /// Deregisters it from Tokio's driver.
     pub(crate) fn release(self) -> OwnedFd {
         self.io.into_inner()
     }
@@ -54,19 +54,19 @@ impl Listener {
     }
 }
 
-/// One system call where the kernel sets both flags by itself. Nobody asks for the peer's address yet.
+/// One system call, where accept4(2) sets both flags. The peer's address is not wanted yet.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn accept(listener: &Socket) -> io::Result<Socket> {
     use std::os::fd::{AsRawFd, FromRawFd};
 
     const FLAGS: libc::c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let (no_address, no_length) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the listener is open; without room for an address none is written.
+    // SAFETY: the listener is open, and null pointers mean that no address is written.
     let accepted = unsafe { libc::accept4(listener.as_raw_fd(), no_address, no_length, FLAGS) };
     if accepted == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a new descriptor, which nobody else knows.
+    // SAFETY: a new descriptor, which nothing else owns.
     Ok(unsafe { Socket::from_raw_fd(accepted) })
 }
 
