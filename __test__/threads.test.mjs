@@ -585,6 +585,21 @@ holds('a path that is bound here is listened on there, and goes there', async t 
   assert.equal(existsSync(path), false)
 })
 
+holds("the path of a server of Node's that was taken over goes with its thread", async t => {
+  const path = t.socketPath()
+  const thread = t.worker(({ net, port, data }) => {
+    const from = process.getBuiltinModule('node:net').createServer()
+    from.listen(data, () => {
+      net.fromNodeServer(from)
+      port.postMessage('taken over')
+    })
+  }, path)
+  assert.equal(await message(thread), 'taken over')
+  assert.equal(existsSync(path), true)
+  await thread.terminate()
+  assert.equal(existsSync(path), false)
+})
+
 holds('a path that is bound here is closed there', async t => {
   const path = t.socketPath()
   const thread = t.worker(

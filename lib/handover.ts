@@ -381,7 +381,7 @@ export function fromNodeServer(
   if (path === undefined) from.close()
   else {
     server._pipeName = path
-    if (closeButForName(from, path)) removeWith(handle, path)
+    if (closeButForName(from, path)) handle.removeOnClose(path)
   }
   return server.listen({ _handle: handle })
 }
@@ -406,24 +406,6 @@ function closeButForName(from: net.Server, path: string): boolean {
   // Node's server got its socket from another process, which removes it.
   unlinkSync(spare)
   return false
-}
-
-/** Paths that the engine does not know of, by the handles that listen there. */
-const names = new WeakMap<Handle, string>()
-
-/** Has a path go when its listener closes, as the engine does with what it has bound. */
-function removeWith(handle: Handle, path: string): void {
-  names.set(handle, path)
-  override(handle, {
-    close: (...callbacks: Parameters<Handle['close']>) => {
-      try {
-        unlinkSync(path)
-      } catch {
-        // Somebody else has; libuv does not mind either.
-      }
-      Handle.prototype.close.apply(handle, callbacks)
-    },
-  })
 }
 
 function nativeOf(
@@ -474,8 +456,6 @@ export interface SocketTicket extends AnyTicket, Estate {
 export interface ServerTicket extends AnyTicket {
   ferronet: 'Server'
   path: string | undefined
-  /** Whether the path is to be removed by JavaScript. */
-  removes: boolean
   options: ServerOptions
   maxConnections: number | undefined
 }
@@ -554,7 +534,6 @@ function detachServer(server: Server): ServerTicket {
   const pipe = handle.kind === 'pipe'
   const id = parked(handle, 'net.Server')
   const path = server._pipeName
-  const removes = names.has(handle)
   server._handle = null
   delete server._pipeName
   const { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, highWaterMark, blockList, maxConnections } =
@@ -562,7 +541,7 @@ function detachServer(server: Server): ServerTicket {
   const keepAliveInitialDelay = server.keepAliveInitialDelay * 1000
   const connections = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay }
   const options = { ...connections, highWaterMark, blockList, sharedChunks: server[kSharedChunks] }
-  return { ferronet: 'Server', pid, id, pipe, path, removes, options, maxConnections }
+  return { ferronet: 'Server', pid, id, pipe, path, options, maxConnections }
 }
 
 function parked(handle: Handle, what: string): number {
@@ -597,10 +576,7 @@ export function attach(ticket: Ticket): Socket | Server | BoundSocket {
     case 'Server': {
       const server = new Server(ticket.options)
       if (ticket.maxConnections !== undefined) server.maxConnections = ticket.maxConnections
-      if (ticket.path !== undefined) {
-        server._pipeName = ticket.path
-        if (ticket.removes) removeWith(handle, ticket.path)
-      }
+      if (ticket.path !== undefined) server._pipeName = ticket.path
       return server.listen({ _handle: handle })
     }
     case 'Socket': {

@@ -85,6 +85,9 @@ interface Engine {
   /** Closes the descriptor, with RST if `reset`. */
   close(slot: number, reset: boolean): void
 
+  /** Has a path removed when the slot is closed, as if it had been bound here. */
+  removeOnClose(slot: number, path: string): number
+
   setNoDelay(slot: number, enable: boolean): number
   /** Seconds; 0 leaves the system's. */
   setKeepAlive(slot: number, enable: boolean, delay: number, interval: number, count: number): number

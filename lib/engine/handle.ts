@@ -397,6 +397,11 @@ export class Handle extends Reading<Handle> {
     return this.slot < 0 ? EBADF : engine.copy(this.slot)
   }
 
+  /** Has a path removed when this closes, as if it had been bound here; the path goes along to another thread. */
+  removeOnClose(path: string): number {
+    return this.slot < 0 ? EBADF : engine.removeOnClose(this.slot, path)
+  }
+
   #part(result: number): number {
     if (result < 0) return result
     slots[this.slot] = undefined

@@ -9,7 +9,7 @@ pub(crate) use windows::{adopt, claim, close, copy, kind, number, park, release}
 #[cfg(unix)]
 mod unix {
     use std::io;
-    use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+    use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
     use ferronet_core::handover::{self, DescriptorKind, Released, Ticket};
     use ferronet_core::{Reactor, errno};
@@ -57,7 +57,7 @@ mod unix {
 
     /// The descriptor of a socket, which stays the socket's.
     pub(crate) fn number(reactor: &mut Reactor, slot: u32) -> io::Result<i32> {
-        Ok(reactor.socket(slot)?.as_raw_fd())
+        Ok(reactor.descriptor_of(slot)?.as_raw_fd())
     }
 
     /// Gives a socket's descriptor to the caller.
@@ -68,8 +68,7 @@ mod unix {
     /// Another descriptor of the same socket, for the caller.
     pub(crate) fn copy(reactor: &mut Reactor, slot: u32) -> io::Result<i32> {
         Ok(reactor
-            .socket(slot)?
-            .as_fd()
+            .descriptor_of(slot)?
             .try_clone_to_owned()?
             .into_raw_fd())
     }

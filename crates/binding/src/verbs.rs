@@ -205,6 +205,10 @@ verbs! { engine:
         });
     }
 
+    fn c"removeOnClose"(slot: u32, path: String) -> i32 {
+        engine.verb(|reactor| reactor.remove_on_close(slot, &path))
+    }
+
     // --- options and facts --------------------------------------------------------------------------------------
 
     fn c"setNoDelay"(slot: u32, enable: bool) -> i32 {

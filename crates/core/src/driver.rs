@@ -1,4 +1,5 @@
-//! Who runs Tokio's I/O driver: the JavaScript thread itself, or a thread beside it. The engine above is the same.
+//! Which thread runs Tokio's I/O driver: the JavaScript thread itself, or a thread beside it. Everything else is the
+//! same for both.
 
 mod helper_thread;
 #[cfg(target_os = "linux")]
@@ -15,9 +16,9 @@ use in_loop::InLoop;
 /// Which driver to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverKind {
-    /// The driver is polled by the owner's thread, whenever its descriptor is readable (Linux).
+    /// The owner's thread polls the driver whenever its descriptor is readable (Linux).
     InLoop,
-    /// A thread parks in the driver and rings the owner's.
+    /// A thread of its own waits in the driver and wakes the owner's thread.
     HelperThread,
 }
 
@@ -28,7 +29,7 @@ pub(crate) enum Driver {
 }
 
 impl Driver {
-    /// Starts the wanted driver, or the helper thread where in-loop cannot be had (no `/proc`, not Linux).
+    /// Starts the driver asked for, or the helper thread where in-loop is impossible (no `/proc`, not Linux).
     pub(crate) fn start(kind: DriverKind) -> io::Result<Self> {
         #[cfg(target_os = "linux")]
         if kind == DriverKind::InLoop
@@ -56,9 +57,8 @@ impl Driver {
         }
     }
 
-    /// The descriptor whose readability means that a turn is due; only the in-loop driver has one.
-    #[cfg(unix)]
-    pub(crate) fn descriptor(&self) -> Option<std::os::fd::RawFd> {
+    /// The descriptor that is readable when a turn is due. Only the in-loop driver has one.
+    pub(crate) const fn descriptor(&self) -> Option<i32> {
         match self {
             #[cfg(target_os = "linux")]
             Self::InLoop(driver) => Some(driver.descriptor()),
@@ -66,7 +66,7 @@ impl Driver {
         }
     }
 
-    /// Polls the driver once without blocking; the helper thread does that by itself.
+    /// Polls the driver once, without blocking. The helper thread polls by itself.
     pub(crate) fn turn(&self) {
         match self {
             #[cfg(target_os = "linux")]

@@ -1,8 +1,6 @@
 //! Addresses: text to socket addresses and back, as libuv spells them.
 
 use std::io;
-#[cfg(windows)]
-use std::net::Ipv4Addr;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 
 use socket2::SockAddr;
@@ -15,14 +13,14 @@ use crate::errno;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     Ip(SocketAddr),
-    /// A Unix-domain path; a leading NUL marks Linux's abstract namespace, empty is unnamed.
+    /// A Unix-domain path. A leading NUL stands for Linux's abstract namespace; an unnamed socket's is empty.
     Path(Vec<u8>),
 }
 
 /// Parses a numeric address, an IPv6 one with an optional zone (`fe80::1%eth0`).
 ///
 /// # Errors
-/// `EINVAL` for anything else; an unknown zone counts as none, as in libuv.
+/// `EINVAL` for anything else. An unknown zone counts as none, as in libuv.
 pub fn parse_ip(address: &str, port: u16) -> io::Result<SocketAddr> {
     let invalid = |_| errno::error(errno::EINVAL);
     if let Some((address, zone)) = address.split_once('%') {
@@ -64,7 +62,7 @@ pub fn parse_path(path: &str) -> io::Result<SockAddr> {
     SockAddr::unix(path).map_err(|_| errno::error(errno::EINVAL))
 }
 
-// Linux wants no NUL behind a path, and libuv uses the last byte too; std and socket2 leave it free.
+// Linux needs no NUL after a path, so libuv uses the last byte of the address. std and socket2 do not.
 #[cfg(target_os = "linux")]
 const LONGEST_PATH: usize = size_of::<libc::sockaddr_un>() - PATH_OFFSET;
 #[cfg(target_os = "linux")]
@@ -73,18 +71,18 @@ const PATH_OFFSET: usize = std::mem::offset_of!(libc::sockaddr_un, sun_path);
 #[cfg(target_os = "linux")]
 fn longest(path: &[u8]) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: sockaddr_un is plain data, of which all zeros is a value, and no larger than the storage.
+    // SAFETY: sockaddr_un is plain data, for which all zeros is a valid value, and no larger than the storage.
     let address = unsafe { storage.view_as::<libc::sockaddr_un>() };
     address.sun_family = libc::AF_UNIX as libc::sa_family_t;
     for (to, from) in address.sun_path.iter_mut().zip(path) {
         *to = *from as libc::c_char;
     }
     let length = PATH_OFFSET + path.len();
-    // SAFETY: the family and as many bytes of the path as `length` says have just been filled in.
+    // SAFETY: `length` covers the family and the bytes of the path, all of which have just been filled in.
     unsafe { SockAddr::new(storage, length as libc::socklen_t) }
 }
 
-/// The endpoint that a system call filled in.
+/// The endpoint in an address that a system call returned.
 pub fn endpoint(address: &SockAddr) -> Endpoint {
     if let Some(ip) = address.as_socket() {
         return Endpoint::Ip(ip);
@@ -98,16 +96,6 @@ pub fn endpoint(address: &SockAddr) -> Endpoint {
         return Endpoint::Path([b"\0", name].concat());
     }
     Endpoint::Path(Vec::new())
-}
-
-/// The loopback address that stands for "any" in a connect, which Windows does not accept there.
-#[cfg(windows)]
-pub fn reachable(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => (Ipv4Addr::LOCALHOST, address.port()).into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => (Ipv6Addr::LOCALHOST, address.port()).into(),
-        _ => address,
-    }
 }
 
 #[cfg(test)]

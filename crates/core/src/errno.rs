@@ -1,17 +1,17 @@
 //! Error numbers as libuv counts them: what JavaScript sees as `err.errno`, and names as `err.code`.
 //!
-//! On Unix libuv's number is the negated errno; on Windows it is a number of its own (-4xxx), so that `err.errno`
-//! differs between platforms here exactly as it does in Node.
+//! On Unix libuv's number is the negated errno, on Windows a number of its own (-4xxx). So `err.errno` differs between
+//! platforms just as it does in Node.
 
 use std::io;
 
-/// The peer will send no more. Never an operating system error; libuv's number on every platform.
+/// The peer will send no more. It is not an error of the system, so libuv has one number for it on every platform.
 pub const EOF: i32 = -4095;
 /// An error that has no name.
 pub const UNKNOWN: i32 = -4094;
 
 macro_rules! errors {
-    ($($name:ident $windows:literal => $wsa:pat,)*) => {
+    ($($name:ident $windows:literal => $wsa:literal $(| $other:literal)*,)*) => {
         $(
             #[cfg(unix)]
             pub const $name: i32 = -libc::$name;
@@ -28,7 +28,7 @@ macro_rules! errors {
             }
         }
 
-        /// The number of an error's name, [`UNKNOWN`]'s for a name that is none.
+        /// The number of an error's name, [`UNKNOWN`] if there is no such error.
         pub fn by_name(name: &str) -> i32 {
             match name {
                 "EOF" => EOF,
@@ -40,14 +40,22 @@ macro_rules! errors {
         #[cfg(windows)]
         fn from_raw(raw: i32) -> i32 {
             match raw {
-                $($wsa => $name,)*
+                $($wsa $(| $other)* => $name,)*
                 _ => UNKNOWN,
+            }
+        }
+
+        #[cfg(windows)]
+        fn to_raw(code: i32) -> Option<i32> {
+            match code {
+                $($name => Some($wsa),)*
+                _ => None,
             }
         }
     };
 }
 
-// Name, libuv's number on Windows, the system's codes that mean it there (WSAE* first, then ERROR_*).
+// Name, libuv's number on Windows, and the system codes it stands for there: Winsock's first, then the others.
 errors! {
     EACCES -4092 => 10013 | 5,
     EADDRINUSE -4091 => 10048,
@@ -101,7 +109,7 @@ pub fn code(error: &io::Error) -> i32 {
         .map_or_else(|| from_kind(error.kind()), from_raw)
 }
 
-// Errors that std or Tokio made without asking the system.
+// Errors that std or Tokio made up themselves.
 fn from_kind(kind: io::ErrorKind) -> i32 {
     match kind {
         io::ErrorKind::WouldBlock => EAGAIN,
@@ -122,13 +130,7 @@ pub fn error(code: i32) -> io::Error {
 
 #[cfg(windows)]
 pub fn error(code: i32) -> io::Error {
-    io::Error::from(match code {
-        EINVAL => io::ErrorKind::InvalidInput,
-        ENOTCONN => io::ErrorKind::NotConnected,
-        ENOTSUP => io::ErrorKind::Unsupported,
-        EAGAIN => io::ErrorKind::WouldBlock,
-        _ => io::ErrorKind::Other,
-    })
+    to_raw(code).map_or_else(|| io::ErrorKind::Other.into(), io::Error::from_raw_os_error)
 }
 
 #[cfg(test)]
@@ -141,6 +143,15 @@ mod tests {
         let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
         assert_eq!(code(&refused), ECONNREFUSED);
         assert_eq!(name(code(&refused)), "ECONNREFUSED");
+    }
+
+    #[test]
+    fn a_number_survives_being_an_error() {
+        for name in ["EADDRINUSE", "EBADF", "EAGAIN", "ENOTSOCK", "ENOTSUP"] {
+            let number = by_name(name);
+            assert_eq!(code(&error(number)), number, "{name}");
+        }
+        assert_eq!(error(EAGAIN).kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -1,145 +1,34 @@
-//! Descriptors that come from outside, and sockets on their way from one reactor to another.
+//! Sockets that come from outside, and sockets on their way from one reactor to another.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use socket2::{Domain, SockRef, Type};
+use socket2::SockRef;
 
-/// What a descriptor refers to, in libuv's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DescriptorKind {
-    Tcp,
-    /// A Unix-domain stream socket or a FIFO.
-    Pipe,
-    Udp,
-    File,
-    Tty,
-    Unknown,
-}
+use crate::connection::Connection;
+use crate::errno;
+use crate::place::{Bound, Place};
+use crate::reactor::{Reactor, not_a_socket};
+use crate::sys::descriptor::{Stage, stage};
+use crate::sys::{Name, Stream};
 
-impl DescriptorKind {
-    /// The name that Node's errors use.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tcp => "TCP",
-            Self::Pipe => "PIPE",
-            Self::Udp => "UDP",
-            Self::File => "FILE",
-            Self::Tty => "TTY",
-            Self::Unknown => "UNKNOWN",
-        }
-    }
-}
-
-/// Looks at a descriptor without touching it.
-pub fn kind(descriptor: BorrowedFd<'_>) -> DescriptorKind {
-    use std::io::IsTerminal;
-    if descriptor.is_terminal() {
-        return DescriptorKind::Tty;
-    }
-    // A copy, because std reads the metadata of files only; the original stays with its owner.
-    let Ok(copy) = descriptor.try_clone_to_owned() else {
-        return DescriptorKind::Unknown;
-    };
-    let Ok(metadata) = File::from(copy).metadata() else {
-        return DescriptorKind::Unknown;
-    };
-    let file_type = metadata.file_type();
-    if file_type.is_file() || file_type.is_char_device() {
-        return DescriptorKind::File;
-    }
-    if file_type.is_fifo() {
-        return DescriptorKind::Pipe;
-    }
-    let socket = SockRef::from(&descriptor);
-    let (Ok(kind), Ok(address)) = (socket.r#type(), socket.local_addr()) else {
-        return DescriptorKind::Unknown;
-    };
-    match (kind, address.domain()) {
-        (Type::STREAM, Domain::IPV4 | Domain::IPV6) => DescriptorKind::Tcp,
-        (Type::STREAM, Domain::UNIX) => DescriptorKind::Pipe,
-        (Type::DGRAM, Domain::IPV4 | Domain::IPV6) => DescriptorKind::Udp,
-        _ => DescriptorKind::Unknown,
-    }
-}
-
-/// What an adopted descriptor can do next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Read and write.
-    Connected { tcp: bool },
-    /// Listen or connect.
-    Bound { tcp: bool },
-    /// Read or write; it is no socket.
-    Fifo,
-}
-
-/// # Errors
-/// `EINVAL` for anything that is neither TCP nor a pipe.
-pub(crate) fn stage(descriptor: BorrowedFd<'_>) -> io::Result<Stage> {
-    let tcp = match kind(descriptor) {
-        DescriptorKind::Tcp => true,
-        DescriptorKind::Pipe => false,
-        _ => return Err(io::Error::from(io::ErrorKind::InvalidInput)),
-    };
-    let socket = SockRef::from(&descriptor);
-    if !tcp && socket.r#type().is_err() {
-        return Ok(Stage::Fifo);
-    }
-    Ok(if socket.peer_addr().is_ok() || is_over(descriptor) {
-        Stage::Connected { tcp }
-    } else {
-        Stage::Bound { tcp }
-    })
-}
-
-/// Whether a socket without a peer had one: a connection that both sides have ended, or that was reset. There is
-/// something to read from it still, if only its end; a socket that was never connected hangs up without.
-fn is_over(descriptor: BorrowedFd<'_>) -> bool {
-    const OVER: libc::c_short = libc::POLLIN | libc::POLLHUP;
-    let mut polled = libc::pollfd {
-        fd: descriptor.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // SAFETY: one entry, which outlives the call.
-    let count = unsafe { libc::poll(&raw mut polled, 1, 0) };
-    count == 1 && polled.revents & OVER == OVER
-}
-
-/// The path of a Unix-domain socket, which goes when its socket does, just before it: with `close`, and when the
-/// environment ends.
-#[derive(Debug)]
-pub(crate) struct Unlink(pub(crate) PathBuf);
-
-impl Drop for Unlink {
-    fn drop(&mut self) {
-        // Somebody else may have removed it; libuv does not mind either.
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
+pub use crate::sys::descriptor::{DescriptorKind, kind};
 
 /// A socket that belongs to no reactor: non-blocking, in whatever state it was in.
 #[derive(Debug)]
 pub struct Released {
-    // Before the descriptor: the name goes first.
-    pub(crate) unlink: Option<Box<Unlink>>,
-    pub(crate) descriptor: OwnedFd,
+    // Before the descriptor: fields are dropped in order, and the path is removed first.
+    name: Name,
+    descriptor: OwnedFd,
 }
 
 impl Released {
-    /// The descriptor alone: its path, if it has one, stays in the file system.
+    /// The descriptor alone. If the socket is bound to a path, that stays in the file system.
     pub fn into_descriptor(self) -> OwnedFd {
-        if let Some(mut unlink) = self.unlink {
-            // An empty path is no file's, so nothing is removed.
-            unlink.0 = PathBuf::new();
-        }
+        self.name.keep();
         self.descriptor
     }
 }
@@ -147,7 +36,7 @@ impl Released {
 impl From<OwnedFd> for Released {
     fn from(descriptor: OwnedFd) -> Self {
         Self {
-            unlink: None,
+            name: Name::default(),
             descriptor,
         }
     }
@@ -165,11 +54,100 @@ impl AsRawFd for Released {
     }
 }
 
+impl Reactor {
+    /// Takes in a descriptor from outside, or from another reactor. A connection can be read and written; a socket that
+    /// is not connected can be bound, listen or connect. A connect that is under way goes unnoticed.
+    ///
+    /// # Errors
+    /// `EINVAL` for anything but TCP, Unix-domain streams and FIFOs, `EEXIST` for a descriptor that this reactor has
+    /// already, and the system's error when it will not watch the descriptor. In each case the socket is given back.
+    pub fn adopt(&mut self, released: Released) -> Result<u32, (io::Error, Released)> {
+        let prepared = stage(released.as_fd()).and_then(|stage| {
+            // The second registration would fail, and close the first one's descriptor.
+            if self.owns(released.as_raw_fd()) {
+                return Err(errno::error(errno::EEXIST));
+            }
+            SockRef::from(&released.descriptor).set_nonblocking(true)?;
+            Ok(stage)
+        });
+        let stage = match prepared {
+            Ok(stage) => stage,
+            Err(error) => return Err((error, released)),
+        };
+        let Released { name, descriptor } = released;
+        let stream = {
+            let _context = self.driver.handle().enter();
+            match stage {
+                Stage::Bound(transport) => {
+                    return Ok(self.insert_bound(Bound::new(name, descriptor.into(), transport)));
+                }
+                Stage::Connected(transport) => Stream::adopt_descriptor(descriptor, transport),
+                Stage::Fifo => Stream::adopt_fifo(descriptor),
+            }
+        };
+        match stream {
+            Ok(stream) => {
+                let list = &self.ready;
+                Ok(self
+                    .slots
+                    .insert_with(|key| Place::Connection(Connection::new(stream, name, key, list))))
+            }
+            Err((error, descriptor)) => Err((error, Released { name, descriptor })),
+        }
+    }
+
+    fn owns(&self, descriptor: i32) -> bool {
+        self.slots
+            .iter()
+            .filter_map(Place::descriptor)
+            .any(|ours| ours.as_raw_fd() == descriptor)
+    }
+
+    /// The descriptor in a slot, which stays the reactor's.
+    ///
+    /// # Errors
+    /// `EBADF` when the slot is empty.
+    pub fn descriptor_of(&self, slot: u32) -> io::Result<BorrowedFd<'_>> {
+        match self.slots.get(slot).and_then(Place::descriptor) {
+            Some(descriptor) => Ok(descriptor),
+            None => not_a_socket(),
+        }
+    }
+
+    /// Gives a socket away, with everything the kernel holds for it. The slot is closed.
+    ///
+    /// # Errors
+    /// `EALREADY` while a connect is under way: its outcome would be lost.
+    pub fn release(&mut self, slot: u32) -> io::Result<Released> {
+        self.descriptor_of(slot)?;
+        if self.is_connecting(slot) {
+            return Err(errno::error(errno::EALREADY));
+        }
+        let (name, descriptor) = match self.slots.remove(slot) {
+            Some(Place::Bound(bound)) => (bound.name, bound.socket.into()),
+            Some(Place::Connection(connection)) => (connection.name, connection.stream.release()),
+            Some(Place::Accepting(accepting)) => (accepting.name, accepting.listener.release()),
+            Some(Place::Spent) | None => return not_a_socket(),
+        };
+        Ok(Released { name, descriptor })
+    }
+}
+
+impl Place {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Bound(bound) => Some(bound.socket.as_fd()),
+            Self::Connection(connection) => Some(connection.stream.descriptor()),
+            Self::Accepting(accepting) => Some(accepting.listener.descriptor()),
+            Self::Spent => None,
+        }
+    }
+}
+
 /// Sockets between two reactors of this process, by the number on their ticket.
 ///
-/// A process may hold several copies of this library, each with a map of its own, and all of them see all tickets: so
-/// the numbers are drawn at random. What one copy is asked for with a number of another's is, as good as surely, not
-/// in its map.
+/// A process may hold several copies of this library, each with a map of its own, and a ticket can end up with any of
+/// them. So the numbers are drawn at random: a copy will not have a number of another one's in its map.
 static PARKED: Mutex<Option<HashMap<Ticket, Released>>> = Mutex::new(None);
 
 /// The number on a ticket.
@@ -181,11 +159,11 @@ impl Ticket {
     const MOST: u64 = (1 << 53) - 1;
 
     fn draw() -> Self {
-        // std seeds it from the system's randomness, in each copy of itself, and never twice alike.
+        // std seeds it from the system's randomness, anew in each copy of itself, and never gives the same one twice.
         Self(RandomState::new().hash_one(()) & Self::MOST)
     }
 
-    /// As JavaScript has it; none has a negative number.
+    /// As JavaScript has it. It is never negative.
     pub const fn number(self) -> i64 {
         self.0.cast_signed()
     }
@@ -198,11 +176,11 @@ impl From<i64> for Ticket {
 }
 
 fn parked() -> MutexGuard<'static, Option<HashMap<Ticket, Released>>> {
-    // Whoever panicked with the lock has left a map that is whole: each change of it is one call.
+    // The map is whole even if a thread panicked with the lock: each change of it is a single call.
     PARKED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Keeps a socket for whichever thread comes with the ticket that is returned.
+/// Keeps a socket for the thread that comes with the ticket.
 pub fn park(socket: Released) -> Ticket {
     let mut parked = parked();
     let sockets = parked.get_or_insert_default();
@@ -226,58 +204,9 @@ pub fn unclaim(ticket: Ticket, socket: Released) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
-    use std::os::unix::net::{UnixDatagram, UnixStream};
+    use std::os::unix::net::UnixStream;
 
     use super::*;
-
-    #[test]
-    fn descriptors_are_told_by_what_they_refer_to() {
-        let file = File::open("/proc/self/exe").or_else(|_| File::open("/bin/sh"));
-        let tcp = TcpListener::bind("127.0.0.1:0").expect("port");
-        let udp = UdpSocket::bind("127.0.0.1:0").expect("port");
-        let (unix, _other) = UnixStream::pair().expect("pair");
-        let (datagram, _other) = UnixDatagram::pair().expect("pair");
-        let (reader, _writer) = io::pipe().expect("pipe");
-        assert_eq!(kind(file.expect("file").as_fd()), DescriptorKind::File);
-        assert_eq!(kind(tcp.as_fd()), DescriptorKind::Tcp);
-        assert_eq!(kind(udp.as_fd()), DescriptorKind::Udp);
-        assert_eq!(kind(unix.as_fd()), DescriptorKind::Pipe);
-        assert_eq!(kind(datagram.as_fd()), DescriptorKind::Unknown);
-        assert_eq!(kind(reader.as_fd()), DescriptorKind::Pipe);
-        assert_eq!(stage(tcp.as_fd()).ok(), Some(Stage::Bound { tcp: true }));
-        assert_eq!(
-            stage(unix.as_fd()).ok(),
-            Some(Stage::Connected { tcp: false })
-        );
-        assert_eq!(stage(reader.as_fd()).ok(), Some(Stage::Fifo));
-        assert!(stage(udp.as_fd()).is_err());
-    }
-
-    #[test]
-    fn a_connection_that_is_over_is_still_one() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("port");
-        let address = listener.local_addr().expect("address");
-        let client = TcpStream::connect(address).expect("listening");
-        let (mut server, _) = listener.accept().expect("connected");
-        client.shutdown(Shutdown::Write).expect("connected");
-        assert_eq!(server.read(&mut [0]).expect("FIN"), 0);
-        server.write_all(b"unread").expect("half open");
-        drop(server);
-        while client.peer_addr().is_ok() {
-            std::thread::yield_now();
-        }
-        assert_eq!(
-            stage(client.as_fd()).ok(),
-            Some(Stage::Connected { tcp: true })
-        );
-        let _waiting = TcpStream::connect(address).expect("listening");
-        assert_eq!(
-            stage(listener.as_fd()).ok(),
-            Some(Stage::Bound { tcp: true })
-        );
-    }
 
     #[test]
     fn a_ticket_is_good_once() {
@@ -315,22 +244,21 @@ mod tests {
     }
 
     #[test]
-    fn a_released_path_goes_with_its_socket_but_not_with_its_descriptor() {
-        let path = std::env::temp_dir().join(format!("ferronet-{}-unlink", std::process::id()));
-        for (goes, end) in [
-            (true, drop as fn(Released)),
-            (false, |released| {
-                released.into_descriptor();
-            }),
+    fn a_path_goes_with_its_socket_but_stays_when_only_the_descriptor_is_taken() {
+        let path = std::env::temp_dir().join(format!("ferronet-{}-released", std::process::id()));
+        let text = path.to_str().expect("a temporary path in UTF-8");
+        for (stays, end) in [
+            (false, drop as fn(Released)),
+            (true, |released| drop(released.into_descriptor())),
         ] {
             std::fs::write(&path, "").expect("temporary file");
             let (unix, _other) = UnixStream::pair().expect("pair");
             end(Released {
-                unlink: Some(Box::new(Unlink(path.clone()))),
+                name: Name::of(text),
                 descriptor: unix.into(),
             });
-            assert_eq!(path.exists(), !goes);
+            assert_eq!(path.exists(), stays);
         }
-        std::fs::remove_file(&path).expect("still there");
+        std::fs::remove_file(&path).expect("it stayed");
     }
 }

@@ -1,4 +1,4 @@
-//! Socket options: one function, one option. Units are the system's; the caller has validated ranges.
+//! Socket options, one function for each. Units are the system's, and the caller has validated the ranges.
 
 use std::io;
 use std::time::Duration;
@@ -10,7 +10,8 @@ pub fn set_nodelay(socket: SockRef<'_>, nodelay: bool) -> io::Result<()> {
     socket.set_tcp_nodelay(nodelay)
 }
 
-/// `SO_KEEPALIVE` and its timing, in seconds; an interval, delay or count of 0 leaves the system's value.
+/// `SO_KEEPALIVE`, its timing in seconds, and its count of probes. A delay, interval or count of 0 leaves the system's
+/// value.
 pub fn set_keepalive(
     socket: SockRef<'_>,
     enable: bool,
@@ -35,7 +36,7 @@ pub fn set_keepalive(
     socket.set_tcp_keepalive(&keepalive)
 }
 
-/// `IP_TOS`, or the traffic class of IPv6: 0 to 255.
+/// `IP_TOS`, or IPv6's traffic class: 0 to 255.
 pub fn set_type_of_service(socket: SockRef<'_>, tos: u32) -> io::Result<()> {
     #[cfg(unix)]
     if socket.local_addr()?.is_ipv6() {
@@ -44,7 +45,7 @@ pub fn set_type_of_service(socket: SockRef<'_>, tos: u32) -> io::Result<()> {
     socket.set_tos_v4(tos)
 }
 
-/// What [`set_type_of_service`] sets.
+/// The value that [`set_type_of_service`] sets.
 pub fn type_of_service(socket: SockRef<'_>) -> io::Result<u32> {
     #[cfg(unix)]
     if socket.local_addr()?.is_ipv6() {
@@ -53,7 +54,7 @@ pub fn type_of_service(socket: SockRef<'_>) -> io::Result<u32> {
     socket.tos_v4()
 }
 
-/// `SO_LINGER` with zero seconds: close sends RST and drops what is unsent.
+/// `SO_LINGER` with zero seconds: close(2) sends RST and drops what has not been sent.
 pub fn set_reset_on_close(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_linger(Some(Duration::ZERO))
 }

@@ -1,16 +1,17 @@
-//! The ready list: the keys of sockets that Tokio found ready, waiting for the pump.
+//! The ready list: sockets that Tokio found ready, waiting for the pump.
 //!
-//! Wakers fill it, on the JavaScript thread (in-loop driver) or on the helper thread; the pump empties it. A
-//! signal is at most once in the list and the pump's queue together.
+//! Wakers fill it, on the JavaScript thread (in-loop driver) or on the helper thread, and the pump empties it. A signal
+//! has at most one entry, either in this list or in the pump's queue.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 
-/// Tells the JavaScript thread, from another one, that the ready list is not empty any more.
+/// Tells the JavaScript thread, from another one, that the ready list is no longer empty.
 pub type Bell = Box<dyn Fn() + Send + Sync>;
 
-/// A slot and the life it is in: a key of an earlier life names nothing.
+/// A slot and its generation. Once the slot has been closed the key no longer finds anything, even if the slot is in
+/// use again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Key {
     pub(crate) slot: u32,
@@ -45,7 +46,7 @@ impl ReadyList {
     fn push(&self, ready: Ready) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.push(ready);
-        // The first entry rings; the pump takes all, so whoever comes before it does needs no ring of its own.
+        // Only the first entry rings: the pump takes all that have come by then.
         let first = entries.len() == 1;
         drop(entries);
         if first && let Some(bell) = &self.bell {
@@ -80,13 +81,13 @@ impl Signal {
         self.ready
     }
 
-    /// Claims the one place that a signal has in the list or in the pump's queue; false when it stands there already.
+    /// Claims the one entry that a signal may have. False if it is in the list or in the pump's queue already.
     pub(crate) fn claim(&self) -> bool {
         !self.queued.swap(true, Ordering::AcqRel)
     }
 
-    /// The pump has taken the entry: the next wake queues again. Called before the socket is polled, so that
-    /// readiness that arrives while it is polled is not lost.
+    /// The pump has taken the entry, so the next wake makes a new one. Called before the socket is polled: otherwise
+    /// readiness that arrives during the poll would be lost.
     pub(crate) fn taken(&self) {
         self.queued.store(false, Ordering::Release);
     }
@@ -145,6 +146,6 @@ mod tests {
         assert!(!signal.claim());
         signal.waker().wake();
         list.take(&mut queue);
-        assert_eq!(queue.len(), 2, "whoever claimed it has it queued");
+        assert_eq!(queue.len(), 2, "a claimed signal is not listed again");
     }
 }

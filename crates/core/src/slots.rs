@@ -1,5 +1,5 @@
-//! The slab of sockets. A slot's number is what JavaScript knows a socket by; its generation tells one life of the
-//! slot from the next.
+//! The slab of sockets. JavaScript knows a socket by the number of its slot. Each time the slot is used its generation
+//! is another one.
 
 use crate::ready::Key;
 
@@ -8,7 +8,7 @@ struct Slot<T> {
     value: Option<T>,
 }
 
-/// Numbered places whose numbers are small and reused, but never while an event for the old owner may be about.
+/// Numbered places. Numbers are small and used again, but not while an event for the old owner may still be around.
 pub(crate) struct Slots<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
@@ -24,7 +24,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Fills a free slot with what `make` makes of its key.
+    /// Fills a free slot with what `make` returns for its key.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(Key) -> T) -> u32 {
         let slot = self.free.last().copied().unwrap_or_else(|| {
             u32::try_from(self.slots.len()).expect("fewer sockets than descriptors, which are i32")
@@ -52,18 +52,19 @@ impl<T> Slots<T> {
     }
 
     /// All values, in the order of their numbers.
+    // Used by `handover` only.
     #[cfg(unix)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.value.as_ref())
     }
 
-    /// The key of the slot's present life.
+    /// The slot's present key.
     pub(crate) fn key(&self, slot: u32) -> Key {
         let generation = self.slots.get(slot as usize).map_or(0, |s| s.generation);
         Key { slot, generation }
     }
 
-    /// The value of this very life of the slot.
+    /// The value in a slot, unless its generation has changed.
     pub(crate) fn get_key_mut(&mut self, key: Key) -> Option<&mut T> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         if slot.generation != key.generation {
@@ -72,13 +73,13 @@ impl<T> Slots<T> {
         slot.value.as_mut()
     }
 
-    /// Puts another value in the slot, in the same life of it; the old one, or nothing where the slot is empty.
+    /// Puts another value into the slot and keeps its generation. Returns the old value; an empty slot stays empty.
     pub(crate) fn replace(&mut self, slot: u32, value: T) -> Option<T> {
         self.get_mut(slot)
             .map(|place| std::mem::replace(place, value))
     }
 
-    /// Takes the value out; its number stays out of use until [`Slots::recycle`].
+    /// Takes the value out. The number is not used again before [`Slots::recycle`].
     pub(crate) fn remove(&mut self, slot: u32) -> Option<T> {
         let place = self.slots.get_mut(slot as usize)?;
         let value = place.value.take()?;
@@ -87,7 +88,7 @@ impl<T> Slots<T> {
         Some(value)
     }
 
-    /// Lets the numbers of removed sockets be used again: no event that names one is on its way any more.
+    /// Lets the numbers of removed sockets be used again, now that no event with one of them is on its way.
     pub(crate) fn recycle(&mut self) {
         self.free.append(&mut self.retired);
     }

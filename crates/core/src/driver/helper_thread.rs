@@ -1,5 +1,5 @@
-//! A thread that parks in Tokio's driver. Its wakers fill the ready list and ring the owner's thread, which does
-//! the I/O; this thread touches no socket.
+//! A thread that waits in Tokio's driver. The wakers it runs fill the ready list and ring for the owner's thread, which
+//! does the I/O. This thread touches no socket.
 
 use std::io;
 use std::sync::Arc;
@@ -37,10 +37,10 @@ impl HelperThread {
 
 impl Drop for HelperThread {
     fn drop(&mut self) {
-        // `notify_one` leaves a permit, so a thread that has not started to wait yet stops as well.
+        // `notify_one` leaves a permit, so this also stops a thread that has not begun to wait.
         self.stop.notify_one();
         if let Some(thread) = self.thread.take() {
-            // A panic of the helper has nothing to tell here: its sockets are closed by their owner.
+            // If it panicked, there is nothing left to do: the owner closes the sockets anyway.
             let _ = thread.join();
         }
     }

@@ -1,8 +1,8 @@
-//! Tokio as a guest of the owner's event loop: no thread, no hop.
+//! Tokio as a guest of the owner's event loop: no thread, and nothing passed between threads.
 //!
-//! The host watches Tokio's own epoll descriptor; when that is readable, one [`InLoop::turn`] makes Tokio poll it
-//! once without blocking, which runs the wakers of the sockets that are ready. Tokio's timers would fire only in
-//! a turn, so nothing on this runtime uses them.
+//! The host watches Tokio's own epoll descriptor. When that is readable, one [`InLoop::turn`] makes Tokio poll it once
+//! without blocking, which runs the wakers of the sockets that are ready. Tokio's timers would fire only in a turn, so
+//! nothing on this runtime uses them.
 
 use std::fs;
 use std::future::poll_fn;
@@ -20,7 +20,7 @@ pub(crate) struct InLoop {
 }
 
 impl InLoop {
-    /// `None` where Tokio's epoll descriptor cannot be found: without `/proc`, for one.
+    /// `None` where Tokio's epoll descriptor cannot be found, for example because there is no `/proc`.
     pub(crate) fn start() -> io::Result<Option<Self>> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         Ok(find_epoll(&runtime)?.map(|descriptor| Self {
@@ -37,8 +37,8 @@ impl InLoop {
         self.descriptor
     }
 
-    /// One non-blocking poll of the driver: a future that has woken itself makes the scheduler yield to its
-    /// driver with a time-out of zero before it polls the future again.
+    /// One non-blocking poll of the driver. When a future has woken itself, the scheduler polls its driver, with a
+    /// time-out of zero, before it polls the future again.
     pub(crate) fn turn(&self) {
         let mut polled = false;
         self.runtime.block_on(poll_fn(|cx| {
@@ -52,8 +52,8 @@ impl InLoop {
     }
 }
 
-/// Tokio has no call for its epoll descriptor. A socket made for the purpose is registered with the runtime, and the
-/// epoll instance that lists it in `/proc/self/fdinfo` is the runtime's.
+/// Tokio does not give its epoll descriptor away. So we register a socket with the runtime: the epoll instance that
+/// lists this socket in `/proc/self/fdinfo` is the runtime's.
 fn find_epoll(runtime: &Runtime) -> io::Result<Option<RawFd>> {
     let _context = runtime.enter();
     let (probe, _peer) = UnixStream::pair()?;
@@ -77,8 +77,9 @@ fn find_epoll(runtime: &Runtime) -> io::Result<Option<RawFd>> {
         let Ok(info) = fs::read_to_string(format!("/proc/self/fdinfo/{number}")) else {
             continue;
         };
-        // "tfd:       21 events: 8000201d data: …  pos:0 ino:61af sdev:9", a line per descriptor that this epoll
-        // instance watches. The inode (since Linux 4.13) tells the probe from a closed namesake.
+        // "tfd:       21 events: 8000201d data: …  pos:0 ino:61af sdev:9": a line for each descriptor that this epoll
+        // instance watches. It may list a number that has been closed and given to our probe since; the inode (Linux
+        // 4.13 and later) shows the difference.
         let watches = info
             .lines()
             .filter_map(|line| line.strip_prefix("tfd:"))

@@ -10,12 +10,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::common::{Directory, Host, in_a_process_of_its_own, loopback};
 
-fn an_address_in_use_is_told_when_the_socket_is_put_to_use(host: &mut Host) {
+fn an_address_in_use_is_reported_when_the_socket_is_put_to_use(host: &mut Host) {
     let (_listener, address) = host.listen_tcp();
     let second = host
         .reactor
         .bind_tcp(address, false, false)
-        .expect("told later");
+        .expect("reported later");
     host.seen.open(second);
     let local = host.reactor.local(second).expect_err("not bound");
     assert_eq!(errno::code(&local), errno::EADDRINUSE);
@@ -29,7 +29,7 @@ fn an_address_in_use_is_told_when_the_socket_is_put_to_use(host: &mut Host) {
     host.close(second);
 }
 
-fn a_path_in_use_is_told_at_once_and_stays(host: &mut Host) {
+fn a_path_in_use_is_reported_at_once_and_stays(host: &mut Host) {
     let directory = Directory::new();
     let path = directory.path("taken");
     let _owner = UnixListener::bind(&path).expect("bind");
@@ -108,7 +108,8 @@ fn a_full_batch_leaves_the_rest_for_the_next_one(host: &mut Host) {
     host.until(|host| host.seen.of(listener).accepted.len() == clients.len());
 }
 
-// The kernel drops what a full backlog has no place for; a peer gets in when it tries again, or has something to say.
+// The kernel drops connections that a full backlog has no room for. A peer gets in when it tries again, or when it
+// sends something.
 fn a_full_backlog_empties_and_everybody_gets_in(host: &mut Host) {
     let listener = host
         .reactor
@@ -129,7 +130,7 @@ fn a_full_backlog_empties_and_everybody_gets_in(host: &mut Host) {
     }
 }
 
-fn a_full_unix_backlog_is_told_to_the_connector(host: &mut Host) {
+fn a_full_unix_backlog_is_reported_to_the_connector(host: &mut Host) {
     let directory = Directory::new();
     let path = directory.path("busy");
     let listener = Socket::new(Domain::UNIX, Type::STREAM, None).expect("socket");
@@ -137,14 +138,14 @@ fn a_full_unix_backlog_is_told_to_the_connector(host: &mut Host) {
     listener.bind(&address).expect("bind");
     listener.listen(0).expect("listen");
     let clients: Vec<u32> = (0..4).map(|_| host.start_connect_path(&path)).collect();
-    // Linux refuses with EAGAIN, others with ECONNREFUSED; nobody waits for ever.
+    // Linux refuses with EAGAIN, others with ECONNREFUSED. No connect waits for ever.
     let told: Vec<i32> = clients.iter().map(|c| host.connected(*c)).collect();
     assert!(told.contains(&0));
     let full = |code: &i32| [errno::EAGAIN, errno::ECONNREFUSED].contains(code);
     assert!(told.iter().any(full), "{told:?}");
 }
 
-fn a_full_descriptor_table_costs_nobody_his_connection(host: &mut Host) {
+fn a_full_descriptor_table_costs_no_connection(host: &mut Host) {
     in_a_process_of_its_own(|| full_table(host));
 }
 
@@ -152,7 +153,7 @@ fn full_table(host: &mut Host) {
     let (listener, address) = host.listen_tcp();
     let (quick, slow) = host.tcp_pair();
     host.read(slow);
-    // A socket has its descriptor before it connects, so that the clients are not in the way of the limit.
+    // The clients' sockets are made before the limit is set, which therefore does not stop them.
     let clients: Vec<Socket> = (0..20)
         .map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).expect("socket"))
         .collect();
@@ -169,7 +170,7 @@ fn full_table(host: &mut Host) {
     let some = host.seen.of(listener).accepted.len();
     assert!((1..clients.len()).contains(&some), "{some} were accepted");
 
-    // It does not spin: the others are served, and the listener says nothing more.
+    // It does not spin: the others are served, and the listener reports nothing more.
     let pumps = host.pumps;
     for round in 1..=100 {
         host.send(quick, b"x");
@@ -184,7 +185,7 @@ fn full_table(host: &mut Host) {
     host.until(|host| host.seen.of(listener).accept_failed.len() == 2);
     assert_eq!(host.seen.of(listener).accepted.len(), some);
 
-    // Somebody else made room: we are told.
+    // The process has made room elsewhere, and the owner has us try again.
     limit_descriptors(before);
     host.reactor.retry_accept();
     host.until(|host| host.seen.of(listener).accepted.len() == clients.len() - 1);
@@ -209,8 +210,8 @@ fn limit_descriptors(most: u64) -> u64 {
 }
 
 under_both_drivers! {
-    an_address_in_use_is_told_when_the_socket_is_put_to_use,
-    a_path_in_use_is_told_at_once_and_stays,
+    an_address_in_use_is_reported_when_the_socket_is_put_to_use,
+    a_path_in_use_is_reported_at_once_and_stays,
     a_missing_directory_is_eacces,
     a_path_goes_when_its_listener_closes,
     a_path_goes_when_its_socket_closes_without_having_listened,
@@ -219,6 +220,6 @@ under_both_drivers! {
     many_connections_are_accepted_over_several_pumps,
     a_full_batch_leaves_the_rest_for_the_next_one,
     a_full_backlog_empties_and_everybody_gets_in,
-    a_full_unix_backlog_is_told_to_the_connector,
-    a_full_descriptor_table_costs_nobody_his_connection,
+    a_full_unix_backlog_is_reported_to_the_connector,
+    a_full_descriptor_table_costs_no_connection,
 }

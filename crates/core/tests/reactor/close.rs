@@ -54,7 +54,7 @@ fn a_reset_releases_a_blocked_writer(host: &mut Host) {
     host.reset(server);
     host.until(|host| host.seen.of(client).writable > 0);
     let error = host.reactor.write(client, &[IoSlice::new(&bytes)]);
-    let code = errno::code(&error.expect_err("nobody is there"));
+    let code = errno::code(&error.expect_err("the peer is gone"));
     assert!(
         [errno::ECONNRESET, errno::EPIPE].contains(&code),
         "{}",
@@ -150,7 +150,7 @@ fn an_event_never_goes_to_the_next_owner_of_a_number(host: &mut Host) {
             Some(victim) => drop(host.close(victim)),
             None => {}
         }
-        // The peers of the closed make room.
+        // Sockets whose peer has closed make room.
         clients.retain(|(client, _)| {
             let told = host.seen.of(*client);
             let over = told.ended || told.error.is_some() || told.connected.is_some_and(|s| s != 0);

@@ -1,5 +1,6 @@
 //! From nothing to a connection: both families, and every way in which it can fail.
 
+use std::io::IoSlice;
 use std::net::TcpListener;
 
 use ferronet_core::endpoint::Endpoint;
@@ -52,18 +53,18 @@ fn a_socket_that_was_accepted_can_be_written_at_once(host: &mut Host) {
     host.until(|host| host.seen.of(client).bytes == b"hello");
 }
 
-fn a_refused_tcp_connect_is_told_later(host: &mut Host) {
+fn a_refused_tcp_connect_is_reported_later(host: &mut Host) {
     let gone = TcpListener::bind(loopback()).expect("bind");
     let address = gone.local_addr().expect("address");
     drop(gone);
     let client = host.start_connect(address);
     assert_eq!(host.seen.of(client).connected, None);
     assert_eq!(host.connected(client), errno::ECONNREFUSED);
-    // It was told once, and for good.
+    // It is reported once only.
     assert!(!host.close(client));
 }
 
-fn a_missing_path_is_told_later(host: &mut Host) {
+fn a_missing_path_is_reported_later(host: &mut Host) {
     let directory = Directory::new();
     let client = host.start_connect_path(&directory.path("nobody"));
     assert_eq!(host.seen.of(client).connected, None);
@@ -79,13 +80,28 @@ fn a_path_where_nobody_listens_is_refused(host: &mut Host) {
     assert_eq!(host.connected(client), errno::ECONNREFUSED);
 }
 
-fn a_failed_connect_that_is_closed_before_it_is_told_stays_untold(host: &mut Host) {
+fn a_failed_connect_that_is_closed_first_is_not_reported(host: &mut Host) {
     let directory = Directory::new();
     let client = host.start_connect_path(&directory.path("nobody"));
     assert!(host.close(client), "a connect was under way");
     assert!(!host.reactor.has_work());
     // `pump` complains about events for closed sockets.
     host.pump();
+}
+
+fn nothing_can_be_written_while_a_connect_is_under_way(host: &mut Host) {
+    let (listener, address) = host.listen_tcp();
+    let client = host.start_connect(address);
+    let early = host.reactor.write(client, &[IoSlice::new(b"early")]);
+    assert_eq!(
+        errno::code(&early.expect_err("connecting")),
+        errno::ENOTCONN
+    );
+    assert_eq!(host.connected(client), 0);
+    let server = host.accepted(listener);
+    host.read(server);
+    host.send(client, b"in time");
+    host.until(|host| host.seen.of(server).bytes == b"in time");
 }
 
 fn a_connect_under_way_ends_with_close(host: &mut Host) {
@@ -119,7 +135,7 @@ fn a_bound_socket_connects_from_where_it_is_bound(host: &mut Host) {
     assert_eq!(peer, Endpoint::Ip(from));
 }
 
-fn verbs_on_a_number_that_is_nobody_fail_with_ebadf(host: &mut Host) {
+fn verbs_on_an_empty_slot_fail_with_ebadf(host: &mut Host) {
     let code = |error: Option<std::io::Error>| errno::code(&error.expect("no such socket"));
     let mode = ferronet_core::ReadMode::Chunks;
     assert_eq!(code(host.reactor.listen(9, 1).err()), errno::EBADF);
@@ -137,7 +153,7 @@ fn verbs_on_a_number_that_is_nobody_fail_with_ebadf(host: &mut Host) {
 
 fn a_path_may_use_the_last_byte_of_the_address(host: &mut Host) {
     let directory = Directory::new();
-    // Linux wants no NUL behind it.
+    // Linux needs no NUL after it.
     let most = if cfg!(target_os = "linux") { 108 } else { 103 };
     let room = most - directory.path("").len();
     let path = directory.path(&"x".repeat(room));
@@ -156,14 +172,15 @@ under_both_drivers! {
     a_tcp_connection_echoes,
     a_unix_connection_echoes,
     a_socket_that_was_accepted_can_be_written_at_once,
-    a_refused_tcp_connect_is_told_later,
-    a_missing_path_is_told_later,
+    a_refused_tcp_connect_is_reported_later,
+    a_missing_path_is_reported_later,
     a_path_where_nobody_listens_is_refused,
-    a_failed_connect_that_is_closed_before_it_is_told_stays_untold,
+    a_failed_connect_that_is_closed_first_is_not_reported,
+    nothing_can_be_written_while_a_connect_is_under_way,
     a_connect_under_way_ends_with_close,
     a_path_that_cannot_be_one_is_refused_at_once,
     a_bound_socket_connects_from_where_it_is_bound,
-    verbs_on_a_number_that_is_nobody_fail_with_ebadf,
+    verbs_on_an_empty_slot_fail_with_ebadf,
 }
 
 #[cfg(target_os = "linux")]

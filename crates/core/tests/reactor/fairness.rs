@@ -44,8 +44,8 @@ fn firehoses_that_fill_the_batch_leave_every_other_one_to_the_quiet(host: &mut H
     for (slot, _) in &quiet {
         host.until(|host| host.seen.of(*slot).bytes == b"x");
     }
-    // Two for the firehoses, and one for so many of the quiet as the batch has room for: each holds 48 KiB worth of
-    // one-byte reads, which is all of them.
+    // Two pumps for the firehoses. The quiet ones need one: a batch takes one-byte reads until less than 16 KiB of its
+    // 64 are left.
     assert!(host.pumps - pumps <= 5, "{} pumps", host.pumps - pumps);
 }
 
@@ -111,9 +111,9 @@ fn a_batch_of_two_events_serves_everybody_in_turn(host: &mut Host) {
     }
 }
 
-// In one iteration of the loop, whoever uploads has a bounded share, and everybody else is asked first in the next.
+// Uploads share a bounded number of bytes in one iteration of the loop. In the next, all the others are asked first.
 fn between_two_answers_of_a_quiet_socket_no_more_is_read_than_a_share(host: &mut Host) {
-    // The reactor's own, and the batch that goes beyond it.
+    // The reactor's own limit, and the batch that goes beyond it.
     const SHARE: usize = 2 * 1024 * 1024;
     let listener = TcpListener::bind(loopback()).expect("bind");
     let mut hoses = Vec::new();
@@ -122,7 +122,7 @@ fn between_two_answers_of_a_quiet_socket_no_more_is_read_than_a_share(host: &mut
         let socket = host.reactor.socket(slot).expect("open");
         socket
             .set_recv_buffer_size(4 << 20)
-            .expect("SO_RCVBUF is a wish");
+            .expect("the kernel takes any size");
         host.read(slot);
         // Ends when its socket is closed.
         let thread = thread::spawn(move || while peer.write_all(&[7; 256 * 1024]).is_ok() {});
@@ -147,7 +147,7 @@ fn between_two_answers_of_a_quiet_socket_no_more_is_read_than_a_share(host: &mut
     }
 }
 
-// JavaScript hears of them in several batches, but all of them are asked before the system is asked again.
+// They are reported in several batches, but all of them get their step before the system is asked again.
 fn a_full_batch_does_not_put_the_others_off_to_the_next_iteration(host: &mut Host) {
     host.seen.most_events = 4;
     let listener = TcpListener::bind(loopback()).expect("bind");
@@ -182,8 +182,9 @@ fn an_iteration_ends_when_there_is_no_memory_to_read_into(host: &mut Host) {
     host.until(|host| host.seen.of(slot).bytes == b"x");
 }
 
-// The peer has said all it had to say and gone; a write that waits can only fail, and would take the bytes with it.
-fn what_was_received_is_told_before_a_write_that_can_only_fail(host: &mut Host) {
+// The peer has sent everything and closed. A write that waits can only fail, and that would destroy the socket while
+// there are bytes in it.
+fn what_was_received_is_delivered_before_a_write_that_can_only_fail(host: &mut Host) {
     let (client, server) = host.unix_pair();
     while !host.reactor.is_blocked(server) {
         host.write(server, &[1; 64 * 1024]);
@@ -201,7 +202,7 @@ under_both_drivers! {
     a_full_batch_does_not_put_the_others_off_to_the_next_iteration,
     an_iteration_ends_when_there_is_no_memory_to_read_into,
     between_two_answers_of_a_quiet_socket_no_more_is_read_than_a_share,
-    what_was_received_is_told_before_a_write_that_can_only_fail,
+    what_was_received_is_delivered_before_a_write_that_can_only_fail,
     firehoses_that_fill_the_batch_leave_every_other_one_to_the_quiet,
     firehoses_that_never_stop_do_not_starve_a_hundred_quiet_sockets,
     a_socket_that_has_more_gets_one_step_a_pump,

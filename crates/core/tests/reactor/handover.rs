@@ -1,10 +1,10 @@
-//! Descriptors taken in from outside, and sockets given away in the middle of everything.
+//! Descriptors taken in from outside, and sockets given away while data is under way.
 
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use ferronet_core::errno;
@@ -50,7 +50,7 @@ fn both_ends_of_a_fifo_carry_more_than_it_holds(host: &mut Host) {
     host.read(reader);
     let sent = Random::new(11).bytes(1 << 20);
     host.send(writer, &sent);
-    host.reactor.shutdown(writer).expect("means nothing to it");
+    host.reactor.shutdown(writer).expect("nothing to do");
     host.close(writer);
     host.until(|host| host.seen.of(reader).ended);
     assert!(host.seen.of(reader).bytes == sent);
@@ -66,7 +66,7 @@ fn an_adopted_listener_listens(host: &mut Host) {
     host.accepted(slot);
 }
 
-fn what_is_no_stream_is_refused_and_given_back(host: &mut Host) {
+fn what_is_not_a_stream_is_refused_and_given_back(host: &mut Host) {
     let file = fs::File::open("/dev/null").expect("exists");
     let descriptor = file.as_raw_fd();
     let (error, back) = host
@@ -82,7 +82,7 @@ fn a_connection_that_is_given_away_goes_on_elsewhere(host: &mut Host) {
     host.read(server);
     host.send(client, b"before ");
     host.until(|host| host.seen.of(server).bytes == b"before ");
-    // What arrives while nobody has it waits in the kernel.
+    // What arrives while no reactor has the socket waits in the kernel.
     let ticket = handover::park(release(host, server));
     host.send(client, b"after");
     host.reactor.shutdown(client).expect("shutdown");
@@ -95,7 +95,7 @@ fn a_connection_that_is_given_away_goes_on_elsewhere(host: &mut Host) {
     assert_eq!(host.seen.of(slot).bytes, b"after");
 }
 
-fn those_who_wait_for_a_listener_wait_for_its_next_owner(host: &mut Host) {
+fn clients_in_the_backlog_are_accepted_by_the_next_owner(host: &mut Host) {
     let directory = Directory::new();
     let path = directory.path("socket");
     let listener = host.listen_path(&path);
@@ -109,10 +109,40 @@ fn those_who_wait_for_a_listener_wait_for_its_next_owner(host: &mut Host) {
     let accepted = host.accepted(slot);
     host.read(accepted);
     host.until(|host| host.seen.of(accepted).bytes == b"hello");
-    // The name moved along.
+    // The path moved along.
     assert!(Path::new(&path).exists());
     host.close(slot);
     assert!(!Path::new(&path).exists());
+}
+
+fn a_path_can_be_removed_with_a_socket_that_was_taken_in(host: &mut Host) {
+    let directory = Directory::new();
+    let path = directory.path("socket");
+    let slot = adopt(host, UnixListener::bind(&path).expect("bind"));
+    host.reactor.remove_on_close(slot, &path).expect("open");
+    host.reactor.listen(slot, 511).expect("listen");
+    // It goes along when the socket is given away.
+    let released = release(host, slot);
+    assert!(Path::new(&path).exists());
+    let slot = host.reactor.adopt(released).map_err(|(error, _)| error);
+    let slot = slot.expect("adopt");
+    assert!(Path::new(&path).exists());
+    host.reactor.close(slot, false);
+    assert!(!Path::new(&path).exists());
+
+    let late = host.reactor.remove_on_close(slot, &path);
+    assert_eq!(errno::code(&late.expect_err("closed")), errno::EBADF);
+}
+
+fn a_socket_removes_one_path_the_one_named_last(host: &mut Host) {
+    let directory = Directory::new();
+    let (first, last) = (directory.path("first"), directory.path("last"));
+    let slot = host.listen_path(&first);
+    fs::hard_link(&first, &last).expect("two names of one socket");
+    host.reactor.remove_on_close(slot, &last).expect("open");
+    host.close(slot);
+    assert!(Path::new(&first).exists());
+    assert!(!Path::new(&last).exists());
 }
 
 fn a_connect_under_way_cannot_be_given_away(host: &mut Host) {
@@ -131,8 +161,10 @@ under_both_drivers! {
     an_adopted_connection_reads_and_writes,
     both_ends_of_a_fifo_carry_more_than_it_holds,
     an_adopted_listener_listens,
-    what_is_no_stream_is_refused_and_given_back,
+    what_is_not_a_stream_is_refused_and_given_back,
     a_connection_that_is_given_away_goes_on_elsewhere,
-    those_who_wait_for_a_listener_wait_for_its_next_owner,
+    clients_in_the_backlog_are_accepted_by_the_next_owner,
+    a_path_can_be_removed_with_a_socket_that_was_taken_in,
+    a_socket_removes_one_path_the_one_named_last,
     a_connect_under_way_cannot_be_given_away,
 }

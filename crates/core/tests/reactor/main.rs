@@ -13,6 +13,7 @@ mod close;
 mod connect;
 mod fairness;
 mod handover;
+mod options;
 mod panics;
 mod process;
 mod read;

@@ -4,7 +4,7 @@ use ferronet_core::errno;
 
 use crate::common::Host;
 
-fn a_panic_costs_the_socket_it_was_for(host: &mut Host) {
+fn a_panic_costs_only_the_socket_it_happened_to(host: &mut Host) {
     let (near, far) = host.tcp_pair();
     let (other_near, other_far) = host.tcp_pair();
     host.read(far);
@@ -63,7 +63,7 @@ fn a_writer_that_met_a_panic_goes_on(host: &mut Host) {
 }
 
 under_both_drivers! {
-    a_panic_costs_the_socket_it_was_for,
+    a_panic_costs_only_the_socket_it_happened_to,
     a_listener_that_met_a_panic_accepts_again,
     a_connect_that_met_a_panic_has_failed,
     a_writer_that_met_a_panic_goes_on,

@@ -60,7 +60,7 @@ mod linux {
 
     fn no_descriptor_survives_exec(host: &mut Host) {
         in_a_process_of_its_own(|| {
-            // The host was started before us: what was there before it is told by starting another one.
+            // `host` has its descriptors already, so the ones of a new reactor are looked at.
             let before = descriptors();
             let in_child = listed_by_a_child();
             let mut other = Host::start(host.reactor.driver());
@@ -108,7 +108,7 @@ mod linux {
                     assert_eq!(host.connected(client), 0);
                     host.read(server);
                     host.send(client, b"x");
-                    // Resets leave no TIME_WAIT, of which the system has only so many ports.
+                    // Resets leave no connections in TIME_WAIT, which would use up the ports.
                     host.reset(client);
                     host.until(|host| host.seen.of(server).error.is_some());
                     if cycle % 2 == 0 {

@@ -1,4 +1,4 @@
-//! Reading: starting and stopping, into a buffer of one's own, and how much is asked for at a time.
+//! Reading: starting and stopping, into the caller's buffer, and how much is asked for at a time.
 
 use std::io::{IoSlice, Write};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ fn bytes_wait_in_the_kernel_until_reading_starts_again(host: &mut Host) {
 
         host.reactor.read_stop(server).expect("read_stop");
         host.send(client, b"second");
-        // What wakes the reader wakes it in vain; a third socket shows that all is pumped.
+        // The bytes wake the socket, which must not read them. Another pair shows when the pump has seen to that.
         let (near, far) = host.tcp_pair();
         host.read(far);
         host.send(near, b"x");
@@ -45,7 +45,7 @@ fn the_end_waits_as_well(host: &mut Host) {
     assert_eq!(host.seen.of(server).bytes, b"last");
 }
 
-fn stopping_and_starting_in_one_breath_changes_nothing(host: &mut Host) {
+fn stopping_and_starting_at_once_loses_nothing(host: &mut Host) {
     let (client, server) = host.tcp_pair();
     host.read(server);
     let sent = Random::new(3).bytes(3 << 20);
@@ -61,7 +61,7 @@ fn stopping_and_starting_in_one_breath_changes_nothing(host: &mut Host) {
     assert!(host.seen.of(server).bytes == sent);
 }
 
-// Whoever stopped and started again had one more place in the queue each time.
+// A reader that stopped and started again used to get one more entry in the queue each time.
 fn a_reader_that_stops_and_starts_has_one_step_a_pump(host: &mut Host) {
     let (server, _peer) = full(host);
     for _ in 0..8 {
@@ -77,7 +77,7 @@ fn a_reader_that_stops_and_starts_has_one_step_a_pump(host: &mut Host) {
     }
 }
 
-fn a_socket_reads_into_a_buffer_of_ones_own(host: &mut Host) {
+fn a_socket_reads_into_the_callers_buffer(host: &mut Host) {
     for pair in [Host::tcp_pair, Host::unix_pair] {
         let (client, server) = pair(host);
         let mut buffer = [0; 4];
@@ -87,15 +87,15 @@ fn a_socket_reads_into_a_buffer_of_ones_own(host: &mut Host) {
         assert_eq!(into(host, server, &mut buffer), Err(errno::EAGAIN));
 
         host.send(client, b"seven b");
-        assert_eq!(told_then_into(host, server, &mut buffer), Ok(4));
+        assert_eq!(reported_then_into(host, server, &mut buffer), Ok(4));
         assert_eq!(&buffer, b"seve");
-        // More waits, and is told without another byte from the peer.
-        assert_eq!(told_then_into(host, server, &mut buffer), Ok(3));
+        // More is waiting, and is reported without another byte from the peer.
+        assert_eq!(reported_then_into(host, server, &mut buffer), Ok(3));
         assert_eq!(&buffer[..3], b"n b");
         assert_eq!(into(host, server, &mut buffer), Err(errno::EAGAIN));
 
         host.close(client);
-        assert_eq!(told_then_into(host, server, &mut buffer), Ok(0));
+        assert_eq!(reported_then_into(host, server, &mut buffer), Ok(0));
         assert!(host.seen.of(server).bytes.is_empty());
     }
 }
@@ -105,8 +105,8 @@ fn into(host: &mut Host, slot: u32, buffer: &mut [u8]) -> Result<usize, i32> {
     read.map_err(|error| errno::code(&error))
 }
 
-/// Reads whenever it is told to; in vain at times, since readiness may be a false alarm.
-fn told_then_into(host: &mut Host, slot: u32, buffer: &mut [u8]) -> Result<usize, i32> {
+/// Reads when bytes are reported. That can be a false alarm, so it may take several attempts.
+fn reported_then_into(host: &mut Host, slot: u32, buffer: &mut [u8]) -> Result<usize, i32> {
     loop {
         let told = host.seen.of(slot).readable;
         host.until(|host| host.seen.of(slot).readable > told);
@@ -117,20 +117,20 @@ fn told_then_into(host: &mut Host, slot: u32, buffer: &mut [u8]) -> Result<usize
     }
 }
 
-fn a_stopped_reader_of_its_own_buffer_hears_of_what_waits_when_it_starts(host: &mut Host) {
+fn a_reader_into_its_own_buffer_hears_of_waiting_bytes_when_it_starts_again(host: &mut Host) {
     let (client, server) = host.tcp_pair();
     let mut buffer = [0; 4];
     host.reactor
         .read_start(server, ReadMode::Into)
         .expect("read_start");
     host.send(client, b"abcde");
-    assert_eq!(told_then_into(host, server, &mut buffer), Ok(4));
+    assert_eq!(reported_then_into(host, server, &mut buffer), Ok(4));
     host.reactor.read_stop(server).expect("read_stop");
     while host.step_if_due() {}
     host.reactor
         .read_start(server, ReadMode::Into)
         .expect("read_start");
-    assert_eq!(told_then_into(host, server, &mut buffer), Ok(1));
+    assert_eq!(reported_then_into(host, server, &mut buffer), Ok(1));
     assert_eq!(&buffer[..1], b"e");
 }
 
@@ -158,11 +158,11 @@ fn full(host: &mut Host) -> (u32, TcpStream) {
     let server = host.start_connect(listener.local_addr().expect("address"));
     let (mut peer, _) = listener.accept().expect("accept");
     assert_eq!(host.connected(server), 0);
-    // Its window grows only if somebody reads.
+    // By itself the window grows only while the socket is read.
     let receive = host.reactor.socket(server).expect("open");
     receive
         .set_recv_buffer_size(4 << 20)
-        .expect("SO_RCVBUF is a wish");
+        .expect("the kernel takes any size");
     peer.set_nonblocking(true).expect("non-blocking");
     let block = vec![7; FIRST_READ];
     host.reactor
@@ -177,7 +177,7 @@ fn full(host: &mut Host) -> (u32, TcpStream) {
     (server, peer)
 }
 
-fn an_empty_write_is_nothing(host: &mut Host) {
+fn an_empty_write_does_nothing(host: &mut Host) {
     let (client, server) = host.tcp_pair();
     host.read(server);
     assert_eq!(host.write(client, b""), 0);
@@ -188,8 +188,8 @@ fn an_empty_write_is_nothing(host: &mut Host) {
     host.until(|host| host.seen.of(server).bytes == b"x");
 }
 
-// libuv tells the end in the next iteration of its loop, so that a program may answer from `setImmediate`.
-fn the_end_is_never_told_with_the_bytes_before_it(host: &mut Host) {
+// libuv reports the end in the next iteration of its loop, so that a program can answer from `setImmediate`.
+fn the_end_is_never_reported_with_the_bytes_before_it(host: &mut Host) {
     for pair in [Host::tcp_pair, Host::unix_pair] {
         let (client, server) = pair(host);
         host.send(client, b"last");
@@ -201,7 +201,7 @@ fn the_end_is_never_told_with_the_bytes_before_it(host: &mut Host) {
     }
 }
 
-// recv(2) stops at the mark, with less than was asked for, and whatever stands behind it.
+// recv(2) stops at the mark with less than was asked for, even if more follows.
 #[cfg(target_os = "linux")]
 fn urgent_data_hides_nothing(host: &mut Host) {
     for mode in [ReadMode::Chunks, ReadMode::SharedChunks, ReadMode::Into] {
@@ -267,22 +267,22 @@ fn received(host: &mut Host, slot: u32, mode: ReadMode, expected: &[u8]) {
     }
     let mut buffer = [0; 64];
     while host.seen.of(slot).bytes.len() < expected.len() {
-        let length = told_then_into(host, slot, &mut buffer).expect("bytes");
+        let length = reported_then_into(host, slot, &mut buffer).expect("bytes");
         host.seen.of(slot).bytes.extend(&buffer[..length]);
     }
     assert_eq!(host.seen.of(slot).bytes, expected);
 }
 
 under_both_drivers! {
-    the_end_is_never_told_with_the_bytes_before_it,
+    the_end_is_never_reported_with_the_bytes_before_it,
     urgent_data_hides_nothing,
     descriptors_that_come_along_hide_nothing,
     bytes_wait_in_the_kernel_until_reading_starts_again,
     the_end_waits_as_well,
-    stopping_and_starting_in_one_breath_changes_nothing,
+    stopping_and_starting_at_once_loses_nothing,
     a_reader_that_stops_and_starts_has_one_step_a_pump,
-    a_socket_reads_into_a_buffer_of_ones_own,
-    a_stopped_reader_of_its_own_buffer_hears_of_what_waits_when_it_starts,
+    a_socket_reads_into_the_callers_buffer,
+    a_reader_into_its_own_buffer_hears_of_waiting_bytes_when_it_starts_again,
     the_read_size_grows_while_the_reader_keeps_up_and_falls_back_when_it_stops,
-    an_empty_write_is_nothing,
+    an_empty_write_does_nothing,
 }

@@ -1,5 +1,5 @@
-//! What becomes of a descriptor that the system will not watch: the user may have too many watched already
-//! (`fs.epoll.max_user_watches`), or the kernel no memory.
+//! What happens to a descriptor that the system will not watch. The user may have too many watched already
+//! (`fs.epoll.max_user_watches`), or the kernel may have no memory.
 
 use std::cell::Cell;
 use std::io::Read;
@@ -15,11 +15,11 @@ use crate::common::{Directory, Host};
 const REFUSAL: i32 = -libc::ENOSPC;
 
 thread_local! {
-    /// This thread may watch nothing more.
+    /// Whether this thread may watch nothing more.
     static REFUSING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// In front of the C library's, for all of this program: what is defined in an executable is found first.
+/// Replaces the C library's in all of this program: a definition in the executable is found first.
 ///
 /// # Safety
 /// As epoll_ctl(2).
@@ -33,7 +33,7 @@ unsafe extern "C" fn epoll_ctl(
     if REFUSING.get() && operation == libc::EPOLL_CTL_ADD {
         // SAFETY: the address of this thread's errno.
         let number = unsafe { libc::__errno_location() };
-        // SAFETY: as above; nobody else writes there now.
+        // SAFETY: as above; only this thread writes there.
         unsafe { *number = libc::ENOSPC };
         return -1;
     }
@@ -74,16 +74,16 @@ fn what_cannot_be_watched_stays_the_callers(host: &mut Host) {
     }
 }
 
-fn a_connect_that_cannot_be_watched_is_under_way_until_it_is_told(host: &mut Host) {
+fn a_connect_that_cannot_be_watched_is_under_way_until_it_is_reported(host: &mut Host) {
     let directory = Directory::new();
     let path = directory.path("socket");
     let listener = UnixListener::bind(&path).expect("bind");
     let client = refused(|| host.start_connect_path(&path));
     assert_eq!(host.connected(client), REFUSAL);
-    assert!(!host.close(client), "told");
+    assert!(!host.close(client), "reported");
 
     let client = refused(|| host.start_connect_path(&path));
-    assert!(host.close(client), "not told yet");
+    assert!(host.close(client), "not reported yet");
     host.pump();
 
     let client = host.start_connect_path(&path);
@@ -103,6 +103,6 @@ fn a_connect_over_tcp_that_cannot_be_watched_fails_at_once(host: &mut Host) {
 
 under_both_drivers! {
     what_cannot_be_watched_stays_the_callers,
-    a_connect_that_cannot_be_watched_is_under_way_until_it_is_told,
+    a_connect_that_cannot_be_watched_is_under_way_until_it_is_reported,
     a_connect_over_tcp_that_cannot_be_watched_fails_at_once,
 }

@@ -1,4 +1,4 @@
-//! Writing against a full kernel buffer: nothing is lost, nothing overtakes.
+//! Writing against a full kernel buffer: nothing is lost or reordered.
 
 use std::io::IoSlice;
 
@@ -13,7 +13,7 @@ fn a_large_write_arrives_in_order(host: &mut Host) {
         let first = host.write(client, &sent);
         assert!(first < LARGE, "the kernel took all of it");
         assert!(host.reactor.is_blocked(client));
-        // The reader is paused: the kernel takes no more, and says so again.
+        // Nothing is read on the other side, so the kernel takes nothing more.
         assert_eq!(host.write(client, &sent[first..]), 0);
         assert_eq!(host.seen.of(client).writable, 0);
 

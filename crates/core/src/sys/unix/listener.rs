@@ -1,7 +1,7 @@
 //! A listening TCP or Unix-domain socket.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::task::{Context, Poll, ready};
 
 use socket2::{SockRef, Socket};
@@ -9,32 +9,33 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Stream;
+use crate::sys::Transport;
 
 /// A listening socket registered with Tokio's driver.
 pub(crate) struct Listener {
     io: AsyncFd<OwnedFd>,
-    tcp: bool,
+    transport: Transport,
 }
 
 impl Listener {
     /// Registers a non-blocking, listening socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
         let descriptor = OwnedFd::from(socket);
-        // SAFETY: an OwnedFd names one descriptor for all its life, and closes it only when it is dropped, which
-        // AsyncFd does after it has deregistered it.
+        // SAFETY: an OwnedFd is the same descriptor all its life and stays open until it is dropped. AsyncFd drops it
+        // after deregistering it.
         let io = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
-        Ok(Self { io, tcp })
+        Ok(Self { io, transport })
     }
 
-    pub(crate) fn is_tcp(&self) -> bool {
-        self.tcp
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.io.get_ref().as_fd()
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {
         SockRef::from(self.io.get_ref())
     }
 
-    /// Takes it away from Tokio's driver.
+    /// Deregisters it from Tokio's driver.
     pub(crate) fn release(self) -> OwnedFd {
         self.io.into_inner()
     }
@@ -44,7 +45,7 @@ impl Listener {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(cx))?;
             match accept(&self.socket()) {
-                Ok(socket) => return Poll::Ready(Stream::adopt(socket, self.tcp)),
+                Ok(socket) => return Poll::Ready(Stream::adopt(socket, self.transport)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -53,19 +54,19 @@ impl Listener {
     }
 }
 
-/// One system call where the kernel sets both flags by itself. Nobody asks for the peer's address yet.
+/// One system call, where accept4(2) sets both flags. The peer's address is not wanted yet.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 fn accept(listener: &Socket) -> io::Result<Socket> {
     use std::os::fd::{AsRawFd, FromRawFd};
 
     const FLAGS: libc::c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let (no_address, no_length) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: the listener is open; without room for an address none is written.
+    // SAFETY: the listener is open, and null pointers mean that no address is written.
     let accepted = unsafe { libc::accept4(listener.as_raw_fd(), no_address, no_length, FLAGS) };
     if accepted == -1 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: a new descriptor, which nobody else knows.
+    // SAFETY: a new descriptor, which nothing else owns.
     Ok(unsafe { Socket::from_raw_fd(accepted) })
 }
 

@@ -1,8 +1,9 @@
 //! A connection as one descriptor: a TCP or Unix-domain socket, or an end of a pipe(2).
 //!
-//! Tokio hears of readiness once, when it comes (epoll's edges), and a read that found less than it asked for is
-//! taken to have emptied the kernel's buffer, which saves the read that would find nothing. Two things end a read
-//! early with bytes behind it: TCP's urgent mark, and a Unix-domain message that carried descriptors. Both say so.
+//! epoll reports readiness once, when it begins (edge-triggered). A read that found less than it asked for is taken to
+//! have emptied the kernel's buffer, which saves us the read that would find nothing. Two things end a read early
+//! although there is more: TCP's urgent mark, and a Unix-domain message that came with descriptors. Both can be
+//! recognised.
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -14,13 +15,14 @@ use socket2::{SockRef, Socket};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
-use crate::sys::Behind;
+use crate::errno;
+use crate::sys::{Behind, Transport};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Tcp,
     Unix,
-    /// One end of a pipe(2), adopted: no socket, so options and half-close mean nothing to it.
+    /// One end of a pipe(2), which has been adopted. It is not a socket: it has no options and no half-close.
     Fifo,
 }
 
@@ -30,14 +32,14 @@ pub(crate) struct Stream {
     kind: Kind,
 }
 
-// A peer that is gone must cost an EPIPE, never the process, whatever the host does about SIGPIPE.
+// Writing to a peer that is gone must fail with EPIPE and never kill the process, whatever the host does about SIGPIPE.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
-// macOS has no such flag; std and mio set SO_NOSIGPIPE on the sockets they make, and so does `adopt`.
+// macOS has no such flag. There std and mio set SO_NOSIGPIPE on the sockets they make, and `adopt` does so too.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 const SEND_FLAGS: i32 = 0;
 
-// Urgent data, which only epoll tells of: kqueue's sockets read on past the mark by themselves.
+// PRIORITY is urgent data. It is needed with epoll only: under kqueue a read does not stop at the mark.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const INTEREST: Interest = Interest::READABLE
     .add(Interest::WRITABLE)
@@ -47,20 +49,23 @@ const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 impl Stream {
     /// Registers a non-blocking socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
-        Self::adopt_descriptor(socket.into(), tcp).map_err(|(error, _closed)| error)
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
+        Self::adopt_descriptor(socket.into(), transport).map_err(|(error, _closed)| error)
     }
 
-    /// As [`Stream::adopt`], for a descriptor from outside, which is given back when the system will not watch it.
+    /// As [`Stream::adopt`], for a descriptor from outside. It is given back if the system will not watch it.
     pub(crate) fn adopt_descriptor(
         descriptor: OwnedFd,
-        tcp: bool,
+        transport: Transport,
     ) -> Result<Self, (io::Error, OwnedFd)> {
         #[cfg(target_vendor = "apple")]
         if let Err(error) = SockRef::from(&descriptor).set_nosigpipe(true) {
             return Err((error, descriptor));
         }
-        let kind = if tcp { Kind::Tcp } else { Kind::Unix };
+        let kind = match transport {
+            Transport::Tcp => Kind::Tcp,
+            Transport::Path => Kind::Unix,
+        };
         Self::register(descriptor, kind, INTEREST)
     }
 
@@ -75,8 +80,8 @@ impl Stream {
         kind: Kind,
         interest: Interest,
     ) -> Result<Self, (io::Error, OwnedFd)> {
-        // SAFETY: an OwnedFd names one descriptor for all its life, and closes it only when it is dropped, which
-        // AsyncFd does after it has deregistered it.
+        // SAFETY: an OwnedFd is the same descriptor all its life and stays open until it is dropped. AsyncFd drops it
+        // after deregistering it.
         match unsafe { AsyncFd::register_with_interest(descriptor, interest) } {
             Ok(io) => Ok(Self { io, kind }),
             Err(failed) => {
@@ -86,23 +91,30 @@ impl Stream {
         }
     }
 
-    /// Takes it away from Tokio's driver.
+    /// Deregisters it from Tokio's driver.
     pub(crate) fn release(self) -> OwnedFd {
         self.io.into_inner()
     }
 
-    pub(crate) fn is_tcp(&self) -> bool {
-        self.kind == Kind::Tcp
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.io.get_ref().as_fd()
     }
 
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(self.io.get_ref())
+    /// The socket, for options.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` for a FIFO.
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        match self.kind {
+            Kind::Fifo => Err(errno::error(errno::ENOTSOCK)),
+            Kind::Tcp | Kind::Unix => Ok(SockRef::from(self.io.get_ref())),
+        }
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
 
-    /// One read: how many bytes it found, 0 at the end, and what is behind them. Pending, or [`Behind::Nothing`],
-    /// mean that `cx` is woken when there is more.
+    /// One read: how many bytes it found (0 at the end), and what comes after them. After `Pending` and after
+    /// [`Behind::Nothing`], `cx` is woken when there is more.
     pub(crate) fn read(
         &self,
         cx: &mut Context<'_>,
@@ -114,7 +126,7 @@ impl Stream {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // Told of in vain, or the end of what stood behind a mark.
+                    // A false alarm, or all that was after a mark has been read.
                     guard.clear_ready();
                     self.clear_priority();
                     continue;
@@ -136,13 +148,13 @@ impl Stream {
         }
     }
 
-    /// One system call: how many bytes, and whether it says itself that it stopped early.
+    /// One system call: how many bytes it found, and whether it reports that it stopped early.
     fn receive(&self, memory: &mut [u8]) -> io::Result<(usize, bool)> {
         let descriptor = self.io.get_ref().as_raw_fd();
         let (data, length) = (memory.as_mut_ptr().cast(), memory.len());
         let mut marked = false;
         let received = match self.kind {
-            // SAFETY: the memory is borrowed for the call, as long as is said; the descriptor is open.
+            // SAFETY: pointer and length are those of memory that is borrowed for the call; the descriptor is open.
             Kind::Tcp => unsafe { libc::recv(descriptor, data, length, 0) },
             // SAFETY: as above.
             Kind::Fifo => unsafe { libc::read(descriptor, data, length) },
@@ -151,14 +163,14 @@ impl Stream {
                     iov_base: data,
                     iov_len: length,
                 };
-                // SAFETY: for a msghdr, nothing is what zeroes mean: no address, no control data.
+                // SAFETY: a msghdr is plain data, and all zeros mean no address and no control data.
                 let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
                 message.msg_iov = &raw mut part;
                 message.msg_iovlen = 1;
-                // SAFETY: one part, which describes the borrowed memory; all of it outlives the call.
+                // SAFETY: the message has one part, the borrowed memory, and all of it outlives the call.
                 let received = unsafe { libc::recvmsg(descriptor, &raw mut message, 0) };
-                // Descriptors that came along have been closed, since nobody made room for them, and the bytes of
-                // the next message are left for the next read.
+                // There were descriptors in the message. The kernel has closed them, because we gave it no room for
+                // them, and a read ends with such a message even if more bytes follow.
                 marked = message.msg_flags & libc::MSG_CTRUNC != 0;
                 received
             }
@@ -169,10 +181,10 @@ impl Stream {
         }
     }
 
-    /// Whether urgent data may be what ended a read. Costs no system call: Tokio has been told.
+    /// Whether urgent data may be what ended a read. Tokio knows, so this costs no system call.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     fn stopped_at_mark(&self) -> bool {
-        // Also true once the peer has closed, hence the second look.
+        // `try_io` also succeeds once the peer has closed, hence the second look.
         self.io.try_io(Interest::PRIORITY, |_| Ok(())).is_ok()
             && self.readiness(Interest::PRIORITY).is_priority()
     }
@@ -182,18 +194,18 @@ impl Stream {
         false
     }
 
-    /// The kernel's buffer is empty, so the mark has been passed; the next one is told of anew.
+    /// The kernel's buffer is empty, so the mark has been passed. epoll will report the next one.
     fn clear_priority(&self) {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if self.stopped_at_mark() {
-            // It fails with what it is given.
+            // Always an error: the one it is given.
             let _ = self.io.try_io(Interest::PRIORITY, |_| {
                 Err::<(), _>(io::ErrorKind::WouldBlock.into())
             });
         }
     }
 
-    /// Whether both directions are closed (EPOLLHUP): nothing can come any more, and nothing can be sent.
+    /// Whether both directions are closed (EPOLLHUP): nothing can be received or sent any more.
     pub(crate) fn is_hung_up(&self) -> bool {
         let ready = self.readiness(Interest::READABLE.add(Interest::WRITABLE));
         ready.is_read_closed() && ready.is_write_closed()
@@ -218,14 +230,15 @@ impl Stream {
         self.io.poll_write_ready(cx).map_ok(drop)
     }
 
-    /// One system call, whether or not Tokio has heard yet that the socket is writable: a socket that was accepted
-    /// in this turn can be written in this turn.
+    /// One system call, even if Tokio does not know yet that the socket is writable: a socket that was accepted in this
+    /// turn can be written in this turn.
     pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
+            let socket = SockRef::from(self.io.get_ref());
             let sent = match (self.kind, slices) {
-                (Kind::Fifo, parts) => write_vectored(self.io.get_ref().as_fd(), parts),
-                (_, [one]) => self.socket().send_with_flags(one, SEND_FLAGS),
-                (_, many) => self.socket().send_vectored_with_flags(many, SEND_FLAGS),
+                (Kind::Fifo, parts) => write_vectored(self.descriptor(), parts),
+                (_, [one]) => socket.send_with_flags(one, SEND_FLAGS),
+                (_, many) => socket.send_vectored_with_flags(many, SEND_FLAGS),
             };
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -234,14 +247,15 @@ impl Stream {
         }
     }
 
-    /// Like [`Stream::send`], and tells Tokio's readiness when the kernel's buffer is full.
+    /// Like [`Stream::send`], and Tokio learns of it when the kernel's buffer is full.
     pub(crate) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.io.try_io(Interest::WRITABLE, |_| self.send(slices))
     }
 
-    /// Tells Tokio that the kernel's buffer is full. Sound only where no readiness can have come since it was seen.
+    /// Tells Tokio that the kernel's buffer is full. To be used only where the socket cannot have become writable since
+    /// that was seen.
     pub(crate) fn clear_writable(&self) {
-        // It fails with what it is given.
+        // Always an error: the one it is given.
         let _ = self.io.try_io(Interest::WRITABLE, |_| {
             Err::<(), _>(io::ErrorKind::WouldBlock.into())
         });
@@ -249,23 +263,23 @@ impl Stream {
 
     pub(crate) fn shutdown(&self) -> io::Result<()> {
         match self.kind {
-            // It has one direction; closing it is all there is.
+            // It has one direction, which ends when it is closed.
             Kind::Fifo => Ok(()),
-            Kind::Tcp | Kind::Unix => self.socket().shutdown(Shutdown::Write),
+            Kind::Tcp | Kind::Unix => self.socket()?.shutdown(Shutdown::Write),
         }
     }
 
-    /// The outcome of a connect, once writable.
+    /// The outcome of a connect, once the socket is writable.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket().take_error()
+        self.socket()?.take_error()
     }
 }
 
-/// writev(2), for what is no socket. The host ignores SIGPIPE, as Node does: a pipe nobody reads is EPIPE.
+/// writev(2), for a FIFO. A broken one is EPIPE, because the host ignores SIGPIPE, as Node does.
 fn write_vectored(descriptor: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    // IOV_MAX; the caller comes again for the rest.
+    // IOV_MAX; the caller sends the rest with another call.
     let count = slices.len().min(1024) as libc::c_int;
-    // SAFETY: an IoSlice has the layout of an iovec; the slices and what they describe outlive the call.
+    // SAFETY: an IoSlice has the layout of an iovec; the slices and the memory they point to outlive the call.
     let sent = unsafe { libc::writev(descriptor.as_raw_fd(), slices.as_ptr().cast(), count) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }

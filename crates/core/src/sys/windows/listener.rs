@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::Stream;
 use crate::errno;
+use crate::sys::Transport;
 
 /// A listening socket registered with Tokio's driver.
 pub(crate) struct Listener {
@@ -16,16 +17,11 @@ pub(crate) struct Listener {
 
 impl Listener {
     /// Registers a non-blocking, listening socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
-        if !tcp {
-            return Err(errno::error(errno::ENOTSUP));
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
+        match transport {
+            Transport::Tcp => TcpListener::from_std(socket.into()).map(|io| Self { io }),
+            Transport::Path => Err(errno::error(errno::ENOTSUP)),
         }
-        TcpListener::from_std(socket.into()).map(|io| Self { io })
-    }
-
-    #[expect(clippy::unused_self, reason = "pipes will not be")]
-    pub(crate) fn is_tcp(&self) -> bool {
-        true
     }
 
     pub(crate) fn socket(&self) -> SockRef<'_> {

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::errno;
-use crate::sys::Behind;
+use crate::sys::{Behind, Transport};
 
 /// A connected, or connecting, socket registered with Tokio's driver.
 pub(crate) struct Stream {
@@ -25,25 +25,22 @@ impl From<TcpStream> for Stream {
 
 impl Stream {
     /// Registers a non-blocking socket; must run inside the runtime's context.
-    pub(crate) fn adopt(socket: Socket, tcp: bool) -> io::Result<Self> {
-        if !tcp {
-            return Err(errno::error(errno::ENOTSUP));
+    pub(crate) fn adopt(socket: Socket, transport: Transport) -> io::Result<Self> {
+        match transport {
+            Transport::Tcp => TcpStream::from_std(socket.into()).map(Self::from),
+            Transport::Path => Err(errno::error(errno::ENOTSUP)),
         }
-        TcpStream::from_std(socket.into()).map(Self::from)
     }
 
-    pub(crate) fn is_tcp(&self) -> bool {
-        true
-    }
-
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(&self.io)
+    /// The socket, for options. A named pipe would not have one.
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        Ok(SockRef::from(&self.io))
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
 
-    /// One read: how many bytes it found, 0 at the end, and what is behind them. Pending, or [`Behind::Nothing`],
-    /// mean that `cx` is woken when there is more.
+    /// One read: how many bytes it found (0 at the end), and what comes after them. After `Pending` and after
+    /// [`Behind::Nothing`], `cx` is woken when there is more.
     pub(crate) fn read(
         &mut self,
         cx: &mut Context<'_>,
@@ -68,7 +65,7 @@ impl Stream {
         self.io.poll_read_ready(cx)
     }
 
-    /// Winsock tells of an end by a read only.
+    /// With Winsock only a read finds the end.
     pub(crate) fn is_hung_up(&self) -> bool {
         false
     }
@@ -79,13 +76,14 @@ impl Stream {
         self.io.poll_write_ready(cx)
     }
 
-    /// One system call, whether or not Tokio has heard yet that the socket is writable: a socket that was accepted
-    /// in this turn can be written in this turn.
+    /// One system call, even if Tokio does not know yet that the socket is writable: a socket that was accepted in this
+    /// turn can be written in this turn.
     pub(crate) fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         loop {
+            let socket = SockRef::from(&self.io);
             let sent = match slices {
-                [one] => self.socket().send(one),
-                many => self.socket().send_vectored(many),
+                [one] => socket.send(one),
+                many => socket.send_vectored(many),
             };
             match sent {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -94,25 +92,26 @@ impl Stream {
         }
     }
 
-    /// Like [`Stream::send`], and tells Tokio's readiness when the kernel's buffer is full.
+    /// Like [`Stream::send`], and Tokio learns of it when the kernel's buffer is full.
     pub(crate) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.io.try_io(Interest::WRITABLE, || self.send(slices))
     }
 
-    /// Tells Tokio that the kernel's buffer is full. Sound only where no readiness can have come since it was seen.
+    /// Tells Tokio that the kernel's buffer is full. To be used only where the socket cannot have become writable since
+    /// that was seen.
     pub(crate) fn clear_writable(&self) {
-        // It fails with what it is given.
+        // Always an error: the one it is given.
         let _ = self.io.try_io(Interest::WRITABLE, || {
             Err::<(), _>(io::ErrorKind::WouldBlock.into())
         });
     }
 
     pub(crate) fn shutdown(&self) -> io::Result<()> {
-        self.socket().shutdown(Shutdown::Write)
+        self.socket()?.shutdown(Shutdown::Write)
     }
 
-    /// The outcome of a connect, once writable.
+    /// The outcome of a connect, once the socket is writable.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.socket().take_error()
+        self.socket()?.take_error()
     }
 }

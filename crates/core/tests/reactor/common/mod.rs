@@ -1,4 +1,4 @@
-//! What drives a reactor when there is no Node: a loop of its own, and a sink that remembers.
+//! Drives a reactor without Node: an event loop, and a sink that remembers what it was told.
 
 mod child;
 mod seen;
@@ -19,7 +19,7 @@ use ferronet_core::{DriverKind, Reactor, ReadMode};
 pub(crate) use child::in_a_process_of_its_own;
 pub(crate) use seen::Seen;
 
-/// No test takes nearly as long: whoever waits longer waits in vain.
+/// No test takes nearly this long. One that does is waiting for something that will not happen.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// Turns each `fn(&mut Host)` into two tests.
@@ -60,7 +60,7 @@ pub(crate) struct Host {
 impl Host {
     pub(crate) fn start(kind: DriverKind) -> Self {
         let (ring, rings) = mpsc::channel();
-        // A bell that outlives its host rings in vain.
+        // When the host is gone, nobody has to hear the bell.
         let bell = Box::new(move || {
             let _ = ring.send(());
         });
@@ -83,7 +83,7 @@ impl Host {
             self.wait(Duration::ZERO);
         } else {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            assert!(self.wait(left), "nothing happens any more: {:?}", self.seen);
+            assert!(self.wait(left), "nothing happens: {:?}", self.seen);
         }
         self.pump();
     }
@@ -263,7 +263,7 @@ fn readable(descriptor: RawFd, most: Duration) -> bool {
     ready == 1
 }
 
-/// A name that no other test, and no other run, uses.
+/// A name that no other test and no other run uses.
 pub(crate) fn unique() -> String {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let next = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -23,7 +23,7 @@ pub(crate) struct Told {
 /// The sink. Its memory is as large as the addon's unless a test makes it smaller.
 pub(crate) struct Seen {
     told: HashMap<u32, Told>,
-    /// Events for sockets that are not open, or accepted under a number in use.
+    /// Events for sockets that are not open, and sockets opened under a number in use.
     pub(crate) strays: Vec<(u32, &'static str)>,
     /// Events that fit in a batch.
     pub(crate) most_events: usize,
@@ -78,12 +78,12 @@ impl Seen {
     }
 
     fn maybe_panic(&self, slot: u32) {
-        assert_ne!(self.panic_at, Some(slot), "the panic that was ordered");
+        assert_ne!(self.panic_at, Some(slot), "the panic this test asked for");
     }
 
     fn maybe_panic_once(&mut self, slot: u32) {
         let ordered = self.panic_once_at.take_if(|at| *at == slot);
-        assert_eq!(ordered, None, "the panic that was ordered");
+        assert_eq!(ordered, None, "the panic this test asked for");
     }
 
     fn tell(&mut self, slot: u32, event: &'static str, tell: impl FnOnce(&mut Told)) {

@@ -1,0 +1,324 @@
+//! One connection: connecting, reading, writing and half-closing it. The reactor calls in, from a verb or from the
+//! pump; this is where the system calls of the hot path are made.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+
+use crate::driver::{Driver, DriverKind};
+use crate::errno;
+use crate::options;
+use crate::queue::{Step, Turn};
+use crate::ready::{Direction, Key, ReadyList, Signal};
+use crate::sink::{Chunk, ReadMode, Sink};
+use crate::sys::{Behind, Name, Stream};
+
+/// What a read asks for at first, and again after the reader has stopped: so no more than this arrives beyond a
+/// reader's high-water mark.
+const FIRST_READ: usize = 64 * 1024;
+/// After each full read a reader that keeps up is asked for twice as much, up to this. 512 KiB a call carried nearly
+/// twice as much as 64 KiB a call on an upload over loopback; 1 MiB was within noise of it (2026-11).
+const MAX_READ: usize = 512 * 1024;
+/// Less room than this is not worth a system call: the socket waits for the next batch.
+const MIN_READ: usize = 16 * 1024;
+
+/// What can be done with bytes that are to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outgoing {
+    /// Nothing before [`Sink::connected`].
+    Connecting,
+    /// Send them.
+    Open,
+    /// Nothing before [`Sink::writable`]: the kernel's buffer is full.
+    Blocked,
+}
+
+pub(crate) struct Connection {
+    // Before the stream: fields are dropped in order, and the path is removed first.
+    pub(crate) name: Name,
+    pub(crate) stream: Stream,
+    outgoing: Outgoing,
+    reading: Option<ReadMode>,
+    read_size: u32,
+    /// The pump in which it was last read; it is never read twice in one.
+    read_in: u32,
+    readable: Arc<Signal>,
+    /// Made when first needed: most sockets never fill the kernel's buffer.
+    writable: Option<Arc<Signal>>,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, name: Name, key: Key, list: &Arc<ReadyList>) -> Self {
+        Self {
+            name,
+            stream,
+            outgoing: Outgoing::Open,
+            reading: None,
+            read_size: FIRST_READ as u32,
+            read_in: 0,
+            readable: Signal::new(key, Direction::Read, list),
+            writable: None,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        self.stream.socket()
+    }
+
+    pub(crate) fn outgoing(&self) -> Outgoing {
+        self.outgoing
+    }
+
+    pub(crate) fn signal(&self, direction: Direction) -> Option<&Signal> {
+        match direction {
+            Direction::Read => Some(&self.readable),
+            Direction::Write => self.writable.as_deref(),
+        }
+    }
+
+    /// Asks to be woken when readable; false when it is readable now.
+    fn arm_read(&self) -> bool {
+        let waker = self.readable.waker();
+        self.stream
+            .poll_read_ready(&mut Context::from_waker(&waker))
+            .is_pending()
+    }
+
+    /// Asks to be woken when writable; false when it is writable now.
+    fn arm_write(&mut self, key: Key, list: &Arc<ReadyList>) -> bool {
+        let signal = self
+            .writable
+            .get_or_insert_with(|| Signal::new(key, Direction::Write, list));
+        let waker = signal.waker();
+        self.stream
+            .poll_write_ready(&mut Context::from_waker(&waker))
+            .is_pending()
+    }
+
+    // --- connect ------------------------------------------------------------------------------------------------
+
+    /// A connect has been started. Returns the signal, to be queued, if it has ended already.
+    pub(crate) fn connecting(&mut self, key: Key, list: &Arc<ReadyList>) -> Option<&Signal> {
+        self.outgoing = Outgoing::Connecting;
+        if self.arm_write(key, list) {
+            None
+        } else {
+            self.writable.as_deref()
+        }
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    /// Starts to read. Returns the signal, to be queued, if there is something to read already.
+    pub(crate) fn read_start(&mut self, mode: ReadMode) -> Option<&Signal> {
+        self.reading = Some(mode);
+        (!self.arm_read()).then_some(&*self.readable)
+    }
+
+    pub(crate) fn read_stop(&mut self) {
+        self.reading = None;
+        self.read_size = FIRST_READ as u32;
+    }
+
+    /// One read into the caller's memory. Returns the signal, to be queued, if there is more.
+    pub(crate) fn read_into(&mut self, memory: &mut [u8]) -> io::Result<(usize, Option<&Signal>)> {
+        let waker = self.readable.waker();
+        match self.stream.read(&mut Context::from_waker(&waker), memory) {
+            Poll::Pending => Err(errno::error(errno::EAGAIN)),
+            Poll::Ready(Err(error)) => {
+                self.reading = None;
+                Err(error)
+            }
+            Poll::Ready(Ok((0, _))) => {
+                self.reading = None;
+                Ok((0, None))
+            }
+            Poll::Ready(Ok((length, Behind::Nothing))) => Ok((length, None)),
+            Poll::Ready(Ok((length, Behind::More))) => Ok((length, Some(&self.readable))),
+        }
+    }
+
+    /// The pump's step for a readable socket: one read. What comes after a short one waits for the next iteration of
+    /// the loop, as in libuv, so that a program can answer from `setImmediate` before it sees the end.
+    pub(crate) fn read(&mut self, slot: u32, turn: &mut Turn, sink: &mut impl Sink) -> Step {
+        self.readable.taken();
+        if self.read_in == turn.pump {
+            return Step::More;
+        }
+        self.read_in = turn.pump;
+        let chunk = match self.reading {
+            None => return Step::Done,
+            Some(ReadMode::Into) => {
+                if !self.arm_read() {
+                    sink.readable(slot);
+                }
+                return Step::Done;
+            }
+            Some(ReadMode::Chunks) => Chunk::Own,
+            Some(ReadMode::SharedChunks) => Chunk::Shared,
+        };
+        let mut wanted = self.read_size as usize;
+        if wanted > FIRST_READ {
+            // Large readers share what this iteration may still read. Small ones do not have to wait for them.
+            if turn.left() == 0 {
+                return Step::Unserved;
+            }
+            wanted = wanted.min(turn.left().max(MIN_READ));
+        }
+        let memory = sink.buffer(wanted, chunk);
+        if memory.len() < MIN_READ {
+            return Step::Unserved;
+        }
+        let asked = memory.len();
+        let waker = self.readable.waker();
+        let (length, behind) = match self.stream.read(&mut Context::from_waker(&waker), memory) {
+            Poll::Pending => return Step::Done,
+            Poll::Ready(Err(error)) => {
+                self.reading = None;
+                sink.read_error(slot, errno::code(&error));
+                return Step::Done;
+            }
+            Poll::Ready(Ok(found)) => found,
+        };
+        if length == 0 {
+            self.reading = None;
+            sink.read_end(slot);
+            return Step::Done;
+        }
+        sink.read(slot, length);
+        turn.has_read(length);
+        if length == asked {
+            // Filling the last corner of a batch does not show that the socket has more than its usual size.
+            if asked == self.read_size as usize {
+                self.read_size = (self.read_size * 2).min(MAX_READ as u32);
+            }
+            return Step::Full;
+        }
+        if length <= FIRST_READ / 2 {
+            self.read_size = FIRST_READ as u32;
+        }
+        match behind {
+            Behind::Nothing => Step::Done,
+            Behind::More => Step::More,
+        }
+    }
+
+    // --- write --------------------------------------------------------------------------------------------------
+
+    /// Sends what the kernel takes, and asks to be woken if that was not all.
+    pub(crate) fn write(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        key: Key,
+        list: &Arc<ReadyList>,
+        driver: &Driver,
+    ) -> io::Result<usize> {
+        if self.outgoing == Outgoing::Connecting {
+            return Err(errno::error(errno::ENOTCONN));
+        }
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let mut sent = match self.stream.send(slices) {
+            Ok(sent) => sent,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        if sent == total {
+            return Ok(sent);
+        }
+        // Rare: the kernel's buffer is full, and Tokio does not know that yet. If Tokio runs on this thread, no news
+        // can have come since the send, so we just tell it. A helper thread may have seen the socket become writable
+        // in the meantime, and only another send can find out.
+        self.outgoing = Outgoing::Blocked;
+        if driver.kind() == DriverKind::InLoop {
+            self.stream.clear_writable();
+        }
+        while !self.arm_write(key, list) {
+            let mut rest = slices.to_vec();
+            let mut rest = rest.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, sent);
+            match self.stream.try_send(rest) {
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            if sent == total {
+                self.outgoing = Outgoing::Open;
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    /// The pump's step for a writable socket: a connect has ended, or the kernel's buffer has room again. Also says
+    /// whether there is more to read.
+    pub(crate) fn write_ready(
+        &mut self,
+        key: Key,
+        list: &Arc<ReadyList>,
+        turn: &mut Turn,
+        sink: &mut impl Sink,
+    ) -> (Step, bool) {
+        if let Some(signal) = &self.writable {
+            signal.taken();
+        }
+        if self.outgoing == Outgoing::Open || self.arm_write(key, list) {
+            return (Step::Done, false);
+        }
+        if self.outgoing == Outgoing::Connecting {
+            let status = match self.stream.take_error() {
+                Ok(None) => 0,
+                Ok(Some(error)) | Err(error) => errno::code(&error),
+            };
+            sink.connected(key.slot, status);
+            // Only now: if the sink panics, `panicked` still has to report a connect.
+            self.outgoing = Outgoing::Open;
+            return (Step::Done, false);
+        }
+        let mut unread = false;
+        if self.reading.is_some() {
+            // When both came together the bytes go first, as in libuv. The system may have reported them separately.
+            if self.read_in != turn.pump && !self.arm_read() {
+                unread = !matches!(self.read(key.slot, turn, sink), Step::Done);
+            }
+            // The peer is gone: the write that waits can only fail, and it would take the socket with it. So first
+            // everything is delivered that the peer had sent, and that comes to an end.
+            if self.reading.is_some() && self.stream.is_hung_up() {
+                return (Step::More, unread);
+            }
+        }
+        sink.writable(key.slot);
+        self.outgoing = Outgoing::Open;
+        (Step::Done, unread)
+    }
+
+    /// A step panicked, which is a bug of ours: what the socket was waiting for ends with an error.
+    pub(crate) fn panicked(&mut self, direction: Direction, slot: u32, sink: &mut impl Sink) {
+        match direction {
+            Direction::Read => {
+                self.reading = None;
+                sink.read_error(slot, errno::UNKNOWN);
+            }
+            Direction::Write => match std::mem::replace(&mut self.outgoing, Outgoing::Open) {
+                Outgoing::Connecting => sink.connected(slot, errno::UNKNOWN),
+                // The write that goes on runs into the same bug, and fails with it.
+                Outgoing::Open | Outgoing::Blocked => sink.writable(slot),
+            },
+        }
+    }
+
+    // --- half-close and close -----------------------------------------------------------------------------------
+
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        self.stream.shutdown()
+    }
+
+    /// Has the close that follows send RST. This fails on a connection that is reset already, and on what is not a
+    /// socket; neither matters.
+    pub(crate) fn reset(&self) {
+        if let Ok(socket) = self.socket() {
+            let _ = options::set_reset_on_close(socket);
+        }
+    }
+}

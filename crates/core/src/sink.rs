@@ -1,0 +1,46 @@
+//! The way up: how the reactor reports what happened. The binding's sink writes a batch for JavaScript, the tests'
+//! sink keeps a list.
+
+/// Receives the events of a pump. Offsets, lengths and errors are plain numbers, because the next stop is JavaScript.
+pub trait Sink {
+    /// Whether two more events fit, which is the most that one step of a socket reports.
+    fn has_room(&self) -> bool;
+    /// Lends memory for the next read: at most `wanted` bytes, and less or nothing when the batch is nearly full.
+    fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8];
+    /// `length` bytes for `slot` are at the front of the buffer that was lent last.
+    fn read(&mut self, slot: u32, length: usize);
+    /// The peer has sent its FIN; there is nothing more to read.
+    fn read_end(&mut self, slot: u32);
+    /// Reading failed; there is nothing more to read.
+    fn read_error(&mut self, slot: u32, code: i32);
+    /// Bytes are waiting for [`Reactor::read_into`](crate::Reactor::read_into).
+    fn readable(&mut self, slot: u32);
+    /// A write that was short can be continued.
+    fn writable(&mut self, slot: u32);
+    /// A connect has ended: `status` is 0 or an error number.
+    fn connected(&mut self, slot: u32, status: i32);
+    /// `listener` has a new connection, in `slot`.
+    fn accepted(&mut self, listener: u32, slot: u32);
+    /// `listener` could not accept a connection. It will try again.
+    fn accept_failed(&mut self, listener: u32, code: i32);
+}
+
+/// How a socket reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadMode {
+    /// Into the sink's buffer, reported with [`Sink::read`].
+    Chunks,
+    /// The same, for a reader whose chunks may share memory with those of other sockets.
+    SharedChunks,
+    /// Reported with [`Sink::readable`], then fetched with [`Reactor::read_into`](crate::Reactor::read_into).
+    Into,
+}
+
+/// What will become of the bytes of a read. The sink may lend different memory for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunk {
+    /// A chunk with memory of its own.
+    Own,
+    /// A view of memory that other chunks share.
+    Shared,
+}
