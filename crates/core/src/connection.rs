@@ -44,6 +44,8 @@ pub(crate) struct Connection {
     read_size: u32,
     /// The pump in which it was last read; it is never read twice in one.
     read_in: u32,
+    /// The driver has not told that it is readable, but it may be: the next read finds out.
+    ask_system: bool,
     readable: Arc<Signal>,
     /// Made when first needed: most sockets never fill the kernel's buffer.
     writable: Option<Arc<Signal>>,
@@ -58,6 +60,7 @@ impl Connection {
             reading: None,
             read_size: FIRST_READ as u32,
             read_in: 0,
+            ask_system: false,
             readable: Signal::new(key, Direction::Read, list),
             writable: None,
         }
@@ -112,20 +115,23 @@ impl Connection {
     // --- read ---------------------------------------------------------------------------------------------------
 
     /// Starts to read. Returns the signal, to be queued, if there is something to read already.
-    pub(crate) fn read_start(&mut self, mode: ReadMode) -> Option<&Signal> {
+    /// `may_lag`: readiness is told by another thread, which may not have come to it yet.
+    pub(crate) fn read_start(&mut self, mode: ReadMode, may_lag: bool) -> Option<&Signal> {
         self.reading = Some(mode);
-        (!self.arm_read()).then_some(&*self.readable)
+        let ready = !self.arm_read();
+        self.ask_system = may_lag && !ready && self.outgoing != Outgoing::Connecting;
+        (ready || self.ask_system).then_some(&*self.readable)
     }
 
     pub(crate) fn read_stop(&mut self) {
         self.reading = None;
+        self.ask_system = false;
         self.read_size = FIRST_READ as u32;
     }
 
     /// One read into the caller's memory. Returns the signal, to be queued, if there is more.
     pub(crate) fn read_into(&mut self, memory: &mut [u8]) -> io::Result<(usize, Option<&Signal>)> {
-        let waker = self.readable.waker();
-        match self.stream.read(&mut Context::from_waker(&waker), memory) {
+        match self.read_stream(memory) {
             Poll::Pending => Err(errno::error(errno::EAGAIN)),
             Poll::Ready(Err(error)) => {
                 self.reading = None;
@@ -140,6 +146,15 @@ impl Connection {
         }
     }
 
+    fn read_stream(&mut self, memory: &mut [u8]) -> Poll<io::Result<(usize, Behind)>> {
+        let waker = self.readable.waker();
+        let found = self.stream.read(&mut Context::from_waker(&waker), memory);
+        if std::mem::take(&mut self.ask_system) && found.is_pending() {
+            return self.stream.read_unannounced(memory);
+        }
+        found
+    }
+
     /// The pump's step for a readable socket: one read. What comes after a short one waits for the next iteration of
     /// the loop, as in libuv, so that a program can answer from `setImmediate` before it sees the end.
     pub(crate) fn read(&mut self, slot: u32, turn: &mut Turn, sink: &mut impl Sink) -> Step {
@@ -151,7 +166,7 @@ impl Connection {
         let chunk = match self.reading {
             None => return Step::Done,
             Some(ReadMode::Into) => {
-                if !self.arm_read() {
+                if self.ask_system || !self.arm_read() {
                     sink.readable(slot);
                 }
                 return Step::Done;
@@ -172,8 +187,7 @@ impl Connection {
             return Step::Unserved;
         }
         let asked = memory.len();
-        let waker = self.readable.waker();
-        let (length, behind) = match self.stream.read(&mut Context::from_waker(&waker), memory) {
+        let (length, behind) = match self.read_stream(memory) {
             Poll::Pending => return Step::Done,
             Poll::Ready(Err(error)) => {
                 self.reading = None;

@@ -235,7 +235,8 @@ impl Reactor {
             Some(Place::Bound(_)) => return Err(errno::error(errno::ENOTCONN)),
             _ => return not_a_socket(),
         };
-        if let Some(readable) = connection.read_start(mode) {
+        let may_lag = self.driver.kind() == DriverKind::HelperThread;
+        if let Some(readable) = connection.read_start(mode, may_lag) {
             self.queue.ask(readable);
         }
         Ok(())

@@ -31,6 +31,30 @@ fn bytes_wait_in_the_kernel_until_reading_starts_again(host: &mut Host) {
     }
 }
 
+// Whatever thread watches for readiness: who starts to read finds what has arrived, in the next pump.
+fn what_has_arrived_is_read_in_the_first_pump_after_reading_starts(host: &mut Host) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    for mode in [ReadMode::Chunks, ReadMode::Into] {
+        for _ in 0..50 {
+            let slot = host.start_connect(listener.local_addr().expect("address"));
+            let (mut peer, _) = listener.accept().expect("accept");
+            assert_eq!(host.connected(slot), 0);
+            while host.step_if_due() {}
+            peer.write_all(b"x").expect("room");
+            host.reactor.read_start(slot, mode).expect("read_start");
+            assert!(host.step_if_due(), "nothing to pump");
+            if mode == ReadMode::Into {
+                assert_eq!(host.seen.of(slot).readable, 1);
+                let mut buffer = [0; 8];
+                assert_eq!(host.reactor.read_into(slot, &mut buffer).expect("bytes"), 1);
+            } else {
+                assert_eq!(host.seen.of(slot).bytes, b"x");
+            }
+            host.close(slot);
+        }
+    }
+}
+
 fn the_end_waits_as_well(host: &mut Host) {
     let (client, server) = host.tcp_pair();
     host.send(client, b"last");
@@ -274,6 +298,7 @@ fn received(host: &mut Host, slot: u32, mode: ReadMode, expected: &[u8]) {
 }
 
 under_both_drivers! {
+    what_has_arrived_is_read_in_the_first_pump_after_reading_starts,
     the_end_is_never_reported_with_the_bytes_before_it,
     urgent_data_hides_nothing,
     descriptors_that_come_along_hide_nothing,

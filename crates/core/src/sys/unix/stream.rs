@@ -113,6 +113,16 @@ impl Stream {
 
     // --- read ---------------------------------------------------------------------------------------------------
 
+    /// One read of what the driver has not told of yet, after a [`Stream::read`] that was pending; the driver still
+    /// tells of it.
+    pub(crate) fn read_unannounced(&self, memory: &mut [u8]) -> Poll<io::Result<(usize, Behind)>> {
+        match self.receive(memory) {
+            Ok((length, _marked)) => Poll::Ready(Ok((length, Behind::More))),
+            Err(error) if is_retried(&error) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
+    }
+
     /// One read: how many bytes it found (0 at the end), and what comes after them. After `Pending` and after
     /// [`Behind::Nothing`], `cx` is woken when there is more.
     pub(crate) fn read(
@@ -282,4 +292,11 @@ fn write_vectored(descriptor: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Res
     // SAFETY: an IoSlice has the layout of an iovec; the slices and the memory they point to outlive the call.
     let sent = unsafe { libc::writev(descriptor.as_raw_fd(), slices.as_ptr().cast(), count) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+fn is_retried(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+    )
 }

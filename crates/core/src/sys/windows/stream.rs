@@ -1,6 +1,6 @@
 //! A TCP connection.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -59,6 +59,16 @@ impl Stream {
             Behind::Nothing
         };
         Poll::Ready(Ok((length, behind)))
+    }
+
+    /// One read of what the driver has not told of yet, after a [`Stream::read`] that was pending; the driver still
+    /// tells of it.
+    pub(crate) fn read_unannounced(&self, memory: &mut [u8]) -> Poll<io::Result<(usize, Behind)>> {
+        match (&*SockRef::from(&self.io)).read(memory) {
+            Ok(length) => Poll::Ready(Ok((length, Behind::More))),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        }
     }
 
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
