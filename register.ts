@@ -5,9 +5,9 @@
 // for the addon and its JavaScript. A child may run any Node that honours NODE_OPTIONS, so this file and what it always
 // loads must run in Node 14.18.
 
-import { acceptNodeInstances } from './lib/instances.js'
-import { inherit, isInherited } from './lib/register-inherit.js'
-import { redirect } from './lib/register-redirect.js'
+import { acceptNodeInstances } from './lib/node/instances.js'
+import { inherit, isInherited } from './lib/register/inherit.js'
+import { redirect } from './lib/register/redirect.js'
 
 /** On the global object of a thread: some copy of ferronet has been registered here. */
 const kRegistered = Symbol.for('ferronet.registered')

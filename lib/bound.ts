@@ -3,7 +3,7 @@
 
 import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { type Endpoint, Handle } from './handle-once.js'
-import { nodeNet } from './node-net.js'
+import { nodeNet } from './node/net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
 
 export interface BoundSocketOptions {

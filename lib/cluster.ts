@@ -4,10 +4,10 @@
 
 import type * as net from 'node:net'
 import { endpointException, errnoOf } from './errors.js'
-import { adoptNative, copyNative, isNative, type Native } from './foreign.js'
 import type { Endpoint, Handle, Owner } from './handle-once.js'
 import type { Listener } from './listen.js'
-import { nodeNet } from './node-net.js'
+import { adoptNative, copyNative, isNative, type Native } from './node/foreign.js'
+import { nodeNet } from './node/net.js'
 import { kOnConnection } from './symbols.js'
 
 /** What a worker asks its primary for, in the words of Node's own `listen`. */

@@ -18,10 +18,10 @@ import {
   ipBlocked,
   type SystemError,
 } from './errors.js'
-import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './fields.js'
 import { Handle } from './handle-once.js'
-import { nodeNet as net } from './node-net.js'
+import { nodeNet as net } from './node/net.js'
 import type { Socket } from './socket.js'
+import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './state.js'
 import {
   invalidArgType,
   invalidArgValue,

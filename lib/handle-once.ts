@@ -6,7 +6,7 @@
 // protocol between the files is promised.
 
 import type * as seam from './handle.js'
-import { nodeNet } from './node-net.js'
+import { nodeNet } from './node/net.js'
 
 export type { Endpoint, Facts, Owner } from './handle.js'
 

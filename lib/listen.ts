@@ -5,9 +5,9 @@ import { chmodSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './connect.js'
 import { errnoOf } from './errors.js'
-import { adoptDescriptor } from './foreign.js'
 import { Handle } from './handle-once.js'
-import { nodeNet } from './node-net.js'
+import { adoptDescriptor } from './node/foreign.js'
+import { nodeNet } from './node/net.js'
 import { invalidArgValue, validatePort } from './validate.js'
 
 /** What a Server asks of what it listens on: a Handle, or its place among the listeners of a cluster. */

@@ -13,10 +13,7 @@ import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
-import { kKeepAlive, kKeepAliveDelay, kNoDelay, kSharedChunks } from './fields.js'
-import { isNative, listenOnNative } from './foreign.js'
 import { type Endpoint, Handle } from './handle-once.js'
-import { isInstance, standsFor } from './instances.js'
 import { connectionsOf } from './iterate.js'
 import {
   backlogArgument,
@@ -29,8 +26,11 @@ import {
   openToAll,
   planListen,
 } from './listen.js'
-import { nodeNet } from './node-net.js'
+import { isNative, listenOnNative } from './node/foreign.js'
+import { isInstance, standsFor } from './node/instances.js'
+import { nodeNet } from './node/net.js'
 import { AcceptedOptions, Socket } from './socket.js'
+import { kKeepAlive, kKeepAliveDelay, kNoDelay, kSharedChunks } from './state.js'
 import { kNewSocket, kOnConnection } from './symbols.js'
 import {
   invalidArgType,

@@ -22,6 +22,11 @@ import {
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
+import { Handle } from './handle-once.js'
+import { adoptDescriptor, adoptNative, isNative } from './node/foreign.js'
+import { isInstance, standsFor } from './node/instances.js'
+import { nodeNet } from './node/net.js'
+import type { Server } from './server.js'
 import {
   kAttempt,
   kBoundPath,
@@ -46,12 +51,7 @@ import {
   kTimeout,
   kTypeOfService,
   kWriteRequest,
-} from './fields.js'
-import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
-import { Handle } from './handle-once.js'
-import { isInstance, standsFor } from './instances.js'
-import { nodeNet } from './node-net.js'
-import type { Server } from './server.js'
+} from './state.js'
 import {
   kOnConnect,
   kOnRead,

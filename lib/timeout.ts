@@ -1,8 +1,8 @@
 // A Socket's idle timer. It tells of silence and closes nothing; what it costs is paid only by sockets that
 // have one.
 
-import { kLastWriteQueueSize, kTimeout } from './fields.js'
 import type { Socket } from './socket.js'
+import { kLastWriteQueueSize, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
 
 function expired(socket: Socket): void {

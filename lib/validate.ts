@@ -4,7 +4,7 @@
 import type { BlockList } from 'node:net'
 import { inspect } from 'node:util'
 import { nodeError } from './errors.js'
-import { nodeNet } from './node-net.js'
+import { nodeNet } from './node/net.js'
 
 // --- messages ---------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import { Duplex } from 'node:stream'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
-import { kHandle, kHeld } from './fields.js'
 import type { Handle } from './handle-once.js'
 import type { Socket } from './socket.js'
+import { kHandle, kHeld } from './state.js'
 
 export type Done = (error?: Error | null) => void
 

@@ -2,7 +2,7 @@
 // and servers, as the program expects of what it knows as `net`. Node's own `send` knows libuv's handles only, so it is
 // given what `toNodeSocket` and `toNodeServer` make of ours. What arrives in the other process is a socket of Node's.
 
-import { kindOfOurs } from './instances.js'
+import { kindOfOurs } from '../node/instances.js'
 
 interface Sender {
   send?: (...args: unknown[]) => unknown
@@ -34,7 +34,10 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
   sender.send = function (this: Sender, ...args) {
     const kind = kindOfOurs(args[1])
     if (kind === null) return Reflect.apply(send, this, args)
-    const { toNodeServer, toNodeSocket }: typeof import('./handover.js') = require('./handover.js')
+    const {
+      toNodeServer,
+      toNodeSocket,
+    }: typeof import('../handover/node.js') = require('../handover/node.js')
     const ours = args[1] as never
     if (kind === 'Socket') {
       args[1] = connected(ours) ? toNodeSocket(ours) : undefined

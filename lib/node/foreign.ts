@@ -1,8 +1,8 @@
 // What comes from outside: descriptors, and the libuv handles of Node's own sockets and servers. Neither tells more
 // than what it is; ferronet works on the descriptor, and on a copy of a libuv handle's.
 
-import { invalidFdType } from './errors.js'
-import { Handle, kindOfDescriptor } from './handle-once.js'
+import { invalidFdType } from '../errors.js'
+import { Handle, kindOfDescriptor } from '../handle-once.js'
 
 /** A libuv handle of Node's, as far as it concerns us. */
 export interface Native {

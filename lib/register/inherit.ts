@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 type Threads = typeof import('node:worker_threads')
 
 const name = 'ferronet/register'
-const file = join(__dirname, '../register.js')
+const file = join(__dirname, '../../register.js')
 const url = pathToFileURL(file).href
 const flag = `--require=${file}`
 

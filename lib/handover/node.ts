@@ -5,8 +5,14 @@
 import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
-import { adoptBound, BoundSocket, boundOf } from './bound.js'
-import { errnoException, errnoOf, fromLoop, nodeError, notRunning } from './errors.js'
+import { adoptBound, BoundSocket, boundOf } from '../bound.js'
+import { errnoException, errnoOf, fromLoop, nodeError, notRunning } from '../errors.js'
+import { closeDescriptor, Handle } from '../handle-once.js'
+import { copyNative, isNative, type Native } from '../node/foreign.js'
+import { isInstance } from '../node/instances.js'
+import { nodeNet } from '../node/net.js'
+import { Server, type ServerOptions } from '../server.js'
+import { Socket } from '../socket.js'
 import {
   kBoundSource,
   kHandle,
@@ -19,15 +25,9 @@ import {
   kSharedChunks,
   kShutdownRequest,
   kWriteRequest,
-} from './fields.js'
-import { copyNative, isNative, type Native } from './foreign.js'
-import { closeDescriptor, Handle } from './handle-once.js'
-import { isInstance } from './instances.js'
-import { nodeNet } from './node-net.js'
-import { Server, type ServerOptions } from './server.js'
-import { Socket } from './socket.js'
-import { invalidArgType } from './validate.js'
-import { type Chunk, canceled, type Done } from './write.js'
+} from '../state.js'
+import { invalidArgType } from '../validate.js'
+import { type Chunk, canceled, type Done } from '../write.js'
 
 // As they are now: what replaces them in `node:net` for other packages must not replace them here.
 const NodeSocket = nodeNet.Socket
