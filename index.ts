@@ -3,16 +3,15 @@
 import type * as net from 'node:net'
 
 import { activeHandles as activeHandlesFunction } from './lib/active.js'
+import { normalizeArgs } from './lib/arguments.js'
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
-import { normalizeArgs } from './lib/connect.js'
 import {
-  attach as attachFunction,
-  detach as detachFunction,
   fromNodeServer as fromNodeServerFunction,
   fromNodeSocket as fromNodeSocketFunction,
   toNodeServer as toNodeServerFunction,
   toNodeSocket as toNodeSocketFunction,
 } from './lib/handover/node.js'
+import { attach as attachFunction, detach as detachFunction } from './lib/handover/threads.js'
 import { createServerHandle } from './lib/listen.js'
 import { nodeNet } from './lib/node/net.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
@@ -93,7 +92,7 @@ export const toNodeServer = toNodeServerFunction as unknown as ToNodeServer
 export const fromNodeServer = fromNodeServerFunction as unknown as FromNodeServer
 export const detach = detachFunction as unknown as Detach
 export const attach = attachFunction as unknown as Attach
-export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover/node.js'
+export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover/threads.js'
 export const activeHandles = activeHandlesFunction
 export type { ActiveHandle } from './lib/active.js'
 

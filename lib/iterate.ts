@@ -1,6 +1,6 @@
 // `for await (const socket of server)`: connections that nobody has asked for yet wait in order, without bound.
 
-import type { Server } from './server.js'
+import type { EventEmitter } from 'node:events'
 import type { Socket } from './socket.js'
 
 interface Waiting {
@@ -13,7 +13,7 @@ interface Waiting {
 function ignore(): void {}
 
 /** Ends with `'close'`, rejects with `'error'`. Leaving the loop destroys what waits; the server goes on. */
-export function connectionsOf(server: Server): AsyncIterableIterator<Socket, undefined> {
+export function connectionsOf(server: EventEmitter): AsyncIterableIterator<Socket, undefined> {
   const sockets: Socket[] = []
   const waiting: Waiting[] = []
   let failure: Error | null = null

@@ -3,12 +3,14 @@
 
 import type * as net from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
-import { type AnyOptions, isNormalized, normalizeArgs } from './connect.js'
+import { type AnyOptions, isNormalized, normalizeArgs } from './arguments.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { nodeError } from './errors.js'
 import type { Listener } from './listen.js'
+import { type Decoder, partOfCharacter, type ReadableState } from './node/stream-state.js'
+import { AcceptedOptions, type SocketOptions } from './options.js'
 import { Server as ModernServer, type ServerOptions } from './server.js'
-import { AcceptedOptions, Socket, type SocketOptions } from './socket.js'
+import { Socket } from './socket.js'
 import { kHandle } from './state.js'
 import { kNewSocket } from './symbols.js'
 import type * as types from './types.js'
@@ -151,7 +153,7 @@ class StreamMethods extends Socket {
 
   override setEncoding(encoding?: BufferEncoding | null): this {
     if (encoding != null && !Buffer.isEncoding(encoding)) return super.setEncoding(encoding)
-    undecode(readingState(this))
+    undecode(this._readableState)
     return encoding == null ? this : super.setEncoding(encoding)
   }
 
@@ -187,33 +189,19 @@ function replaced(method: string, by: string): Error {
   return nodeError(Error, 'ERR_METHOD_NOT_IMPLEMENTED', `${method} is not in ferronet/legacy: use ${by}`)
 }
 
-/** What Node's stream holds for the reader. Up to Node 20 `buffer` is a list with `clear()`, since then an array. */
-interface ReadingState {
-  buffer: Iterable<Buffer | string> & { length: number; push(chunk: Buffer): void; clear?(): void }
-  /** Where the array begins. */
-  bufferIndex?: number
-  length: number
-  encoding: BufferEncoding | null
-  decoder: (StringDecoder & { lastChar: Buffer; lastNeed: number; lastTotal: number }) | null
-}
-
-function readingState(stream: StreamMethods): ReadingState {
-  return stream._readableState as unknown as ReadingState
-}
-
 /** Takes the decoder out, and makes bytes again of what it has decoded and of the character that it was about to. */
-function undecode(state: ReadingState): void {
+function undecode(state: ReadableState): void {
   const { decoder, encoding } = state
   if (decoder === null || encoding === null) return
   const waiting = [...state.buffer].slice(state.bufferIndex ?? 0)
   const bytes = waiting.map(chunk => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk))
-  bytes.push(Buffer.from(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed)))
+  bytes.push(partOfCharacter(decoder))
   state.decoder = null
   state.encoding = null
   refill(state, Buffer.concat(bytes))
 }
 
-function refill(state: ReadingState, chunk: Buffer): void {
+function refill(state: ReadableState, chunk: Buffer): void {
   if (state.buffer.clear) {
     state.buffer.clear()
   } else {
@@ -227,10 +215,10 @@ function refill(state: ReadingState, chunk: Buffer): void {
 // What Node leaves in a socket that is connected again: bytes that were not read, half a character, and the Server that
 // had accepted it, which would take the end of the new connection for one of its own.
 function forgetConnection(stream: StreamMethods): void {
-  const state = readingState(stream)
+  const state = stream._readableState
   const { encoding } = state
   refill(state, Buffer.alloc(0))
-  if (encoding !== null) state.decoder = new StringDecoder(encoding) as ReadingState['decoder']
+  if (encoding !== null) state.decoder = new StringDecoder(encoding) as unknown as Decoder
   stream.server = null
   stream._server = null
 }

@@ -3,7 +3,7 @@
 
 import { chmodSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
-import { type AnyOptions, isPipeName } from './connect.js'
+import { type AnyOptions, isPipeName } from './arguments.js'
 import { errnoOf } from './errors.js'
 import { Handle } from './handle-once.js'
 import { adoptDescriptor } from './node/foreign.js'

@@ -7,9 +7,9 @@ import { addAbortListener, EventEmitter } from 'node:events'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
+import { type AnyOptions, normalizeArgs } from './arguments.js'
 import { adoptBound, isBound } from './bound.js'
 import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
-import { type AnyOptions, normalizeArgs } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
@@ -29,8 +29,16 @@ import {
 import { isNative, listenOnNative } from './node/foreign.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
-import { AcceptedOptions, Socket } from './socket.js'
-import { kKeepAlive, kKeepAliveDelay, kNoDelay, kSharedChunks } from './state.js'
+import {
+  AcceptedOptions,
+  apply,
+  forAccepted,
+  kRemembered,
+  nothingRemembered,
+  type Remembered,
+  seconds,
+} from './options.js'
+import { Socket } from './socket.js'
 import { kNewSocket, kOnConnection } from './symbols.js'
 import {
   invalidArgType,
@@ -80,7 +88,8 @@ export class ServerMethods extends EventEmitter {
   /** Seconds, although the option of the same name is in milliseconds. */
   declare keepAliveInitialDelay: number
   declare highWaterMark: number
-  declare [kSharedChunks]: boolean
+  /** The options of the connections accepted last. */
+  declare [kRemembered]: Remembered
   declare blockList: BlockList | undefined
   /** From this number of connections on new ones are closed at once, with `'drop'`. Undefined: no limit. */
   declare maxConnections: number | undefined
@@ -235,27 +244,18 @@ export class ServerMethods extends EventEmitter {
       return
     }
     const { allowHalfOpen, pauseOnConnect, highWaterMark } = this
+    const wanted = forAccepted(this[kRemembered], this, client.kind)
+    if (wanted !== this[kRemembered]) this[kRemembered] = wanted
     const options = new AcceptedOptions(
       client,
       Boolean(allowHalfOpen),
       Boolean(pauseOnConnect),
       highWaterMark,
       highWaterMark,
-      this[kSharedChunks],
+      wanted,
     )
     const socket = this[kNewSocket](options)
-    if (client.kind === 'tcp') {
-      if (this.noDelay) {
-        socket[kNoDelay] = true
-        client.setNoDelay(true)
-      }
-      if (this.keepAlive) {
-        const delay = this.keepAliveInitialDelay
-        socket[kKeepAlive] = true
-        socket[kKeepAliveDelay] = delay
-        client.setKeepAlive(true, delay, delay === 0 ? 0 : 1, delay === 0 ? 0 : 10)
-      }
-    }
+    apply(client, wanted)
     this._connections++
     socket.server = this
     socket._server = this
@@ -514,9 +514,9 @@ export const Server = function Server(
   this.pauseOnConnect = Boolean(options.pauseOnConnect)
   this.noDelay = Boolean(options.noDelay)
   this.keepAlive = Boolean(options.keepAlive)
-  this.keepAliveInitialDelay = Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000) | 0
+  this.keepAliveInitialDelay = seconds(options.keepAliveInitialDelay)
   this.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
-  if (options.sharedChunks) this[kSharedChunks] = true
+  if (options.sharedChunks) this[kRemembered] = { ...nothingRemembered, sharedChunks: true }
   if (options.blockList) {
     validateBlockList(options.blockList, 'options.blockList')
     this.blockList = options.blockList
@@ -525,7 +525,7 @@ export const Server = function Server(
 } as unknown as ServerFunction
 
 adoptMethods(Server, ServerMethods, { shown: ['listening'] })
-setDefaults(Server.prototype, { [kSharedChunks]: false })
+setDefaults(Server.prototype, { [kRemembered]: nothingRemembered })
 standsFor(Server, nodeNet.Server)
 
 /** `new Server(…)` */

@@ -1,15 +1,14 @@
 // A Socket's idle timer. It tells of silence and closes nothing; what it costs is paid only by sockets that
 // have one.
 
-import type { Socket } from './socket.js'
-import { kLastWriteQueueSize, kTimeout } from './state.js'
+import { type Connection, kLastWriteQueueSize, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
 
-function expired(socket: Socket): void {
+function expired(socket: Connection): void {
   socket._onTimeout()
 }
 
-export function setIdleTimeout(socket: Socket, msecs: number, callback?: () => void): void {
+export function setIdleTimeout(socket: Connection, msecs: number, callback?: () => void): void {
   if (socket.destroyed) return
   socket.timeout = msecs
   const delay = timerDuration(msecs, 'msecs')
@@ -24,11 +23,16 @@ export function setIdleTimeout(socket: Socket, msecs: number, callback?: () => v
 }
 
 /** Something happened on the socket: its timer, and those of the sockets it lies under, start again. */
-export function refreshIdleTimers(socket: Socket): void {
-  for (let s: Socket | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
+export function refreshIdleTimers(socket: Connection): void {
+  for (let s: Connection | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
 }
 
-export function stopIdleTimer(socket: Socket): void {
+/** Of the socket, and of the sockets it lies under. */
+export function stopIdleTimers(socket: Connection): void {
+  for (let s: Connection | null | undefined = socket; s != null; s = s._parent) stopIdleTimer(s)
+}
+
+function stopIdleTimer(socket: Connection): void {
   const timer = socket[kTimeout]
   if (timer == null) return
   clearTimeout(timer)
@@ -36,7 +40,7 @@ export function stopIdleTimer(socket: Socket): void {
 }
 
 /** Whether silence is only apparent: a big write is leaving, its queue has moved since the timer last looked. */
-export function stillSending(socket: Socket): boolean {
+export function stillSending(socket: Connection): boolean {
   const queued = socket._handle?.writeQueueSize
   if (queued === undefined || queued === socket[kLastWriteQueueSize]) return false
   socket[kLastWriteQueueSize] = queued

@@ -2,42 +2,12 @@
 // kernel has their bytes. The stream's own callback comes earlier, when the Handle has taken a write to send it with
 // others at the end of the handler or tick.
 
-import { AsyncResource } from 'node:async_hooks'
 import { Duplex } from 'node:stream'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
 import type { Handle } from './handle-once.js'
-import type { Socket } from './socket.js'
-import { kHandle, kHeld } from './state.js'
-
-export type Done = (error?: Error | null) => void
-
-/** An element of what `_writev` is given. */
-export interface Chunk {
-  chunk: Buffer | string
-  encoding: BufferEncoding
-}
-
-/** A user's callback of a write, waiting until the kernel has taken that write's last byte. */
-export interface Held {
-  handle: Handle
-  /** How many bytes the handle must have sent. */
-  mark: number
-  callback: Done
-}
-
-/** What the stream waits for; its callback runs in the async context of the call that asked. */
-export class Request extends AsyncResource {
-  #done: Done
-
-  constructor(provider: 'WRITEWRAP' | 'SHUTDOWNWRAP', handle: Handle, done: Done) {
-    super(provider, handle.asyncId())
-    this.#done = done
-  }
-
-  complete(error?: Error | null): void {
-    this.runInAsyncScope(this.#done, undefined, error)
-  }
-}
+import type { Chunk } from './node/stream-state.js'
+import type { Done } from './request.js'
+import { type Connection, kHandle, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
 
 // Up to here the Handle copies a write into its shared buffer and so always takes it, whole.
 export const COALESCED = 4096
@@ -88,7 +58,7 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
 
 /** `stream.write` with a callback, which hears of the kernel's refusal too when the Handle had taken the write. */
 export function writeHeard(
-  socket: Socket,
+  socket: Connection,
   chunk: unknown,
   encoding: BufferEncoding,
   callback: Done,
@@ -122,7 +92,7 @@ export function writeHeard(
  * The error of a write that the stream has forgotten about. The stream is told what it would know had it failed at once:
  * what is written from now on fails of the same, and the callbacks find the socket `errored`.
  */
-export function writeFailed(socket: Socket, status: number): Error {
+export function writeFailed(socket: Connection, status: number): Error {
   const { _writableState: writable, _readableState: readable } = socket
   const error = writable.errored ?? fromLoop(() => errnoException(status, 'write'))
   writable.errored = error
@@ -131,7 +101,7 @@ export function writeFailed(socket: Socket, status: number): Error {
 }
 
 /** Calls back, in order, those whose bytes have been sent, or all of them with `error`. */
-export function releaseHeld(socket: Socket, error: Error | null): void {
+export function releaseHeld(socket: Connection, error: Error | null): void {
   const held = socket[kHeld]
   if (held === null) return
   // One by one off the list: a callback that throws leaves the others to the next release.
@@ -152,4 +122,30 @@ export function canceled(): Error {
 
 export function sizeOf({ chunk, encoding }: Chunk): number {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
+}
+
+/** Callbacks for the close of the handle: writes that are still queued fail, then comes 'close', as with libuv. */
+export function closeCallbacks(socket: Connection, hadError: boolean): (() => void)[] {
+  const held = socket[kHeld]
+  const write = socket[kWriteRequest]
+  const shutdown = socket[kShutdownRequest]
+  const outcome = outcomeOf(socket[kHandle]!)
+  socket[kHeld] = null
+  socket[kWriteRequest] = null
+  socket[kShutdownRequest] = null
+  const calls = (held ?? []).map(
+    ({ callback }) =>
+      () =>
+        callback(canceled()),
+  )
+  if (write !== null) calls.push(() => write.complete(outcome))
+  if (shutdown !== null) calls.push(() => shutdown.complete())
+  calls.push(() => socket.emit('close', hadError))
+  return calls
+}
+
+// If the callback of an earlier write closes the socket, the handle may have completed the last one as well.
+function outcomeOf(handle: Handle): Error | null {
+  if (handle.writeQueueSize !== 0) return canceled()
+  return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
 }
