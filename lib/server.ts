@@ -9,23 +9,26 @@ import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
 import { type AnyOptions, normalizeArgs } from './arguments.js'
 import { adoptBound, isBound } from './bound.js'
-import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
+import { listenThroughPrimary } from './cluster.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
 import { type Endpoint, Handle } from './handle-once.js'
 import { connectionsOf } from './iterate.js'
 import {
-  backlogArgument,
-  bindAnyAddress,
-  bindDescriptor,
-  bindPath,
-  bindTcp,
-  chooseAddress,
+  argumentsOf,
+  type Bound,
+  bind,
+  type HostPlan,
   type Listener,
   openToAll,
+  type Plan,
+  planAddress,
+  planHandle,
   planListen,
+  targetOf,
 } from './listen.js'
+import { clusterOfWorker } from './node/cluster.js'
 import { isNative, listenOnNative } from './node/foreign.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
@@ -121,11 +124,11 @@ export class ServerMethods extends EventEmitter {
       this._handle = handle
       if (path !== undefined) this._pipeName = path
       this._listeningId++
-      this._listen2(null, -1, -1, backlogArgument(args))
+      listenHere(this, planHandle(args))
       return this
     }
     const options = (given._handle || given.handle || given) as AnyOptions
-    // What an earlier call is still looking up no longer counts.
+    // An earlier call whose host is still being looked up no longer counts.
     this._listeningId++
     if (isNative(options) || options instanceof Handle) {
       const handle = options instanceof Handle ? options : listenOnNative(options)
@@ -134,33 +137,24 @@ export class ServerMethods extends EventEmitter {
         return this
       }
       this._handle = handle
-      this._listen2(null, -1, -1, backlogArgument(args))
+      listenHere(this, planHandle(args))
       return this
     }
     closeOnAbort(this, options.signal)
 
     const plan = planListen(args, options)
-    switch (plan.kind) {
-      case 'fd':
-        listenOrShare(this, null, null, null, plan.backlog, plan.fd, undefined, false)
-        break
-      case 'tcp':
-        if (plan.host === null)
-          listenOrShare(this, null, plan.port, 4, plan.backlog, undefined, plan.flags, plan.exclusive)
-        else lookupAndListen(this, plan.host, plan.port, plan.backlog, plan.flags, plan.exclusive)
-        break
-      case 'pipe':
-        this._pipeName = plan.path
-        listenOrShare(this, plan.path, -1, -1, plan.backlog, undefined, undefined, plan.exclusive, {
-          readableAll: options.readableAll,
-          writableAll: options.writableAll,
-        })
-        if (this.listening && plan.mode !== 0) {
-          const status = openToAll(plan.path, plan.mode)
-          if (status === 0) break
-          closeListener(this)
-          throw errnoException(status, 'uv_pipe_chmod')
-        }
+    if (plan.kind === 'host') {
+      lookupAndListen(this, plan)
+      return this
+    }
+    if (plan.kind === 'path') this._pipeName = plan.path
+    listenOrShare(this, plan)
+    if (plan.kind === 'path' && this.listening && plan.mode !== 0) {
+      const status = openToAll(plan.path, plan.mode)
+      if (status !== 0) {
+        closeListener(this)
+        throw errnoException(status, 'uv_pipe_chmod')
+      }
     }
     return this
   }
@@ -175,12 +169,12 @@ export class ServerMethods extends EventEmitter {
     flags?: number,
   ): void {
     if (debugging) debug('listen: address %s, port %s, fd %s, backlog %d', address, port, fd, backlog)
-    let handle: Listener | number
-    if (this._handle) handle = this._handle
-    else if (typeof fd === 'number') handle = bindDescriptor(fd)
-    else if (port === -1 && addressType === -1) handle = bindPath(address!)
-    else if (address) handle = bindTcp(address, port!, flags ?? 0)
-    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags ?? 0))
+    const bound: Bound = this._handle
+      ? { handle: this._handle }
+      : bind(targetOf(address, port, addressType, backlog, fd, flags))
+    const { handle } = bound
+    address = bound.address ?? address
+    addressType = bound.family ?? addressType
     let status = 0
     if (typeof handle === 'number') {
       status = handle
@@ -224,8 +218,8 @@ export class ServerMethods extends EventEmitter {
   [kOnConnection](status: number, client?: Handle): void {
     if (debugging) debug('connection: status %d, %j', status, client?.peername())
     if (client === undefined) {
-      // A full descriptor table is no event in Node, which closes those who wait; here they are served when there is
-      // room again.
+      // A full descriptor table is no 'error' in Node either. Node closes the clients that wait; here they are accepted
+      // when there is room again.
       if (status === EMFILE || status === ENFILE) return
       this.emit(
         'error',
@@ -386,54 +380,36 @@ function closeOnAbort(server: Server, signal: unknown): void {
   server.once('close', () => listener[Symbol.dispose]())
 }
 
-/** Listens here, or in a cluster worker, unless it wants the address for itself, with what the primary gives. */
-function listenOrShare(
-  server: Server,
-  address: string | null,
-  port: number | null,
-  addressType: number | null,
-  backlog: number,
-  fd: number | undefined,
-  flags: number | undefined,
-  exclusive: boolean,
-  modes: object = {},
-): void {
-  const cluster = exclusive ? null : clusterOfWorker()
+function listenHere(server: Server, plan: Plan): void {
+  server._listen2(...argumentsOf(plan))
+}
+
+/** Listens here, or in a cluster worker on what the primary gives, unless the plan is not to share. */
+function listenOrShare(server: Server, plan: Plan): void {
+  const cluster = plan.exclusive ? null : clusterOfWorker()
   if (cluster === null) {
-    server._listen2(address, port, addressType, backlog, fd, flags)
+    listenHere(server, plan)
     return
   }
   const id = server._listeningId
-  const query = { address, port, addressType, fd, flags, backlog, ...modes }
   const wanted = (): boolean => id === server._listeningId
-  listenThroughPrimary(cluster, server, query, wanted, (error, listener) => {
+  listenThroughPrimary(cluster, server, plan, wanted, (error, listener) => {
     if (error !== null) {
       server.emit('error', error)
       return
     }
     server._handle?.close()
     server._handle = listener
-    server._listen2(address, port, addressType, backlog, fd, flags)
+    listenHere(server, plan)
   })
 }
 
-function lookupAndListen(
-  server: Server,
-  host: string,
-  port: number,
-  backlog: number,
-  flags: number,
-  exclusive: boolean,
-): void {
+function lookupAndListen(server: Server, plan: HostPlan): void {
   const id = server._listeningId
-  dns.lookup(host, { all: true }, (error, addresses) => {
+  dns.lookup(plan.host, { all: true }, (error, addresses) => {
     if (id !== server._listeningId) return
-    if (error) {
-      server.emit('error', error)
-      return
-    }
-    const { address, family } = chooseAddress(addresses)!
-    listenOrShare(server, address, port, family || 4, backlog, undefined, flags, exclusive)
+    if (error) server.emit('error', error)
+    else listenOrShare(server, planAddress(plan, addresses))
   })
 }
 
