@@ -6,7 +6,14 @@ import { errnoException, nodeError, notRunning } from '../errors.js'
 import { closeDescriptor, Handle } from '../handle-once.js'
 import { copyNative, isNative, type Native } from '../node/foreign.js'
 import { isInstance } from '../node/instances.js'
-import { nodeNet } from '../node/net.js'
+import {
+  handleOfNodes,
+  NodeServer,
+  NodeSocket,
+  nodeHandle,
+  nodeServerOf,
+  pathOfNodes,
+} from '../node/sockets.js'
 import { kRemembered, nodeOptions } from '../options.js'
 import type { Done } from '../request.js'
 import { Server, type ServerOptions } from '../server.js'
@@ -25,13 +32,6 @@ import {
   takeReadable,
 } from './estate.js'
 import { closeButForName, removeWith } from './path.js'
-
-// As they are now: tools may replace them in `node:net` for other packages, and we need Node's.
-const NodeSocket = nodeNet.Socket
-const NodeServer = nodeNet.Server
-const { _createServerHandle: createNodeHandle } = nodeNet as unknown as {
-  _createServerHandle(...args: unknown[]): Native | number
-}
 
 /**
  * Gives a connected Socket's descriptor to a new `net.Socket` of Node's, which goes on where this one stood; this one
@@ -66,11 +66,6 @@ export function toNodeSocket(socket: Socket): net.Socket {
   }
   inherit(taken, estate)
   return taken
-}
-
-interface NodeInternals {
-  _handle: (Native & { readStop(): number }) | null
-  _server: object | null
 }
 
 /**
@@ -164,7 +159,7 @@ export function toNodeServer(server: Server): net.Server {
   if (fd < 0) throw errnoException(fd, 'open')
   let native: Native | number
   try {
-    native = createNodeHandle(null, null, null, fd)
+    native = nodeHandle(fd)
   } catch (error) {
     closeDescriptor(fd)
     throw error
@@ -173,9 +168,7 @@ export function toNodeServer(server: Server): net.Server {
     closeDescriptor(fd)
     throw errnoException(native, 'open')
   }
-  const copy = new NodeServer()
-  ;(copy as unknown as { _handle: Native })._handle = native
-  return copy
+  return nodeServerOf(native)
 }
 
 /**
@@ -191,7 +184,7 @@ export function fromNodeServer(
   const native = nativeOf(from, NodeServer, 'server')
   if (native === null) throw notRunning()
   const server = new Server(options, listener)
-  const path = (from as unknown as { _pipeName?: string })._pipeName
+  const path = pathOfNodes(from)
   const handle = copyNative(native, 'SERVERWRAP')
   if (typeof handle === 'number') throw errnoException(handle, 'open')
   if (path === undefined) from.close()
@@ -210,8 +203,8 @@ function nativeOf(
   if (!isInstance(Class, from)) {
     throw invalidArgType(name, `an instance of node:net's ${Class.name}`, from)
   }
-  const native = (from as unknown as NodeInternals)._handle
-  if (native === null || native === undefined) return null
+  const native = handleOfNodes(from)
+  if (native === null) return null
   if (!isNative(native) || native.fd < 0) {
     throw nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
   }

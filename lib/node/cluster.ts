@@ -4,7 +4,7 @@
 
 import type * as net from 'node:net'
 import type { Native } from './foreign.js'
-import { nodeNet } from './net.js'
+import { NodeSocket } from './sockets.js'
 
 /** What a worker asks its primary for, in the words of Node's own `listen`. */
 export interface Query {
@@ -45,8 +45,6 @@ export function clusterOfWorker(): Cluster | null {
   return cluster.isWorker && cluster._getServer !== undefined ? cluster : null
 }
 
-// As it is now: tools may replace it later.
-const NodeSocket = nodeNet.Socket
 let ownerSymbol: symbol | undefined
 
 /** Node's `owner_symbol`, which a socket of Node's shows on the handle it is given; undefined if it does not. */

@@ -1,5 +1,5 @@
-// The insides of Node's streams and emitters that ferronet reads or sets. Seen in Node 20 to 26; `buffer` of a readable
-// state is where they differ. node-insides.test.mjs notices when a member goes.
+// The insides of Node's streams and emitters that ferronet reads or sets. Seen in Node 20 to 26;
+// node-insides.test.mjs notices when a member goes.
 
 /** An element of what `_writev` is given, and of what a stream holds for it. */
 export interface Chunk {
@@ -15,7 +15,7 @@ export interface Decoder {
 }
 
 export interface ReadableState {
-  /** A list with `clear()` on Node 20, since then an array that begins at `bufferIndex`. */
+  /** An array that begins at `bufferIndex`; before Node 20.20 it may be a list with `clear()`. */
   buffer: Iterable<Buffer | string> & { length: number; push(chunk: Buffer): void; clear?(): void }
   bufferIndex?: number
   length: number
