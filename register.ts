@@ -18,7 +18,7 @@ function register(): void {
   const { FERRONET_REGISTER: wanted } = process.env
   if (wanted === '0' || wanted === 'off' || kRegistered in globalThis || isHooksThread()) return
   if (!canRedirect()) {
-    // Who started this process may not know which Node it runs; whoever names the hook here does.
+    // A parent that passes the hook on may not know which Node its child runs. Only code that names the hook does.
     if (isInherited()) return
     throw new Error(`ferronet/register needs Node 20.19 or newer; this is ${process.version}`)
   }

@@ -1,5 +1,5 @@
-// BoundSocket: an address that is reserved before it is known who uses it. Until a Server or a Socket adopts the
-// handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
+// BoundSocket: an address that is reserved before a Server or Socket uses it. The handle belongs to the BoundSocket
+// until one of them adopts it; from then on only `isPipe` works.
 
 import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { type Endpoint, Handle } from './handle-once.js'
@@ -30,7 +30,7 @@ interface Adopted {
 
 let adoptOurs: (bound: BoundSocket) => Adopted
 
-/** Set only while `boundOf` makes one of these of a handle that there is already. */
+/** The handle for the constructor, while `boundOf` makes a BoundSocket of an existing one. */
 let given: Handle | null = null
 
 /**
@@ -91,7 +91,7 @@ export class BoundSocket {
     return this.#handle
   }
 
-  // Not a member: what programs see of the class is Node's.
+  // Not a member, because programs are to see the members of Node's class only.
   static {
     adoptOurs = bound => {
       const handle = bound.#own()
@@ -101,7 +101,7 @@ export class BoundSocket {
   }
 }
 
-/** Node's own BoundSocket, as far as it concerns us. */
+/** The members of Node's own BoundSocket that we need. */
 interface NodesBoundSocket {
   fd(): number
   close(): void
@@ -116,7 +116,7 @@ export function isBound(value: unknown): value is BoundSocket | NodesBoundSocket
 }
 
 /**
- * Gives the handle to whoever adopts it. Throws ERR_SOCKET_HANDLE_ADOPTED, and ERR_INVALID_HANDLE_TYPE for a path of
+ * Takes the handle out of a BoundSocket. Throws ERR_SOCKET_HANDLE_ADOPTED, and ERR_INVALID_HANDLE_TYPE for a path of
  * Node's, which would go when Node's handle closes.
  */
 export function adoptBound(bound: BoundSocket | NodesBoundSocket): Adopted {
@@ -129,7 +129,7 @@ export function adoptBound(bound: BoundSocket | NodesBoundSocket): Adopted {
   return { handle, path: undefined }
 }
 
-/** A BoundSocket of what has come from another thread. */
+/** A BoundSocket of a handle that has come from another thread. */
 export function boundOf(handle: Handle): BoundSocket {
   given = handle
   try {
@@ -159,7 +159,7 @@ function bindTcp(options: BoundSocketOptions): Handle {
   }
   const handle = new Handle('tcp', 'TCPWRAP')
   let status = handle.bindTcp(host, Number(port), (ipv6Only ? 1 : 0) | (reusePort ? 2 : 0))
-  // A port in use is told when the socket is first asked for its address.
+  // A port in use is reported when the socket is first asked for its address.
   if (status === 0) {
     const found = handle.sockname()
     if (typeof found === 'number') status = found

@@ -1,6 +1,6 @@
-// Listening in a cluster worker: the primary has the address, and shares it out. Under round robin it accepts and sends
-// connections, and our listener is a name on its list; otherwise it sends a copy of its listening descriptor, on which
-// each worker accepts for itself.
+// Listening in a cluster worker: the primary has the address. Under round robin it accepts the connections and sends
+// them to the workers on its list; otherwise it sends a copy of its listening descriptor, and each worker accepts for
+// itself.
 
 import { endpointException, errnoOf } from './errors.js'
 import type { Endpoint, Handle, Owner } from './handle-once.js'
@@ -52,7 +52,7 @@ function portTaken(listener: Listener, port: number | null): number {
   return typeof found === 'object' && found.port !== port ? errnoOf('EADDRINUSE') : 0
 }
 
-/** The primary's listening socket: accepted on here, through a descriptor of our own. */
+/** The primary's listening socket, on which we accept through a descriptor of our own. */
 class Shared implements Listener {
   readonly #native: Native
   readonly #handle: Handle
@@ -98,7 +98,7 @@ class Shared implements Listener {
   getAsyncId(): number {
     return this.#handle.getAsyncId()
   }
-  /** The primary hears of it through its own handle. */
+  /** The primary notices through its own handle. */
   close(...callbacks: Parameters<Handle['close']>): void {
     this.#handle.close(...callbacks)
     this.#native.close()

@@ -1,6 +1,6 @@
 // From the arguments of `connect()` to an open connection: what was asked for, the lookup, one attempt or
-// several in turn. The Socket calls in here and hears of success through `[kOpened]()`, of failure through
-// `destroy(error)`; the arguments throw, the network never does.
+// several in turn. Success is reported by calling `[kOpened]()` of the Socket, failure by `destroy(error)`. Wrong
+// arguments throw, the network never does.
 
 import { AsyncResource } from 'node:async_hooks'
 import * as dns from 'node:dns'
@@ -69,7 +69,7 @@ export function lookupAndConnect(socket: Connection, options: AnyOptions): void 
     validatePort(options.port, 'Port')
   }
   let autoSelectFamily = net.getDefaultAutoSelectFamily()
-  // A bound socket has its family.
+  // A bound socket already has its family.
   if (bound) autoSelectFamily = false
   else if (options.autoSelectFamily != null) {
     validateBoolean(options.autoSelectFamily, 'options.autoSelectFamily')
@@ -129,7 +129,7 @@ function connectLiteral(socket: Connection, host: string, family: number, to: De
   if (socket.connecting) attempt(socket, host, family as 4 | 6, to)
 }
 
-// A lookup may answer before `net.connect` has returned: whoever called it must have the chance to listen first.
+// A lookup may answer before `net.connect` has returned: the caller must be able to add its listeners first.
 function fail(socket: Connection, error: Error): void {
   process.nextTick(destroyWith, socket, error)
 }
@@ -152,7 +152,7 @@ function chooseAddresses(
     fail(socket, error)
     return
   }
-  // Each address once; the family that the resolver put first leads, then they alternate.
+  // Each address once, the families in turn, beginning with the one that the resolver put first.
   const groups: Record<4 | 6, Address[]> = { 4: [], 6: [] }
   let leading: 4 | 6 | undefined
   for (const { address, family } of found) {
@@ -223,7 +223,7 @@ function attempt(socket: Connection, address: string, family: 4 | 6, to: Destina
   else begin(socket, { handle, address, port, family }, localAddress, localPort, null)
 }
 
-// A lookup's answer may call an address of one family the other.
+// A lookup may answer with an address and the wrong family.
 function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number): number {
   return net.isIP(address) === family ? handle.connect(address, port) : errnoOf('EINVAL')
 }
@@ -231,7 +231,7 @@ function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
   const status =
     net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
-  // As libuv does, a handle tells of a port in use only later, when it would connect or listen.
+  // As in libuv, a handle reports a port in use only later, when it connects or listens.
   if (status === 0 && localPort > 0 && localEnd(handle).port !== localPort) return errnoOf('EADDRINUSE')
   return status
 }
@@ -254,7 +254,7 @@ function begin(
   socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series, request }
 }
 
-// The system would not even begin to connect: no route, a family that is not there.
+// The system refuses to begin: there is no route, or the family is not supported.
 function refusedAtOnce(handle: Handle, status: number, address: string, port: number): SystemError {
   const local = localEnd(handle)
   return endpointException(status, 'connect', address, port, `${local.address}:${local.port}`)
@@ -295,7 +295,7 @@ function attemptError(ended: Attempt, status: number): SystemError {
 function attemptNext(series: Series): void {
   const { socket, to, errors } = series
   const { port, localPort } = to
-  // Each turn of the loop is an address that failed without the network being asked.
+  // The loop goes round only for addresses that fail before the network is used.
   for (;;) {
     clearTimeout(series.timer)
     if (socket._aborted || !socket.connecting) return
@@ -333,7 +333,7 @@ function attemptNext(series: Series): void {
       continue
     }
     begin(socket, { handle, address, port, family }, localAddress, localPort, series)
-    // The last address has all the time that the system gives it.
+    // Only the system limits the time of the last address.
     if (series.next < series.addresses.length)
       series.timer = setTimeout(attemptTimedOut, series.timeout, series)
     return

@@ -1,5 +1,5 @@
-// The `net.Stream` of Node 0.1 and 0.2, and its Server, as subclasses of Socket and Server: only what programs of 2010
-// do that Node has since decided otherwise. Behind the entry `ferronet/legacy`; the rest of lib/ knows nothing of it.
+// The `net.Stream` of Node 0.1 and 0.2, and its Server, as subclasses of Socket and Server. Here is only what programs
+// of 2010 rely on and Node has changed since. For the entry `ferronet/legacy`; the rest of lib/ does not know of it.
 
 import type * as net from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
@@ -43,7 +43,10 @@ export interface Stream extends types.Socket {
    */
   setEncoding(encoding?: BufferEncoding | null): this
 
-  /** `'closed'` before `connect()` too; while connected `'open'`, after our `end()` `'readOnly'`, after the peer's `'writeOnly'`. */
+  /**
+   * `'closed'` before `connect()` too; while connected `'open'`, after our `end()` `'readOnly'`, after the peer's
+   * `'writeOnly'`.
+   */
   readonly readyState: net.SocketReadyState
 
   /** Characters and bytes that wait in user space; 0 when there is no connection. */
@@ -73,9 +76,9 @@ export interface StreamConstructor {
 /**
  * A server of Streams, which are half-open unless `allowHalfOpen: false` is said.
  *
- * `listen()` re-opens a server that listens already: it no longer accepts at the old address and listens at the new one;
- * connections stay, and there is no `'close'`. An address that cannot be bound leaves it closed; wrong arguments, and a
- * host that is not found, leave it as it was.
+ * `listen()` re-opens a server that listens already: it no longer accepts at the old address and listens at the new
+ * one; connections stay, and there is no `'close'`. An address that cannot be bound leaves it closed; wrong arguments,
+ * and a host that is not found, leave it as it was.
  */
 export interface Server extends types.Server {
   /** How many connections are open now. */
@@ -112,8 +115,8 @@ export interface CreateServer {
 
 // --- the encoding of strings --------------------------------------------------------------------------------------
 
-// In 2010 it was ASCII, for its speed alone. What a program sends is the same in both as long as it is ASCII; of other
-// characters ASCII keeps one byte and drops the rest, which nobody wants who did not ask for it.
+// In 2010 it was ASCII, only because that was faster. Text in ASCII is sent alike by both; of any other character ASCII
+// keeps one byte and drops the rest, which no program wants unless it asks for it.
 let defaultEncoding: BufferEncoding = 'utf8'
 
 /** The encoding of strings that are written without one, for streams that are made from now on. */
@@ -144,7 +147,7 @@ class StreamMethods extends Socket {
     try {
       super.connect(atLoopback(options), listener)
     } finally {
-      // The base gives the object a `write` of its own, which would hide that of a subclass.
+      // The base class sets `write` on the object, which would hide the one of a subclass.
       Reflect.deleteProperty(this, 'write')
     }
     if (again || this.readableFlowing === null) this.resume()
@@ -189,7 +192,7 @@ function replaced(method: string, by: string): Error {
   return nodeError(Error, 'ERR_METHOD_NOT_IMPLEMENTED', `${method} is not in ferronet/legacy: use ${by}`)
 }
 
-/** Takes the decoder out, and makes bytes again of what it has decoded and of the character that it was about to. */
+/** Removes the decoder, and turns what it has decoded, and the part of a character that it holds, back into bytes. */
 function undecode(state: ReadableState): void {
   const { decoder, encoding } = state
   if (decoder === null || encoding === null) return
@@ -212,8 +215,8 @@ function refill(state: ReadableState, chunk: Buffer): void {
   state.length = chunk.length
 }
 
-// What Node leaves in a socket that is connected again: bytes that were not read, half a character, and the Server that
-// had accepted it, which would take the end of the new connection for one of its own.
+// Clears what Node leaves in a socket that is connected again: unread bytes, part of a character, and the Server that
+// had accepted it, which would count the end of the new connection as one of its own.
 function forgetConnection(stream: StreamMethods): void {
   const state = stream._readableState
   const { encoding } = state

@@ -10,7 +10,7 @@ import { adoptDescriptor } from './node/foreign.js'
 import { nodeNet } from './node/net.js'
 import { invalidArgValue, validatePort } from './validate.js'
 
-/** What a Server asks of what it listens on: a Handle, or its place among the listeners of a cluster. */
+/** What a Server needs of its listener: a Handle, or in a cluster worker a place on the primary's list. */
 export type Listener = Pick<
   Handle,
   'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
@@ -128,7 +128,7 @@ export function argumentsOf(plan: Plan): ListenArguments {
   }
 }
 
-/** The way back from `argumentsOf`, for whatever a tool has made of them. */
+/** The reverse of `argumentsOf`: a tool may have changed the arguments in between. */
 export function targetOf(...[address, port, addressType, , fd, flags = 0]: ListenArguments): Target {
   if (typeof fd === 'number') return { kind: 'fd', fd }
   if (port === -1 && addressType === -1) return { kind: 'path', path: address! }
@@ -174,7 +174,7 @@ function bindAnyAddress(
   return { handle: bindTcp('0.0.0.0', port, flags), address: '0.0.0.0', family: 4 }
 }
 
-/** A handle on a descriptor that the program gives away. */
+/** A handle on a descriptor that the program hands over. */
 function bindDescriptor(fd: number): Handle | number {
   try {
     return adoptDescriptor(fd, 'SERVERWRAP')
@@ -189,8 +189,8 @@ function bindPath(path: string): Handle | number {
 }
 
 /**
- * `net._createServerHandle`, which some programs use: a bound handle, or a negative error number. `addressType` is
- * 4 or 6 (anything else is 4); with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
+ * `net._createServerHandle`, which some programs use: a bound handle, or a negative error number. `addressType` is 4 or
+ * 6 (anything else is 4); with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
  */
 export function createServerHandle(
   address?: string | null,
@@ -214,7 +214,10 @@ function bound(handle: Handle, bind: (handle: Handle) => number): Handle | numbe
   return status
 }
 
-/** Sets the permissions of a path to `mode` and nothing else, as libuv does since 1.49; returns 0 or a negative error number. */
+/**
+ * Sets the permissions of a path to `mode` and nothing else, as libuv does since 1.49; returns 0 or a negative error
+ * number.
+ */
 export function openToAll(path: string, mode: number): number {
   // Windows keeps a pipe's permissions elsewhere.
   if (process.platform === 'win32') return 0

@@ -1,4 +1,4 @@
-// The option `onread`: bytes are read into a buffer of the program, which hears of them in a callback instead of 'data'.
+// The option `onread`: bytes are read into a buffer of the program, and reported by a callback instead of 'data'.
 
 import { types } from 'node:util'
 import type { Handle } from './handle-once.js'

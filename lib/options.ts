@@ -1,9 +1,10 @@
-// The options of a socket. What concerns the connection itself is `Remembered`: taken from the options of the constructor
-// or set by the likes of `setNoDelay()`, applied to each connection that the socket makes, handed from a Server to the
-// sockets it accepts, and carried along when a socket moves. `apply` is the only place that sets them on a connection.
+// The options of a socket. What concerns the connection itself is `Remembered`: taken from the options of the
+// constructor or set by the likes of `setNoDelay()`, applied to each connection that the socket makes, handed from a
+// Server to the sockets it accepts, and carried along when a socket moves. `apply` is the only place that sets them on
+// a connection.
 //
-// A new option: a field and its default, a line in `remembered` and in `apply`, in `nodeOptions` if Node has it as well,
-// and its method in socket.ts.
+// A new option: a field and its default, a line in `remembered` and in `apply`, in `nodeOptions` if Node has it as
+// well, and its method in socket.ts.
 
 import type { BlockList } from 'node:net'
 import type { AnyOptions } from './arguments.js'
@@ -46,7 +47,10 @@ export interface Remembered {
   readonly keepAliveCount: number | undefined
   /** IP_TOS or the traffic class; undefined leaves the system's. */
   readonly typeOfService: number | undefined
-  /** Whether chunks may be views of memory that other sockets' chunks are in; each Handle is told when it gets its Socket. */
+  /**
+   * Whether chunks may be views of memory that other sockets' chunks are in; each Handle is told when it gets its
+   * Socket.
+   */
   readonly sharedChunks: boolean
 }
 

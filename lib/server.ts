@@ -1,5 +1,5 @@
-// Server: a listener, in the order of its life. Accepted connections come up from its Handle and leave as
-// Sockets; what they do afterwards concerns the Server only in that it counts them.
+// Server: a listener, in the order of its life. Accepted connections come up from its Handle and leave as Sockets;
+// from then on the Server only counts them.
 
 import { channel } from 'node:diagnostics_channel'
 import * as dns from 'node:dns'
@@ -64,7 +64,7 @@ export interface ServerOptions {
 
 type ConnectionListener = (socket: Socket) => void
 
-/** What Node's cluster and child processes register with a Server whose connections they share. */
+/** What Node's child_process module registers with a Server whose connections are shared with children. */
 interface SocketList extends EventEmitter {
   getConnections(callback: (error: Error | null, count: number) => void): void
   close(callback: () => void): void
@@ -94,7 +94,7 @@ export class ServerMethods extends EventEmitter {
   /** The options of the connections accepted last. */
   declare [kRemembered]: Remembered
   declare blockList: BlockList | undefined
-  /** From this number of connections on new ones are closed at once, with `'drop'`. Undefined: no limit. */
+  /** With so many connections, further ones are closed at once, with `'drop'`. Undefined: no limit. */
   declare maxConnections: number | undefined
   declare _connections: number
   declare _handle: Listener | null
@@ -447,7 +447,7 @@ function emitClose(server: Server): void {
 
 // --- the constructor ------------------------------------------------------------------------------------------------
 
-/** Server as the other files of lib/ see it. */
+/** Server as the files above this one see it. */
 export type Server = ServerMethods
 
 interface ServerFunction {

@@ -1,6 +1,6 @@
-// Socket: one connection as a stream, in the order of its life. Above it are programs and Node's own stream
-// machinery, which it inherits as it is in the running Node; below it a Handle, which it asks with verbs and
-// which tells it of events by the symbols of symbols.ts. I/O never throws here: it destroys the socket.
+// Socket: one connection as a stream, in the order of its life. It inherits the Duplex of the running Node. Below it is
+// a Handle: the Socket calls its verbs, and the Handle reports events through the symbols of symbols.ts. I/O never
+// throws here: it destroys the socket.
 
 import { channel } from 'node:diagnostics_channel'
 import { Duplex } from 'node:stream'
@@ -83,12 +83,12 @@ const pushOriginal = Duplex.prototype.push
 // Also for arrays of another realm (node:vm, Jest), as in Node.
 const { isUint8Array } = types
 
-/** Duplex, with the fields of state.ts for the compiler: at run time they come from the constructor below. */
+/** Duplex, and for the compiler the fields of state.ts. */
 const Base = Duplex as unknown as new () => SocketBase
 
 /**
  * The methods of Socket. Never constructed: `Socket` below is a plain function with this prototype, because
- * programs call it without `new` and inherit from it in the way of ES5.
+ * programs call it without `new` and inherit from it as in ES5.
  */
 export class SocketMethods extends Base {
   // --- connect --------------------------------------------------------------------------------------------------
@@ -146,7 +146,7 @@ export class SocketMethods extends Base {
       this.emit('error', errnoException(status, 'setTypeOfService'))
     this.emit('connect')
     this.emit('ready')
-    // Reading starts by itself, for the peer's FIN to be noticed.
+    // Reading starts by itself, so that the peer's FIN is noticed.
     if (!this.isPaused()) this.read(0)
   }
 
@@ -239,7 +239,7 @@ export class SocketMethods extends Base {
     else if (!handle.reading) startReading(this, handle)
   }
 
-  /** Bytes arrived. Hot: an echo server comes by here for each request. */
+  /** Bytes arrived. Hot: an echo server runs this for each request. */
   [kOnRead](chunk: Buffer): void {
     if (this[kHandle]?.onread !== undefined && isPooled(this[kHandle])) {
       this.destroy()
@@ -247,7 +247,7 @@ export class SocketMethods extends Base {
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
     const state = this._readableState
-    // Where `push` would hand the chunk straight to the 'data' listeners, they get it here, without the tick in
+    // When `push` would hand the chunk straight to the 'data' listeners, we do so without it, and save the tick in
     // which the stream would ask for more: `state.reading` stays true, as the handle's does.
     if (
       state.flowing &&
@@ -314,7 +314,7 @@ export class SocketMethods extends Base {
    */
   override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
     if (encoding === undefined && callback === undefined) {
-      // Nothing is queued anywhere and the handle will take it whole: the stream has nothing to keep.
+      // Nothing is queued anywhere and the handle takes the chunk whole, so the stream has nothing to keep.
       const handle = this[kHandle]
       const state = this._writableState
       if (
@@ -335,13 +335,13 @@ export class SocketMethods extends Base {
         if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
         const before = handle.bytesWritten
         if (handle.write(chunk as Buffer | string, 'utf8') >= 0) return true
-        // The stream is to hear of the failure: it tries once more, which counts.
+        // The stream tries again, so that it notices the failure; that write is the one that counts.
         handle.bytesWritten = before
         return super.write(chunk)
       }
       return super.write(chunk)
     }
-    // Not by calling `write` again: who has wrapped it would see one write twice.
+    // Not by calling `write` again: a tool that wraps it would see one write twice.
     if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding]
     if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
     return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
@@ -380,7 +380,7 @@ export class SocketMethods extends Base {
       ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
     if (result === 0) {
-      // Hearing of it, the stream writes what has waited behind it.
+      // In `done` the stream writes what has waited behind this write.
       handle.doneAt = handle.bytesWritten
       done()
     } else if (result < 0) done(errnoException(result, 'write'))
@@ -401,7 +401,7 @@ export class SocketMethods extends Base {
     try {
       releaseHeld(this, error)
     } finally {
-      // Only here: one of those callbacks may destroy the socket or give it away, and with it what is still to be told.
+      // Read only now, because one of those callbacks may have destroyed the socket or given it away.
       const request = this[kWriteRequest]
       this[kWriteRequest] = null
       const handle = this[kHandle]
@@ -411,7 +411,7 @@ export class SocketMethods extends Base {
     }
   }
 
-  /** Bytes that the stream has forgotten about could not be sent. */
+  /** Bytes of a write that the stream took for done could not be sent. */
   [kOnWriteFailed](status: number): void {
     const error = writeFailed(this, status)
     releaseHeld(this, error)
@@ -442,7 +442,7 @@ export class SocketMethods extends Base {
     else done(errnoException(status, 'shutdown'))
   }
 
-  // The status is not asked for: that the peer is gone already is for the reading side to find out.
+  // The status does not matter: if the peer is gone, the reading side finds out.
   [kOnShutdown](_status: number): void {
     const request = this[kShutdownRequest]
     this[kShutdownRequest] = null
@@ -525,7 +525,7 @@ export class SocketMethods extends Base {
   }
 
   _getsockname(): AddressInfo {
-    // Known for good, as in Node: also when it is closed, and connected again.
+    // The path stays, as in Node, also after the socket has closed or connected again.
     if (this[kBoundPath] !== undefined) return { address: this[kBoundPath] }
     const handle = this[kHandle]
     if (handle === null || handle.kind === 'pipe') return {}
@@ -656,8 +656,8 @@ function readOn(socket: Socket): void {
   if (handle !== null && !handle.reading) startReading(socket, handle)
 }
 
-// Takes the place of `write` when the peer's FIN has ended our side too: the stream's own "write after end" would
-// blame the program.
+// Replaces `write` when the peer's FIN has ended our side too: the stream's own error, "write after end", would blame
+// the program.
 function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
   if (!this.writableEnded) return SocketMethods.prototype.write.call(this, chunk, encoding, callback)
   const done = typeof encoding === 'function' ? encoding : callback
@@ -688,10 +688,10 @@ interface SocketFunction {
 }
 
 /**
- * `new Socket([options])`: a connection to be, or the one behind a Handle. Options: `allowHalfOpen` (false),
+ * `new Socket([options])`: not connected yet, or the connection of `handle` or `fd`. Options: `allowHalfOpen` (false),
  * `noDelay` (false), `keepAlive` (false), `keepAliveInitialDelay` (ms, 0), `onread`, `signal`, `blockList` and
  * the stream's `highWaterMark`s. Since Node 0.3.4. ferronet's own: `sharedChunks` (false), chunks that are views of
- * memory shared with other sockets' chunks, which is faster; see docs/api.md for what that asks of a program.
+ * memory shared with other sockets' chunks, which is faster; docs/api.md says what a program has to mind then.
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
   if (!isInstance(Socket, this)) return new (Socket as SocketFunction)(given)
@@ -728,8 +728,8 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
     }
   }
   if (options.signal) {
-    // A signal that has fired already destroys the stream while it is being made; it can be connected all the same,
-    // until the 'error' comes.
+    // A signal that has fired already has destroyed the stream in its constructor. Even so it can be connected, until
+    // the 'error' comes.
     this._undestroy()
     stopAttemptsOnAbort(this, options.signal)
   }

@@ -1,6 +1,6 @@
-// What a Socket keeps. A field that Node does not show either has a labelled symbol, so that a property dump says what it
-// is, and in `Fields` its type and its first value. The first values are on the prototype: an idle connection pays only
-// for the fields it uses.
+// What a Socket keeps. A field that Node does not show either has a labelled symbol, so that a property dump says what
+// it is, and in `Fields` its type and its first value. The first values are on the prototype: an idle connection pays
+// only for the fields it uses.
 //
 // `Connection` is a Socket for the files that socket.ts is built on.
 
@@ -26,7 +26,10 @@ export const kShutdownRequest = Symbol('ferronet.shutdownRequest')
 export const kBytesRead = Symbol('ferronet.bytesRead')
 export const kBytesWritten = Symbol('ferronet.bytesWritten')
 
-/** Never part of a Socket: an instance of it is the list of first values. Those of `declare`d fields the constructor sets. */
+/**
+ * Never part of a Socket: an instance of it is the list of first values. Those of `declare`d fields the constructor
+ * sets.
+ */
 export class Fields {
   /** The Handle, which `_handle` shows. */
   declare [kHandle]: Handle | null;
@@ -130,7 +133,7 @@ export interface Destination {
   localPort: number | undefined
 }
 
-/** The buffer to read into (null until a function has made it), and who hears of it; called on the Socket. */
+/** The buffer to read into, null until `generate` has made one. Both functions are called on the Socket. */
 export interface Onread {
   buffer: Uint8Array | null
   readonly generate: (() => unknown) | null

@@ -1,5 +1,5 @@
-// A Socket's idle timer. It tells of silence and closes nothing; what it costs is paid only by sockets that
-// have one.
+// A Socket's idle timer. It only reports that nothing has happened, and closes nothing. Sockets without one pay
+// nothing.
 
 import { type Connection, kLastWriteQueueSize, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
@@ -22,12 +22,12 @@ export function setIdleTimeout(socket: Connection, msecs: number, callback?: () 
   else socket.once('timeout', callback)
 }
 
-/** Something happened on the socket: its timer, and those of the sockets it lies under, start again. */
+/** Something happened on the socket: its timer starts again, and those of its parents. */
 export function refreshIdleTimers(socket: Connection): void {
   for (let s: Connection | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
 }
 
-/** Of the socket, and of the sockets it lies under. */
+/** Stops the timers of the socket and of its parents. */
 export function stopIdleTimers(socket: Connection): void {
   for (let s: Connection | null | undefined = socket; s != null; s = s._parent) stopIdleTimer(s)
 }
@@ -39,7 +39,7 @@ function stopIdleTimer(socket: Connection): void {
   socket[kTimeout] = null
 }
 
-/** Whether silence is only apparent: a big write is leaving, its queue has moved since the timer last looked. */
+/** Whether a large write is still leaving: its queue has moved since the timer last looked. */
 export function stillSending(socket: Connection): boolean {
   const queued = socket._handle?.writeQueueSize
   if (queued === undefined || queued === socket[kLastWriteQueueSize]) return false

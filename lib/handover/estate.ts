@@ -1,5 +1,5 @@
-// What a socket leaves to its next owner, besides the descriptor: bytes that have been read and not consumed, and bytes that
-// have been written and not sent. The next owner delivers the first and sends the second.
+// What a socket leaves to its next owner, besides the descriptor: bytes that have been read and not consumed, and bytes
+// that have been written and not sent. The next owner delivers the first and sends the second.
 
 import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
@@ -23,8 +23,8 @@ export interface Estate {
 }
 
 /**
- * Stops a socket and takes everything out of it but its handle. Callbacks of writes are called as if their bytes had been
- * sent, but in a later tick: the program must not run in the middle of this.
+ * Stops a socket and takes everything out of it but its handle. Callbacks of writes are called as if their bytes had
+ * been sent, but in a later tick: the program must not run in the middle of this.
  */
 export function clear(socket: Socket, handle: Handle): Estate {
   const paused = isPaused(socket)
@@ -90,8 +90,8 @@ function bytesOf({ chunk, encoding }: Chunk): Uint8Array {
 }
 
 /**
- * A chunk may be a view of memory that others use: chunks of other sockets lie beside one that was read, and a program may
- * reuse what it has written once the callback has been called.
+ * A chunk may be a view of memory that others use: chunks of other sockets lie beside one that was read, and a program
+ * may reuse what it has written once the callback has been called.
  */
 export function copy(chunk: Uint8Array): Uint8Array {
   return Uint8Array.from(chunk)

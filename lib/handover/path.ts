@@ -1,5 +1,5 @@
-// The paths of servers that change hands. Only the engine removes what it has bound, so a path that libuv bound, or the
-// engine of another thread, is removed here.
+// The path of a server that was Node's. The engine removes the paths that it has bound; one that libuv has bound is
+// removed here.
 
 import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'

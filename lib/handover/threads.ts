@@ -23,7 +23,9 @@ export type Ticket = SocketTicket | ServerTicket | BoundSocketTicket
 
 interface AnyTicket {
   pid: number
-  /** The number under which the addon keeps the socket; it means something only to the copy of ferronet that gave it. */
+  /**
+   * The number under which the addon keeps the socket; it means something only to the copy of ferronet that gave it.
+   */
   id: number
   pipe: boolean
 }
@@ -51,9 +53,9 @@ export interface BoundSocketTicket extends AnyTicket {
 
 /**
  * Takes a connected Socket, a listening Server or a BoundSocket out of this thread, for `attach(ticket)` in another of
- * this process. A Socket may be in mid-stream: bytes that were read and not consumed, or written and not sent, go along.
- * The Socket closes here without the peer noticing; the Server stops listening here and keeps the connections it has.
- * A ticket that nobody attaches keeps its descriptor open. Throws ERR_INVALID_ARG_TYPE, and
+ * this process. A Socket may be in mid-stream: bytes that were read and not consumed, or written and not sent, go
+ * along. The Socket closes here without the peer noticing; the Server stops listening here and keeps the connections it
+ * has. A ticket that nobody attaches keeps its descriptor open. Throws ERR_INVALID_ARG_TYPE, and
  * ERR_WORKER_HANDLE_NOT_TRANSFERABLE in any other state.
  */
 export function detach(what: Socket): SocketTicket
@@ -136,8 +138,8 @@ function parked(handle: Handle, what: string): number {
 /**
  * What `detach()` took out of another thread: a Socket that goes on in mid-stream, a Server that listens, or a
  * BoundSocket. Throws ERR_INVALID_ARG_TYPE for what is not a ticket, ERR_SOCKET_HANDLE_ADOPTED for one that has been
- * attached already or comes from another process or another installed copy of ferronet, and the system's error (`open`),
- * after which the ticket is still good.
+ * attached already or comes from another process or another installed copy of ferronet, and the system's error
+ * (`open`), after which the ticket is still good.
  */
 export function attach(ticket: SocketTicket): Socket
 export function attach(ticket: ServerTicket): Server

@@ -1,6 +1,6 @@
-// What Node's cluster module has for its own `net` in a worker: how to ask the primary for a listener, and the symbol under
-// which it looks for the server of a handle. Seen in Node 20 to 26; node-insides.test.mjs and cluster.test.mjs notice when
-// they change.
+// What Node's cluster module has for its own `net` in a worker: how to ask the primary for a listener, and the symbol
+// under which it looks for the server of a handle. Seen in Node 20 to 26; node-insides.test.mjs and cluster.test.mjs
+// notice when they change.
 
 import type * as net from 'node:net'
 import type { Native } from './foreign.js'
@@ -37,7 +37,7 @@ export interface Cluster {
   ): void
 }
 
-/** The cluster module of a worker process; null in any other process, which has nobody to share with. */
+/** The cluster module of a worker process; null in any other process. */
 export function clusterOfWorker(): Cluster | null {
   // Workers have a channel to their primary; other processes do not pay for loading the module.
   if (process.send === undefined) return null

@@ -1,5 +1,8 @@
-// Node's own `net`, for ferronet's files. Asked of the loader: tracers that wrap `require` take whatever passes there
-// under the name of `net` for the one that programs get, and with the register hook that is ferronet.
+// Node's own `net`, for ferronet's files. It comes from the loader and not from `require`: tracers that wrap `require`
+// remember what they see there as the `net` that programs get, and with the register hook that is ferronet.
+//
+// `Module._load` is not documented. Seen in Node 20 to 26; node-insides.test.mjs notices when it changes. A bundler's
+// `node:module` may lack it.
 
 import Module = require('node:module')
 

@@ -1,5 +1,6 @@
-// Node's own sockets and servers, and the members of theirs that are not documented: the libuv handle, the path, and the
-// function that makes a handle. Seen in Node 20 to 26; node-insides.test.mjs and handover.test.mjs notice when they change.
+// Node's own sockets and servers, and the members of theirs that are not documented: the libuv handle, the path, and
+// the function that makes a handle. Seen in Node 20 to 26; node-insides.test.mjs and handover.test.mjs notice when they
+// change.
 
 import type * as net from 'node:net'
 import type { Native } from './foreign.js'

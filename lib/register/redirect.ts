@@ -1,6 +1,6 @@
-// Hands out ferronet for `net`. Where Node has synchronous hooks (22.15 and newer) one hook serves `require` and
-// `import` alike. Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own.
-// Node's internals use neither way, so http, tls and the rest keep their own `net`.
+// Hands out ferronet for `net`. In Node 22.15 and newer, one synchronous hook serves `require` and `import` alike.
+// Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own. Node's internals
+// use neither, so http, tls and the rest keep Node's `net`.
 
 import Module = require('node:module')
 
