@@ -3,18 +3,17 @@
 import type * as net from 'node:net'
 
 import { activeHandles as activeHandlesFunction } from './lib/active.js'
+import { normalizeArgs } from './lib/arguments.js'
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
-import { normalizeArgs } from './lib/connect.js'
 import {
-  attach as attachFunction,
-  detach as detachFunction,
   fromNodeServer as fromNodeServerFunction,
   fromNodeSocket as fromNodeSocketFunction,
   toNodeServer as toNodeServerFunction,
   toNodeSocket as toNodeSocketFunction,
-} from './lib/handover.js'
+} from './lib/handover/node.js'
+import { attach as attachFunction, detach as detachFunction } from './lib/handover/threads.js'
 import { createServerHandle } from './lib/listen.js'
-import { nodeNet } from './lib/node-net.js'
+import { nodeNet } from './lib/node/net.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
@@ -93,7 +92,7 @@ export const toNodeServer = toNodeServerFunction as unknown as ToNodeServer
 export const fromNodeServer = fromNodeServerFunction as unknown as FromNodeServer
 export const detach = detachFunction as unknown as Detach
 export const attach = attachFunction as unknown as Attach
-export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover.js'
+export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover/threads.js'
 export const activeHandles = activeHandlesFunction
 export type { ActiveHandle } from './lib/active.js'
 

@@ -5,9 +5,9 @@
 // for the addon and its JavaScript. A child may run any Node that honours NODE_OPTIONS, so this file and what it always
 // loads must run in Node 14.18.
 
-import { acceptNodeInstances } from './lib/instances.js'
-import { inherit, isInherited } from './lib/register-inherit.js'
-import { redirect } from './lib/register-redirect.js'
+import { acceptNodeInstances } from './lib/node/instances.js'
+import { inherit, isInherited } from './lib/register/inherit.js'
+import { redirect } from './lib/register/redirect.js'
 
 /** On the global object of a thread: some copy of ferronet has been registered here. */
 const kRegistered = Symbol.for('ferronet.registered')
@@ -18,7 +18,7 @@ function register(): void {
   const { FERRONET_REGISTER: wanted } = process.env
   if (wanted === '0' || wanted === 'off' || kRegistered in globalThis || isHooksThread()) return
   if (!canRedirect()) {
-    // Who started this process may not know which Node it runs; whoever names the hook here does.
+    // A parent that passes the hook on may not know which Node its child runs. Only code that names the hook does.
     if (isInherited()) return
     throw new Error(`ferronet/register needs Node 20.19 or newer; this is ${process.version}`)
   }

@@ -588,6 +588,20 @@ moves('a connection that both sides have ended goes with what has not been read'
   assert.ok((await bytes(taken)).equals(text))
 })
 
+moves('the type of service is remembered by the successor, for its next connection too', async (t, give) => {
+  const { client, server } = await t.pair({ client: { typeOfService: 0x20 } })
+  const taken = give(client)
+  // Older Nodes' own sockets know nothing of it.
+  if (taken.getTypeOfService === undefined) return
+  assert.equal(taken.getTypeOfService(), 0x20)
+  taken.destroy()
+  await once(taken, 'close')
+  assert.equal(taken.getTypeOfService(), 0x20)
+  taken.connect(t.to(server))
+  await once(taken, 'connect')
+  assert.equal(taken.getTypeOfService(), 0x20)
+})
+
 moves('a socket can be connected again when it has been given away', async (t, give) => {
   const { server, client, peer } = await t.pair()
   const taken = give(client)

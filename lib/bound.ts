@@ -1,10 +1,10 @@
-// BoundSocket: an address that is reserved before it is known who uses it. Until a Server or a Socket adopts the
-// handle, it belongs to the BoundSocket; afterwards only `isPipe` answers.
+// BoundSocket: an address that is reserved before a Server or Socket uses it. The handle belongs to the BoundSocket
+// until one of them adopts it; from then on only `isPipe` works.
 
 import { type Endpoint, Handle } from './engine/once.js'
 import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { UV_TCP_IPV6ONLY, UV_TCP_REUSEPORT } from './listen.js'
-import { nodeNet } from './node-net.js'
+import { nodeNet } from './node/net.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
 
 export interface BoundSocketOptions {
@@ -31,7 +31,7 @@ interface Adopted {
 
 let adoptOurs: (bound: BoundSocket) => Adopted
 
-/** Set only while `boundOf` makes one of these of a handle that there is already. */
+/** The handle for the constructor, while `boundOf` makes a BoundSocket of an existing one. */
 let given: Handle | null = null
 
 /**
@@ -92,7 +92,7 @@ export class BoundSocket {
     return this.#handle
   }
 
-  // Not a member: what programs see of the class is Node's.
+  // Not a member, because programs are to see the members of Node's class only.
   static {
     adoptOurs = bound => {
       const handle = bound.#own()
@@ -102,7 +102,7 @@ export class BoundSocket {
   }
 }
 
-/** Node's own BoundSocket, as far as it concerns us. */
+/** The members of Node's own BoundSocket that we need. */
 interface NodesBoundSocket {
   fd(): number
   close(): void
@@ -117,7 +117,7 @@ export function isBound(value: unknown): value is BoundSocket | NodesBoundSocket
 }
 
 /**
- * Gives the handle to whoever adopts it. Throws ERR_SOCKET_HANDLE_ADOPTED, and ERR_INVALID_HANDLE_TYPE for a path of
+ * Takes the handle out of a BoundSocket. Throws ERR_SOCKET_HANDLE_ADOPTED, and ERR_INVALID_HANDLE_TYPE for a path of
  * Node's, which would go when Node's handle closes.
  */
 export function adoptBound(bound: BoundSocket | NodesBoundSocket): Adopted {
@@ -130,7 +130,7 @@ export function adoptBound(bound: BoundSocket | NodesBoundSocket): Adopted {
   return { handle, path: undefined }
 }
 
-/** A BoundSocket of what has come from another thread. */
+/** A BoundSocket of a handle that has come from another thread. */
 export function boundOf(handle: Handle): BoundSocket {
   given = handle
   try {
@@ -161,7 +161,7 @@ function bindTcp(options: BoundSocketOptions): Handle {
   const handle = new Handle('tcp', 'TCPWRAP')
   const flags = (ipv6Only ? UV_TCP_IPV6ONLY : 0) | (reusePort ? UV_TCP_REUSEPORT : 0)
   let status = handle.bindTcp(host, Number(port), flags)
-  // A port in use is told when the socket is first asked for its address.
+  // A port in use is reported when the socket is first asked for its address.
   if (status === 0) {
     const found = handle.sockname()
     if (typeof found === 'number') status = found

@@ -1,63 +1,23 @@
-// Listening in a cluster worker: the primary has the address, and shares it out. Under round robin it accepts and sends
-// connections, and our listener is a name on its list; otherwise it sends a copy of its listening descriptor, on which
-// each worker accepts for itself.
+// Listening in a cluster worker: the primary has the address. Under round robin it accepts the connections and sends
+// them to the workers on its list; otherwise it sends a copy of its listening descriptor, and each worker accepts for
+// itself.
 
-import type * as net from 'node:net'
 import type { Endpoint, Handle, Owner } from './engine/once.js'
 import { endpointException, errnoOf } from './errors.js'
-import { adoptNative, copyNative, isNative, type Native } from './foreign.js'
-import type { Listener } from './listen.js'
-import { nodeNet } from './node-net.js'
+import { argumentsOf, EVERYBODY_READS, EVERYBODY_WRITES, type Listener, type Plan } from './listen.js'
+import { type Cluster, type Query, type Subscription, setOwner } from './node/cluster.js'
+import { adoptNative, copyNative, isNative, type Native } from './node/foreign.js'
 import { kOnConnection } from './symbols.js'
-
-/** What a worker asks its primary for, in the words of Node's own `listen`. */
-export interface Query {
-  address: string | null
-  port: number | null
-  addressType: number | null
-  fd: number | undefined
-  flags: number | undefined
-  backlog: number
-  readableAll?: unknown
-  writableAll?: unknown
-}
-
-/** The listener that the cluster module gives a worker under round robin. */
-interface Subscription {
-  onconnection?: (status: number, client?: Native) => void
-  listen(backlog: number): number
-  close(): void
-  ref(): void
-  unref(): void
-  getsockname?(out: object): number
-  [owner: symbol]: unknown
-}
-
-interface Cluster {
-  isWorker: boolean
-  _getServer?(
-    server: object,
-    query: Query,
-    done: (status: number, handle: Subscription | Native | null) => void,
-  ): void
-}
-
-/** The cluster module of a worker process, or null: there is nobody to share with. */
-export function clusterOfWorker(): Cluster | null {
-  // Workers have a channel to their primary; nobody else pays for loading the module.
-  if (process.send === undefined) return null
-  const cluster = require('node:cluster') as Cluster
-  return cluster.isWorker && cluster._getServer !== undefined ? cluster : null
-}
 
 /** Asks the primary; `done` gets the listener, or the error that Node's `listen` would emit. */
 export function listenThroughPrimary(
   cluster: Cluster,
   server: Owner,
-  query: Query,
+  plan: Plan,
   wanted: () => boolean,
   done: (error: Error | null, listener: Listener | null) => void,
 ): void {
+  const query = queryOf(plan)
   cluster._getServer!(server, query, (status, handle) => {
     if (!wanted()) {
       handle?.close()
@@ -65,7 +25,7 @@ export function listenThroughPrimary(
     }
     if (status === 0 && handle !== null) {
       const listener = isNative(handle) ? Shared.of(handle) : new Subscribed(handle, server)
-      // The primary says that it has the port when another socket of its own has it.
+      // The primary also says that it has the port when another socket of its own has it.
       status = typeof listener === 'number' ? listener : portTaken(listener, query.port)
       if (status === 0) {
         done(null, listener as Listener)
@@ -77,6 +37,14 @@ export function listenThroughPrimary(
   })
 }
 
+function queryOf(plan: Plan): Query {
+  const [address, port, addressType, backlog, fd, flags] = argumentsOf(plan)
+  const query = { address, port, addressType, fd, flags, backlog }
+  if (plan.kind !== 'path') return query
+  const readableAll = (plan.mode & EVERYBODY_READS) !== 0
+  return { ...query, readableAll, writableAll: (plan.mode & EVERYBODY_WRITES) !== 0 }
+}
+
 function portTaken(listener: Listener, port: number | null): number {
   if (listener.kind !== 'tcp' || port === null || port <= 0) return 0
   const found = listener.sockname()
@@ -84,7 +52,7 @@ function portTaken(listener: Listener, port: number | null): number {
   return typeof found === 'object' && found.port !== port ? errnoOf('EADDRINUSE') : 0
 }
 
-/** The primary's listening socket: accepted on here, through a descriptor of our own. */
+/** The primary's listening socket, on which we accept through a descriptor of our own. */
 class Shared implements Listener {
   readonly #native: Native
   readonly #handle: Handle
@@ -110,7 +78,7 @@ class Shared implements Listener {
   }
   set owner(owner: Owner | null) {
     this.#handle.owner = owner
-    own(this.#native as unknown as Subscription, owner)
+    setOwner(this.#native, owner)
   }
   listen(backlog: number): number {
     return this.#handle.listen(backlog)
@@ -130,7 +98,7 @@ class Shared implements Listener {
   getAsyncId(): number {
     return this.#handle.getAsyncId()
   }
-  /** The primary hears of it through its own handle. */
+  /** The primary notices through its own handle. */
   close(...callbacks: Parameters<Handle['close']>): void {
     this.#handle.close(...callbacks)
     this.#native.close()
@@ -169,7 +137,7 @@ class Subscribed implements Listener {
   }
   set owner(owner: Owner | null) {
     this.#owner = owner
-    own(this.#subscription, owner)
+    setOwner(this.#subscription, owner)
   }
   /** The primary listens. */
   listen(backlog: number): number {
@@ -196,21 +164,4 @@ class Subscribed implements Listener {
     this.#subscription.close()
     if (callback !== undefined) setImmediate(callback)
   }
-}
-
-// The cluster module finds the server of a handle under a symbol of Node's: it asks it whether it is full, and closes it
-// when the worker disconnects. A socket of Node's with a handle of ours shows which symbol that is.
-let ownerSymbol: symbol | undefined
-const NodeSocket = nodeNet.Socket
-
-function own(handle: Subscription, owner: Owner | null): void {
-  if (ownerSymbol === undefined) {
-    const probe = {}
-    void new NodeSocket({ handle: probe, readable: false } as net.SocketConstructorOpts)
-    ownerSymbol = Object.getOwnPropertySymbols(probe).find(
-      ({ description }) => description === 'owner_symbol',
-    )
-    if (ownerSymbol === undefined) return
-  }
-  handle[ownerSymbol] = owner
 }

@@ -1,10 +1,12 @@
 // From the arguments of `connect()` to an open connection: what was asked for, the lookup, one attempt or
-// several in turn. The Socket calls in here and hears of success through `[kOpened]()`, of failure through
-// `destroy(error)`; the arguments throw, the network never does.
+// several in turn. Success is reported by calling `[kOpened]()` of the Socket, failure by `destroy(error)`. Wrong
+// arguments throw, the network never does.
 
 import { AsyncResource } from 'node:async_hooks'
 import * as dns from 'node:dns'
+import { addAbortListener } from 'node:events'
 import { localEnd } from './address.js'
+import type { AnyOptions } from './arguments.js'
 import { debug, debugging } from './debug.js'
 import { Handle } from './engine/once.js'
 import {
@@ -19,12 +21,23 @@ import {
   ipBlocked,
   type SystemError,
 } from './errors.js'
-import { kAttempt, kBoundSource, kHandle, kOpened, kReplaceHandle } from './fields.js'
-import { nodeNet as net } from './node-net.js'
-import type { Socket } from './socket.js'
+import { nodeNet as net } from './node/net.js'
+import {
+  type Address,
+  type Attempt,
+  type Connection,
+  type Destination,
+  kAttempt,
+  kBoundSource,
+  kHandle,
+  kOpened,
+  kReplaceHandle,
+  type Series,
+} from './state.js'
 import {
   invalidArgType,
   invalidArgValue,
+  validateAbortSignal,
   validateBoolean,
   validateFunction,
   validateHost,
@@ -34,57 +47,10 @@ import {
   validateString,
 } from './validate.js'
 
-/** What `connect` and `listen` take apart: any shape of options object, or what the other overloads stand for. */
-export interface AnyOptions {
-  [option: string]: unknown
-  port?: unknown
-  host?: unknown
-  path?: unknown
-}
-
-export type NormalizedArgs = [options: AnyOptions, callback: ((...args: unknown[]) => void) | null]
-
-const kNormalized = Symbol('ferronet.normalizedArgs')
-
-/** Whether a string is a path: anything but a number that is not negative. */
-export function isPipeName(value: unknown): value is string {
-  return typeof value === 'string' && !(Number(value) >= 0)
-}
-
-/** `(options[, cb])`, `(path[, cb])` or `([port][, host][, cb])` as `[options, cb | null]`. */
-export function normalizeArgs(args: unknown[]): NormalizedArgs {
-  const [first, second] = args
-  const last = args.at(-1)
-  let options: AnyOptions = {}
-  if (typeof first === 'object' && first !== null) options = first as AnyOptions
-  else if (isPipeName(first)) options.path = first
-  else if (args.length > 0) {
-    options.port = first
-    if (typeof second === 'string') options.host = second
-  }
-  const normalized: NormalizedArgs = [
-    options,
-    typeof last === 'function' ? (last as NormalizedArgs[1]) : null,
-  ]
-  return Object.defineProperty(normalized, kNormalized, { value: true })
-}
-
-export function isNormalized(value: unknown): value is NormalizedArgs {
-  return Array.isArray(value) && kNormalized in value
-}
-
 // --- lookup -----------------------------------------------------------------------------------------------------
 
-interface Destination {
-  port: number
-  localAddress: string | undefined
-  localPort: number | undefined
-}
-
-type Address = { address: string; family: 4 | 6 }
-
 /** Validates the TCP options, then finds the address or addresses and tries them, all in later ticks. */
-export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
+export function lookupAndConnect(socket: Connection, options: AnyOptions): void {
   const host = options.host || 'localhost'
   const localAddress = options.localAddress as string | undefined
   const localPort = options.localPort as number | undefined
@@ -103,7 +69,7 @@ export function lookupAndConnect(socket: Socket, options: AnyOptions): void {
     validatePort(options.port, 'Port')
   }
   let autoSelectFamily = net.getDefaultAutoSelectFamily()
-  // A bound socket has its family.
+  // A bound socket already has its family.
   if (bound) autoSelectFamily = false
   else if (options.autoSelectFamily != null) {
     validateBoolean(options.autoSelectFamily, 'options.autoSelectFamily')
@@ -159,21 +125,21 @@ function lookupOptions(options: AnyOptions): dns.LookupOneOptions & { family: nu
   return { family, hints }
 }
 
-function connectLiteral(socket: Socket, host: string, family: number, to: Destination): void {
+function connectLiteral(socket: Connection, host: string, family: number, to: Destination): void {
   if (socket.connecting) attempt(socket, host, family as 4 | 6, to)
 }
 
-// A lookup may answer before `net.connect` has returned: whoever called it must have the chance to listen first.
-function fail(socket: Socket, error: Error): void {
+// A lookup may answer before `net.connect` has returned: the caller must be able to add its listeners first.
+function fail(socket: Connection, error: Error): void {
   process.nextTick(destroyWith, socket, error)
 }
 
-function destroyWith(socket: Socket, error: Error): void {
+function destroyWith(socket: Connection, error: Error): void {
   socket.destroy(error)
 }
 
 function chooseAddresses(
-  socket: Socket,
+  socket: Connection,
   host: string,
   error: Error | null,
   found: dns.LookupAddress[],
@@ -186,7 +152,7 @@ function chooseAddresses(
     fail(socket, error)
     return
   }
-  // Each address once; the family that the resolver put first leads, then they alternate.
+  // Each address once, the families in turn, beginning with the one that the resolver put first.
   const groups: Record<4 | 6, Address[]> = { 4: [], 6: [] }
   let leading: 4 | 6 | undefined
   for (const { address, family } of found) {
@@ -221,20 +187,7 @@ function chooseAddresses(
 
 // --- one attempt ------------------------------------------------------------------------------------------------
 
-/** A connect in flight; what its outcome is reported with. */
-export interface Attempt {
-  handle: Handle
-  address: string
-  port: number | undefined
-  family: 4 | 6 | undefined
-  localAddress: string | undefined
-  localPort: number | undefined
-  series: Series | null
-  /** The async context of the attempt, in which its outcome is told: of the lookup's answer, when there was one. */
-  request: AsyncResource
-}
-
-export function connectPath(socket: Socket, path: unknown): void {
+export function connectPath(socket: Connection, path: unknown): void {
   validateString(path, 'options.path')
   socket.emit('connectionAttempt', path, undefined, undefined)
   const handle = socket[kHandle]
@@ -247,7 +200,7 @@ export function connectPath(socket: Socket, path: unknown): void {
   begin(socket, { handle, address: path, port: undefined, family: undefined }, undefined, undefined, null)
 }
 
-function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination): void {
+function attempt(socket: Connection, address: string, family: 4 | 6, to: Destination): void {
   const handle = socket[kHandle]!
   const { port, localPort } = to
   let { localAddress } = to
@@ -270,7 +223,7 @@ function attempt(socket: Socket, address: string, family: 4 | 6, to: Destination
   else begin(socket, { handle, address, port, family }, localAddress, localPort, null)
 }
 
-// A lookup's answer may call an address of one family the other.
+// A lookup may answer with an address and the wrong family.
 function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number): number {
   return net.isIP(address) === family ? handle.connect(address, port) : errnoOf('EINVAL')
 }
@@ -278,17 +231,17 @@ function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number
 function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
   const status =
     net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
-  // As libuv does, a handle tells of a port in use only later, when it would connect or listen.
+  // As in libuv, a handle reports a port in use only later, when it connects or listens.
   if (status === 0 && localPort > 0 && localEnd(handle).port !== localPort) return errnoOf('EADDRINUSE')
   return status
 }
 
-function inFlight(socket: Socket): boolean {
+function inFlight(socket: Connection): boolean {
   return socket[kAttempt] !== null && socket[kAttempt].handle === socket[kHandle]
 }
 
 function begin(
-  socket: Socket,
+  socket: Connection,
   to: Pick<Attempt, 'handle' | 'address' | 'port' | 'family'>,
   localAddress: string | undefined,
   localPort: number | undefined,
@@ -301,14 +254,14 @@ function begin(
   socket[kAttempt] = { handle, address, port, family, localAddress, localPort, series, request }
 }
 
-// The system would not even begin to connect: no route, a family that is not there.
+// The system refuses to begin: there is no route, or the family is not supported.
 function refusedAtOnce(handle: Handle, status: number, address: string, port: number): SystemError {
   const local = localEnd(handle)
   return endpointException(status, 'connect', address, port, `${local.address}:${local.port}`)
 }
 
 /** The outcome of the attempt in flight. */
-export function attemptEnded(socket: Socket, status: number): void {
+export function attemptEnded(socket: Connection, status: number): void {
   const ended = socket[kAttempt]
   socket[kAttempt] = null
   if (ended === null || socket.destroyed) return
@@ -316,7 +269,7 @@ export function attemptEnded(socket: Socket, status: number): void {
   ended.request.runInAsyncScope(settle, undefined, socket, ended, status)
 }
 
-function settle(socket: Socket, ended: Attempt, status: number): void {
+function settle(socket: Connection, ended: Attempt, status: number): void {
   const { series } = ended
   if (series !== null) clearTimeout(series.timer)
   if (status === 0) {
@@ -339,20 +292,10 @@ function attemptError(ended: Attempt, status: number): SystemError {
 
 // --- several addresses, one after the other -----------------------------------------------------------------------
 
-interface Series {
-  socket: Socket
-  addresses: Address[]
-  next: number
-  to: Destination
-  timeout: number
-  timer: NodeJS.Timeout | undefined
-  errors: (Error & { code?: string })[]
-}
-
 function attemptNext(series: Series): void {
   const { socket, to, errors } = series
   const { port, localPort } = to
-  // Each turn of the loop is an address that failed without the network being asked.
+  // The loop goes round only for addresses that fail before the network is used.
   for (;;) {
     clearTimeout(series.timer)
     if (socket._aborted || !socket.connecting) return
@@ -390,7 +333,7 @@ function attemptNext(series: Series): void {
       continue
     }
     begin(socket, { handle, address, port, family }, localAddress, localPort, series)
-    // The last address has all the time that the system gives it.
+    // Only the system limits the time of the last address.
     if (series.next < series.addresses.length)
       series.timer = setTimeout(attemptTimedOut, series.timeout, series)
     return
@@ -408,10 +351,32 @@ function attemptTimedOut(series: Series): void {
   if (socket.connecting) attemptNext(series)
 }
 
+// --- giving up --------------------------------------------------------------------------------------------------
+
+/** Ends the attempt in flight, and those that would follow it. */
+export function stopSeries(socket: Connection): void {
+  const attempt = socket[kAttempt]
+  if (attempt === null) return
+  if (attempt.series !== null) clearTimeout(attempt.series.timer)
+  socket[kAttempt] = null
+}
+
+/** Ends a series of attempts when the signal fires; the stream itself destroys the socket. */
+export function stopAttemptsOnAbort(socket: Connection, signal: AbortSignal): void {
+  validateAbortSignal(signal, 'options.signal')
+  process.nextTick(() => {
+    if (signal.aborted) socket._aborted = true
+    if (signal.aborted || socket.destroyed) return
+    const listener = addAbortListener(signal, () => (socket._aborted = true))
+    // A signal may outlive many sockets.
+    socket.once('close', () => listener[Symbol.dispose]())
+  })
+}
+
 // --- writes that wait for the connection --------------------------------------------------------------------------
 
 /** Runs `write` once connected; `failed` if the socket closes first. */
-export function whenConnected(socket: Socket, write: () => void, failed: (error: Error) => void): void {
+export function whenConnected(socket: Connection, write: () => void, failed: (error: Error) => void): void {
   function onConnect(): void {
     socket.off('close', onClose)
     write()

@@ -1,6 +1,6 @@
-// Node's `net` classes are functions from before `class`: called without `new`, and inherited from by calling them
-// on the heir (`net.Socket.call(this)`). A class can be neither, so the methods are written as a class that is never
-// constructed, and a plain function takes over its prototype.
+// Node's `net` classes are functions: programs call them without `new`, and inherit with `net.Socket.call(this)`.
+// Neither works with a class, so the methods are written as a class that is never constructed, and a plain function
+// takes over its prototype.
 
 type Constructor = abstract new (...args: never[]) => object
 
@@ -25,7 +25,7 @@ export function adoptMethods(
   Object.defineProperty(prototype, 'constructor', { value: target, writable: true, configurable: true })
 }
 
-/** Values that instances have until they are given their own; they cost an instance nothing. */
+/** Puts values on the prototype, so that they cost an instance nothing until it has its own. */
 export function setDefaults<T extends object>(prototype: T, defaults: Partial<T>): void {
   for (const key of Reflect.ownKeys(defaults)) {
     const value = defaults[key as keyof T]

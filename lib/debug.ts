@@ -5,7 +5,7 @@ import { debuglog } from 'node:util'
 const own = debuglog('ferronet')
 const nets = debuglog('net')
 
-/** Asked before each line is put together: nobody else pays for it. */
+/** Checked before a line is put together, so that only those who want the lines pay for them. */
 export const debugging: boolean = own.enabled || nets.enabled
 
 /** Formats like `util.format`. */

@@ -1,5 +1,5 @@
 // Every error that ferronet makes is made here, in Node's shapes: system errors carry `errno`, `code` and
-// `syscall` as the kernel told them, the others a stable `code` that their stack's first line shows too.
+// `syscall` as the kernel gave them, the others a stable `code`, which the first line of their stack shows too.
 
 import { getSystemErrorMap } from 'node:util'
 
@@ -16,16 +16,16 @@ export interface SystemError extends Error {
 
 // --- stacks -----------------------------------------------------------------------------------------------------
 //
-// A stack shows the program's frames and not ours. An error that the event loop told has none of the program's: it
-// gets a single one of ours, as Node's have one of Node's.
+// A stack shows the program's frames and not ours. An error that the event loop reports has no frames of the program:
+// it gets a single one of ours, as errors of Node's get one of Node's.
 
-/** Where our files are. Unknown when a bundler has made one file of them and the program. */
+/** The directory of our files; undefined in a bundle, where they are in one file with the program. */
 const ours = /^(.*[\\/])lib[\\/]errors\.js$/.exec(__filename)?.[1]
-/** How many frames, of ours and of Node's streams, may lie above the program's. */
+/** How many frames of ours and of Node's streams may be above the first one of the program. */
 const ABOVE = 24
 let telling = false
 
-/** `Error.stackTraceLimit`, unless a program has taken it away or frozen it. */
+/** `Error.stackTraceLimit`, or 0 if a program has removed or frozen it. */
 function stackLimit(): number {
   const limit = Object.getOwnPropertyDescriptor(Error, 'stackTraceLimit')
   return limit?.writable && typeof limit.value === 'number' ? limit.value : 0
@@ -41,7 +41,7 @@ function limited<T>(limit: number, run: () => T): T {
   }
 }
 
-/** Makes an error of what the event loop told: cheap, for they can be many, and its stack is put together when asked for. */
+/** Makes an error that the event loop reports. There can be many, so the stack is put together only when it is read. */
 export function fromLoop<E extends Error>(make: () => E): E {
   if (telling || stackLimit() < 1) return make()
   telling = true
@@ -54,13 +54,13 @@ export function fromLoop<E extends Error>(make: () => E): E {
   }
 }
 
-/** Makes an error that whoever called us may be to blame for. */
+/** Makes an error that comes from a call of the program: its stack begins with the program's frames. */
 function fromCall<E extends Error>(make: () => E): E {
   const limit = stackLimit()
   if (telling || limit < 1 || ours === undefined) return make()
   const error = limited(limit + ABOVE, make)
   const { stack } = error
-  // A program's own `Error.prepareStackTrace` may make anything of it.
+  // With a program's own `Error.prepareStackTrace` the stack can be anything.
   if (typeof stack !== 'string') return error
   const lines = stack.split('\n')
   const head = lines.findIndex(line => /^ +at /.test(line))

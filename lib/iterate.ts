@@ -1,6 +1,6 @@
-// `for await (const socket of server)`: connections that nobody has asked for yet wait in order, without bound.
+// `for await (const socket of server)`: connections that the loop has not taken yet wait in order, in any number.
 
-import type { Server } from './server.js'
+import type { EventEmitter } from 'node:events'
 import type { Socket } from './socket.js'
 
 interface Waiting {
@@ -8,12 +8,12 @@ interface Waiting {
   reject(error: Error): void
 }
 
-// Nobody can listen yet to a socket that waits: a peer that resets it must not end the process. Whoever gets it sees
-// that it is destroyed, and `errored`.
+// A socket that waits has no listeners of the program yet, and must not end the process when its peer resets it. The
+// loop gets it destroyed, with the error in `errored`.
 function ignore(): void {}
 
 /** Ends with `'close'`, rejects with `'error'`. Leaving the loop destroys what waits; the server goes on. */
-export function connectionsOf(server: Server): AsyncIterableIterator<Socket, undefined> {
+export function connectionsOf(server: EventEmitter): AsyncIterableIterator<Socket, undefined> {
   const sockets: Socket[] = []
   const waiting: Waiting[] = []
   let failure: Error | null = null

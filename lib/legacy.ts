@@ -1,15 +1,17 @@
-// The `net.Stream` of Node 0.1 and 0.2, and its Server, as subclasses of Socket and Server: only what programs of 2010
-// do that Node has since decided otherwise. Behind the entry `ferronet/legacy`; the rest of lib/ knows nothing of it.
+// The `net.Stream` of Node 0.1 and 0.2, and its Server, as subclasses of Socket and Server. Here is only what programs
+// of 2010 rely on and Node has changed since. For the entry `ferronet/legacy`; the rest of lib/ does not know of it.
 
 import type * as net from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
-import { type AnyOptions, isNormalized, normalizeArgs } from './connect.js'
+import { type AnyOptions, isNormalized, normalizeArgs } from './arguments.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { nodeError } from './errors.js'
-import { kHandle } from './fields.js'
 import type { Listener } from './listen.js'
+import { type Decoder, partOfCharacter, type ReadableState } from './node/stream-state.js'
+import { AcceptedOptions, type SocketOptions } from './options.js'
 import { Server as ModernServer, type ServerOptions } from './server.js'
-import { AcceptedOptions, Socket, type SocketOptions } from './socket.js'
+import { Socket } from './socket.js'
+import { kHandle } from './state.js'
 import { kNewSocket } from './symbols.js'
 import type * as types from './types.js'
 
@@ -41,7 +43,10 @@ export interface Stream extends types.Socket {
    */
   setEncoding(encoding?: BufferEncoding | null): this
 
-  /** `'closed'` before `connect()` too; while connected `'open'`, after our `end()` `'readOnly'`, after the peer's `'writeOnly'`. */
+  /**
+   * `'closed'` before `connect()` too; while connected `'open'`, after our `end()` `'readOnly'`, after the peer's
+   * `'writeOnly'`.
+   */
   readonly readyState: net.SocketReadyState
 
   /** Characters and bytes that wait in user space; 0 when there is no connection. */
@@ -71,9 +76,9 @@ export interface StreamConstructor {
 /**
  * A server of Streams, which are half-open unless `allowHalfOpen: false` is said.
  *
- * `listen()` re-opens a server that listens already: it no longer accepts at the old address and listens at the new one;
- * connections stay, and there is no `'close'`. An address that cannot be bound leaves it closed; wrong arguments, and a
- * host that is not found, leave it as it was.
+ * `listen()` re-opens a server that listens already: it no longer accepts at the old address and listens at the new
+ * one; connections stay, and there is no `'close'`. An address that cannot be bound leaves it closed; wrong arguments,
+ * and a host that is not found, leave it as it was.
  */
 export interface Server extends types.Server {
   /** How many connections are open now. */
@@ -110,8 +115,8 @@ export interface CreateServer {
 
 // --- the encoding of strings --------------------------------------------------------------------------------------
 
-// In 2010 it was ASCII, for its speed alone. What a program sends is the same in both as long as it is ASCII; of other
-// characters ASCII keeps one byte and drops the rest, which nobody wants who did not ask for it.
+// In 2010 it was ASCII, only because that was faster. Text in ASCII is sent alike by both; of any other character ASCII
+// keeps one byte and drops the rest, which no program wants unless it asks for it.
 let defaultEncoding: BufferEncoding = 'utf8'
 
 /** The encoding of strings that are written without one, for streams that are made from now on. */
@@ -142,7 +147,7 @@ class StreamMethods extends Socket {
     try {
       super.connect(atLoopback(options), listener)
     } finally {
-      // The base gives the object a `write` of its own, which would hide that of a subclass.
+      // The base class sets `write` on the object, which would hide the one of a subclass.
       Reflect.deleteProperty(this, 'write')
     }
     if (again || this.readableFlowing === null) this.resume()
@@ -151,7 +156,7 @@ class StreamMethods extends Socket {
 
   override setEncoding(encoding?: BufferEncoding | null): this {
     if (encoding != null && !Buffer.isEncoding(encoding)) return super.setEncoding(encoding)
-    undecode(readingState(this))
+    undecode(this._readableState)
     return encoding == null ? this : super.setEncoding(encoding)
   }
 
@@ -187,33 +192,19 @@ function replaced(method: string, by: string): Error {
   return nodeError(Error, 'ERR_METHOD_NOT_IMPLEMENTED', `${method} is not in ferronet/legacy: use ${by}`)
 }
 
-/** What Node's stream holds for the reader. Up to Node 20 `buffer` is a list with `clear()`, since then an array. */
-interface ReadingState {
-  buffer: Iterable<Buffer | string> & { length: number; push(chunk: Buffer): void; clear?(): void }
-  /** Where the array begins. */
-  bufferIndex?: number
-  length: number
-  encoding: BufferEncoding | null
-  decoder: (StringDecoder & { lastChar: Buffer; lastNeed: number; lastTotal: number }) | null
-}
-
-function readingState(stream: StreamMethods): ReadingState {
-  return stream._readableState as unknown as ReadingState
-}
-
-/** Takes the decoder out, and makes bytes again of what it has decoded and of the character that it was about to. */
-function undecode(state: ReadingState): void {
+/** Removes the decoder, and turns what it has decoded, and the part of a character that it holds, back into bytes. */
+function undecode(state: ReadableState): void {
   const { decoder, encoding } = state
   if (decoder === null || encoding === null) return
   const waiting = [...state.buffer].slice(state.bufferIndex ?? 0)
   const bytes = waiting.map(chunk => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk))
-  bytes.push(Buffer.from(decoder.lastChar.subarray(0, decoder.lastTotal - decoder.lastNeed)))
+  bytes.push(partOfCharacter(decoder))
   state.decoder = null
   state.encoding = null
   refill(state, Buffer.concat(bytes))
 }
 
-function refill(state: ReadingState, chunk: Buffer): void {
+function refill(state: ReadableState, chunk: Buffer): void {
   if (state.buffer.clear) {
     state.buffer.clear()
   } else {
@@ -224,13 +215,13 @@ function refill(state: ReadingState, chunk: Buffer): void {
   state.length = chunk.length
 }
 
-// What Node leaves in a socket that is connected again: bytes that were not read, half a character, and the Server that
-// had accepted it, which would take the end of the new connection for one of its own.
+// Clears what Node leaves in a socket that is connected again: unread bytes, part of a character, and the Server that
+// had accepted it, which would count the end of the new connection as one of its own.
 function forgetConnection(stream: StreamMethods): void {
-  const state = readingState(stream)
+  const state = stream._readableState
   const { encoding } = state
   refill(state, Buffer.alloc(0))
-  if (encoding !== null) state.decoder = new StringDecoder(encoding) as ReadingState['decoder']
+  if (encoding !== null) state.decoder = new StringDecoder(encoding) as unknown as Decoder
   stream.server = null
   stream._server = null
 }

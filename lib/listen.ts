@@ -1,52 +1,83 @@
-// From the arguments of `listen()` to a bound Handle: every overload becomes one plan, and a plan becomes a
-// handle or the number of an error. Errors of the arguments throw; the Server tells of the others.
+// From the arguments of `listen()` to a bound Handle: every overload becomes a plan, and a plan becomes a handle or the
+// number of an error. Wrong arguments throw; the Server emits the other errors.
 
 import { chmodSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
-import { type AnyOptions, isPipeName } from './connect.js'
+import { type AnyOptions, isPipeName } from './arguments.js'
 import { Handle } from './engine/once.js'
 import { errnoOf } from './errors.js'
-import { adoptDescriptor } from './foreign.js'
-import { nodeNet } from './node-net.js'
+import { adoptDescriptor } from './node/foreign.js'
+import { nodeNet } from './node/net.js'
 import { invalidArgValue, validatePort } from './validate.js'
 
-/** What a Server asks of what it listens on: a Handle, or its place among the listeners of a cluster. */
+/** What a Server needs of its listener: a Handle, or in a cluster worker a place on the primary's list. */
 export type Listener = Pick<
   Handle,
   'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
 > & { close(callback?: () => void): void }
 
-/** What to listen on, whichever way it was spelled. */
-export type Plan =
-  | { kind: 'tcp'; port: number; host: string | null; backlog: number; exclusive: boolean; flags: number }
-  | { kind: 'pipe'; path: string; backlog: number; exclusive: boolean; mode: number }
-  | { kind: 'fd'; fd: number; backlog: number }
+/** What to bind: a descriptor, all addresses or one, or a path. */
+type Target =
+  | { kind: 'fd'; fd: number }
+  | { kind: 'any'; port: number; flags: number }
+  | { kind: 'address'; address: string; family: number; port: number; flags: number }
+  | { kind: 'path'; path: string }
+
+interface Terms {
+  backlog: number
+  /** Not to be shared with the other workers of a cluster. */
+  exclusive: boolean
+  /** What everybody may do with the path, as the bits of a file's mode. */
+  mode: number
+}
+
+/** What to listen on, whichever way it was spelled; `handle` is whatever the server has already. */
+export type Plan = (Target | { kind: 'handle' }) & Terms
+
+/** A plan whose host has to be looked up first. */
+export type HostPlan = { kind: 'host'; host: string; port: number; flags: number } & Terms
+
+/** What `_listen2` is called with, the method that tools wrap: as Node spells a plan. */
+export type ListenArguments = [
+  address: string | null,
+  port: number | null,
+  addressType: number | null,
+  backlog: number,
+  fd?: number,
+  flags?: number,
+]
 
 // As in libuv's header.
 export const UV_TCP_IPV6ONLY = 1
 export const UV_TCP_REUSEPORT = 2
-const EVERYBODY_READS = 0o444
-const EVERYBODY_WRITES = 0o222
+export const EVERYBODY_READS = 0o444
+export const EVERYBODY_WRITES = 0o222
+
+/** The plan for a handle that the server has been given. */
+export function planHandle(args: unknown[]): Plan {
+  return { kind: 'handle', backlog: backlogArgument(args), exclusive: true, mode: 0 }
+}
 
 /** `args` are the arguments of `listen`, `options` what `normalizeArgs` made of them. */
-export function planListen(args: unknown[], options: AnyOptions): Plan {
+export function planListen(args: unknown[], options: AnyOptions): Plan | HostPlan {
   const argument = backlogArgument(args)
-  // An option goes to the system as it is: -1 is the longest queue there on Linux. An argument has to be a count.
-  const backlog = (options.backlog as number) || argument
   if (typeof options.fd === 'number' && options.fd >= 0) {
-    return { kind: 'fd', fd: options.fd, backlog: argument }
+    return { kind: 'fd', fd: options.fd, backlog: argument, exclusive: false, mode: 0 }
   }
 
+  // An option goes to the system as it is: -1 is the longest queue there on Linux. An argument has to be a count.
+  const backlog = (options.backlog as number) || argument
+  const exclusive = Boolean(options.exclusive) || options.reusePort === true
+  const terms = { backlog, exclusive, mode: 0 }
   const anyPort = options.port === null || (options.port === undefined && 'port' in options)
   const port = args.length === 0 || typeof args[0] === 'function' || anyPort ? 0 : options.port
-  const exclusive = Boolean(options.exclusive) || options.reusePort === true
   if (typeof port === 'number' || typeof port === 'string') {
     validatePort(port, 'options.port')
     let flags = 0
     if (options.ipv6Only === true) flags |= UV_TCP_IPV6ONLY
     if (options.reusePort === true) flags |= UV_TCP_REUSEPORT
-    const host = (options.host as string | undefined) || null
-    return { kind: 'tcp', port: Number(port), host, backlog, exclusive, flags }
+    const at = { port: Number(port), flags, ...terms }
+    return options.host ? { kind: 'host', host: options.host as string, ...at } : { kind: 'any', ...at }
   }
 
   const { path } = options
@@ -58,7 +89,7 @@ export function planListen(args: unknown[], options: AnyOptions): Plan {
     let mode = 0
     if (options.readableAll === true) mode |= EVERYBODY_READS
     if (options.writableAll === true) mode |= EVERYBODY_WRITES
-    return { kind: 'pipe', path, backlog, exclusive, mode }
+    return { kind: 'path', path, ...terms, mode }
   }
 
   if ('port' in options || 'path' in options) throw invalidArgValue('options', options)
@@ -66,7 +97,7 @@ export function planListen(args: unknown[], options: AnyOptions): Plan {
 }
 
 /** The backlog among the arguments of `listen`: the second or third, 0 where there is none. */
-export function backlogArgument(args: unknown[]): number {
+function backlogArgument(args: unknown[]): number {
   return count(args[1]) || count(args[2])
 }
 
@@ -74,18 +105,65 @@ function count(value: unknown): number {
   return Math.max(Number(value), 0) || 0
 }
 
-/** The address a host name is listened on: a link-local one only when there is no other. */
-export function chooseAddress<A extends { address: string }>(addresses: A[]): A | undefined {
-  return addresses.find(({ address }) => !isIPv6LinkLocal(address)) ?? addresses[0]
+/** The plan for a host that has these addresses: a link-local one only when there is no other. */
+export function planAddress(plan: HostPlan, addresses: { address: string; family: number }[]): Plan {
+  const { address, family } = addresses.find(({ address }) => !isIPv6LinkLocal(address)) ?? addresses[0]!
+  return { ...plan, kind: 'address', address, family: family || 4 }
 }
 
-/** A handle bound to `address`, or the negative error number. */
-export function bindTcp(address: string, port: number, flags: number): Handle | number {
+/** A plan in Node's terms; null and -1 stand for what it leaves open. */
+export function argumentsOf(plan: Plan): ListenArguments {
+  const { backlog } = plan
+  switch (plan.kind) {
+    case 'handle':
+      return [null, -1, -1, backlog]
+    case 'fd':
+      return [null, null, null, backlog, plan.fd, undefined]
+    case 'any':
+      return [null, plan.port, 4, backlog, undefined, plan.flags]
+    case 'address':
+      return [plan.address, plan.port, plan.family, backlog, undefined, plan.flags]
+    case 'path':
+      return [plan.path, -1, -1, backlog, undefined, undefined]
+  }
+}
+
+/** The reverse of `argumentsOf`: a tool may have changed the arguments in between. */
+export function targetOf(...[address, port, addressType, , fd, flags = 0]: ListenArguments): Target {
+  if (typeof fd === 'number') return { kind: 'fd', fd }
+  if (port === -1 && addressType === -1) return { kind: 'path', path: address! }
+  if (address) return { kind: 'address', address, family: addressType!, port: port!, flags }
+  return { kind: 'any', port: port!, flags }
+}
+
+// --- bind ---------------------------------------------------------------------------------------------------------
+
+/** A handle or a negative error number, and the address that was bound if the target is all addresses. */
+export interface Bound {
+  handle: Listener | number
+  address?: string
+  family?: 4 | 6
+}
+
+export function bind(target: Target): Bound {
+  switch (target.kind) {
+    case 'fd':
+      return { handle: bindDescriptor(target.fd) }
+    case 'path':
+      return { handle: bindPath(target.path) }
+    case 'address':
+      return { handle: bindTcp(target.address, target.port, target.flags) }
+    case 'any':
+      return bindAnyAddress(target.port, target.flags)
+  }
+}
+
+function bindTcp(address: string, port: number, flags: number): Handle | number {
   return bound(new Handle('tcp', 'TCPSERVERWRAP'), handle => handle.bindTcp(address, port, flags))
 }
 
-/** A handle bound to all addresses: of both families, or of IPv4 where there is no IPv6. */
-export function bindAnyAddress(
+/** All addresses: of both families, or of IPv4 where there is no IPv6. */
+function bindAnyAddress(
   port: number,
   flags: number,
 ): { handle: Handle | number; address: string; family: 4 | 6 } {
@@ -96,23 +174,23 @@ export function bindAnyAddress(
   return { handle: bindTcp('0.0.0.0', port, flags), address: '0.0.0.0', family: 4 }
 }
 
-/** A handle on a descriptor that the program gives away. */
-export function bindDescriptor(fd: number): Handle | number {
+/** A handle on a descriptor that the program hands over. */
+function bindDescriptor(fd: number): Handle | number {
   try {
     return adoptDescriptor(fd, 'SERVERWRAP')
   } catch {
-    // Not a descriptor one could listen on.
+    // A descriptor that nothing can listen on.
     return errnoOf('EINVAL')
   }
 }
 
-export function bindPath(path: string): Handle | number {
+function bindPath(path: string): Handle | number {
   return bound(new Handle('pipe', 'PIPESERVERWRAP'), handle => handle.bindPath(path))
 }
 
 /**
- * For those who reach for it as `net._createServerHandle`: a bound handle, or a negative error number. `addressType` is
- * 4 or 6 (anything else is 4); with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
+ * `net._createServerHandle`, which some programs use: a bound handle, or a negative error number. `addressType` is 4 or
+ * 6 (anything else is 4); with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
  */
 export function createServerHandle(
   address?: string | null,
@@ -136,7 +214,10 @@ function bound(handle: Handle, bind: (handle: Handle) => number): Handle | numbe
   return status
 }
 
-/** Sets the permissions of a pipe's name, to nothing but `mode` as libuv does since 1.49; returns 0 or a negative error number. */
+/**
+ * Sets the permissions of a path to `mode` and nothing else, as libuv does since 1.49; returns 0 or a negative error
+ * number.
+ */
 export function openToAll(path: string, mode: number): number {
   // Windows keeps a pipe's permissions elsewhere.
   if (process.platform === 'win32') return 0

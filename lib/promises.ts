@@ -1,5 +1,5 @@
-// connect() and listen() as promises, as the Node after 26.10 documents them (nodejs/node#63965). A promise is settled
-// once, by the event that decides; from then on the socket or server is the caller's, its errors included.
+// connect() and listen() as promises, as the Node after 26.10 documents them (nodejs/node#63965). The first event that
+// decides settles the promise; from then on the caller handles the socket or server, its errors included.
 
 import type { EventEmitter } from 'node:events'
 import { aborted } from './errors.js'
@@ -24,8 +24,8 @@ export interface PromisedConnect {
 }
 
 /**
- * A connected Socket. Takes the arguments of `connect()`, without the listener. Rejects with what `'error'` would bring,
- * the socket destroyed: an AbortError when `signal` fires first. Wrong arguments reject too.
+ * A connected Socket. Takes the arguments of `connect()`, without the listener. Rejects with what `'error'` would
+ * bring, the socket destroyed: an AbortError when `signal` fires first. Wrong arguments reject too.
  */
 export const connect = async function connect(...args: unknown[]): Promise<Socket> {
   const signal = (args[0] as ConnectOptions | undefined)?.signal
@@ -42,8 +42,8 @@ export const connect = async function connect(...args: unknown[]): Promise<Socke
 } as unknown as PromisedConnect
 
 /**
- * A listening Server; without options, on any free port. Rejects with what `'error'` would bring: an AbortError when `signal` fires first. Wrong arguments
- * reject too.
+ * A listening Server; without options, on any free port. Rejects with what `'error'` would bring: an AbortError when
+ * `signal` fires first. Wrong arguments reject too.
  */
 export async function listen(options?: ListenOptions): Promise<types.Server> {
   if (options !== undefined) validateObject(options, 'options')
@@ -59,7 +59,7 @@ export async function listen(options?: ListenOptions): Promise<types.Server> {
     else server.listen(options)
     await settled(server, 'listening', signal)
   } catch (error) {
-    // It has let go of the signal with its 'close'.
+    // In 'close' it stops listening to the signal.
     if (signal !== undefined) server.close()
     throw error
   }
@@ -79,7 +79,7 @@ function settled(emitter: EventEmitter, event: string, signal?: AbortSignal): Pr
       end()
       reject(error)
     }
-    // A server that is closed before it listens says nothing else.
+    // The only event of a server that is closed before it listens.
     function onClose(): void {
       onError(aborted(signal))
     }

@@ -1,5 +1,5 @@
-// Server: a listener, in the order of its life. Accepted connections come up from its Handle and leave as
-// Sockets; what they do afterwards concerns the Server only in that it counts them.
+// Server: a listener, in the order of its life. Accepted connections come up from its Handle and leave as Sockets;
+// from then on the Server only counts them.
 
 import { channel } from 'node:diagnostics_channel'
 import * as dns from 'node:dns'
@@ -7,30 +7,41 @@ import { addAbortListener, EventEmitter } from 'node:events'
 import type { BlockList } from 'node:net'
 import { getDefaultHighWaterMark } from 'node:stream'
 import { localEnd, remoteEnd } from './address.js'
+import { type AnyOptions, normalizeArgs } from './arguments.js'
 import { adoptBound, isBound } from './bound.js'
-import { clusterOfWorker, listenThroughPrimary } from './cluster.js'
-import { type AnyOptions, normalizeArgs } from './connect.js'
+import { listenThroughPrimary } from './cluster.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { type Endpoint, Handle } from './engine/once.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
-import { kKeepAlive, kKeepAliveDelay, kNoDelay, kSharedChunks } from './fields.js'
-import { isNative, listenOnNative } from './foreign.js'
-import { isInstance, standsFor } from './instances.js'
 import { connectionsOf } from './iterate.js'
 import {
-  backlogArgument,
-  bindAnyAddress,
-  bindDescriptor,
-  bindPath,
-  bindTcp,
-  chooseAddress,
+  argumentsOf,
+  type Bound,
+  bind,
+  type HostPlan,
   type Listener,
   openToAll,
+  type Plan,
+  planAddress,
+  planHandle,
   planListen,
+  targetOf,
 } from './listen.js'
-import { nodeNet } from './node-net.js'
-import { AcceptedOptions, Socket } from './socket.js'
+import { clusterOfWorker } from './node/cluster.js'
+import { isNative, listenOnNative } from './node/foreign.js'
+import { isInstance, standsFor } from './node/instances.js'
+import { nodeNet } from './node/net.js'
+import {
+  AcceptedOptions,
+  apply,
+  forAccepted,
+  kRemembered,
+  nothingRemembered,
+  type Remembered,
+  seconds,
+} from './options.js'
+import { Socket } from './socket.js'
 import { kNewSocket, kOnConnection } from './symbols.js'
 import {
   invalidArgType,
@@ -53,7 +64,7 @@ export interface ServerOptions {
 
 type ConnectionListener = (socket: Socket) => void
 
-/** What Node's cluster and child processes register with a Server whose connections they share. */
+/** What Node's child_process module registers with a Server whose connections are shared with children. */
 interface SocketList extends EventEmitter {
   getConnections(callback: (error: Error | null, count: number) => void): void
   close(callback: () => void): void
@@ -80,9 +91,10 @@ export class ServerMethods extends EventEmitter {
   /** Seconds, although the option of the same name is in milliseconds. */
   declare keepAliveInitialDelay: number
   declare highWaterMark: number
-  declare [kSharedChunks]: boolean
+  /** The options of the connections accepted last. */
+  declare [kRemembered]: Remembered
   declare blockList: BlockList | undefined
-  /** From this number of connections on new ones are closed at once, with `'drop'`. Undefined: no limit. */
+  /** With so many connections, further ones are closed at once, with `'drop'`. Undefined: no limit. */
   declare maxConnections: number | undefined
   declare _connections: number
   declare _handle: Listener | null
@@ -112,11 +124,11 @@ export class ServerMethods extends EventEmitter {
       this._handle = handle
       if (path !== undefined) this._pipeName = path
       this._listeningId++
-      this._listen2(null, -1, -1, backlogArgument(args))
+      listenHere(this, planHandle(args))
       return this
     }
     const options = (given._handle || given.handle || given) as AnyOptions
-    // What an earlier call is still looking up no longer counts.
+    // An earlier call whose host is still being looked up no longer counts.
     this._listeningId++
     if (isNative(options) || options instanceof Handle) {
       const handle = options instanceof Handle ? options : listenOnNative(options)
@@ -125,33 +137,24 @@ export class ServerMethods extends EventEmitter {
         return this
       }
       this._handle = handle
-      this._listen2(null, -1, -1, backlogArgument(args))
+      listenHere(this, planHandle(args))
       return this
     }
     closeOnAbort(this, options.signal)
 
     const plan = planListen(args, options)
-    switch (plan.kind) {
-      case 'fd':
-        listenOrShare(this, null, null, null, plan.backlog, plan.fd, undefined, false)
-        break
-      case 'tcp':
-        if (plan.host === null)
-          listenOrShare(this, null, plan.port, 4, plan.backlog, undefined, plan.flags, plan.exclusive)
-        else lookupAndListen(this, plan.host, plan.port, plan.backlog, plan.flags, plan.exclusive)
-        break
-      case 'pipe':
-        this._pipeName = plan.path
-        listenOrShare(this, plan.path, -1, -1, plan.backlog, undefined, undefined, plan.exclusive, {
-          readableAll: options.readableAll,
-          writableAll: options.writableAll,
-        })
-        if (this.listening && plan.mode !== 0) {
-          const status = openToAll(plan.path, plan.mode)
-          if (status === 0) break
-          closeListener(this)
-          throw errnoException(status, 'uv_pipe_chmod')
-        }
+    if (plan.kind === 'host') {
+      lookupAndListen(this, plan)
+      return this
+    }
+    if (plan.kind === 'path') this._pipeName = plan.path
+    listenOrShare(this, plan)
+    if (plan.kind === 'path' && this.listening && plan.mode !== 0) {
+      const status = openToAll(plan.path, plan.mode)
+      if (status !== 0) {
+        closeListener(this)
+        throw errnoException(status, 'uv_pipe_chmod')
+      }
     }
     return this
   }
@@ -166,12 +169,12 @@ export class ServerMethods extends EventEmitter {
     flags?: number,
   ): void {
     if (debugging) debug('listen: address %s, port %s, fd %s, backlog %d', address, port, fd, backlog)
-    let handle: Listener | number
-    if (this._handle) handle = this._handle
-    else if (typeof fd === 'number') handle = bindDescriptor(fd)
-    else if (port === -1 && addressType === -1) handle = bindPath(address!)
-    else if (address) handle = bindTcp(address, port!, flags ?? 0)
-    else ({ handle, address, family: addressType } = bindAnyAddress(port!, flags ?? 0))
+    const bound: Bound = this._handle
+      ? { handle: this._handle }
+      : bind(targetOf(address, port, addressType, backlog, fd, flags))
+    const { handle } = bound
+    address = bound.address ?? address
+    addressType = bound.family ?? addressType
     let status = 0
     if (typeof handle === 'number') {
       status = handle
@@ -215,8 +218,8 @@ export class ServerMethods extends EventEmitter {
   [kOnConnection](status: number, client?: Handle): void {
     if (debugging) debug('connection: status %d, %j', status, client?.peername())
     if (client === undefined) {
-      // A full descriptor table is no event in Node, which closes those who wait; here they are served when there is
-      // room again.
+      // A full descriptor table is no 'error' in Node either. Node closes the clients that wait; here they are accepted
+      // when there is room again.
       if (status === EMFILE || status === ENFILE) return
       this.emit(
         'error',
@@ -235,27 +238,18 @@ export class ServerMethods extends EventEmitter {
       return
     }
     const { allowHalfOpen, pauseOnConnect, highWaterMark } = this
+    const wanted = forAccepted(this[kRemembered], this, client.kind)
+    if (wanted !== this[kRemembered]) this[kRemembered] = wanted
     const options = new AcceptedOptions(
       client,
       Boolean(allowHalfOpen),
       Boolean(pauseOnConnect),
       highWaterMark,
       highWaterMark,
-      this[kSharedChunks],
+      wanted,
     )
     const socket = this[kNewSocket](options)
-    if (client.kind === 'tcp') {
-      if (this.noDelay) {
-        socket[kNoDelay] = true
-        client.setNoDelay(true)
-      }
-      if (this.keepAlive) {
-        const delay = this.keepAliveInitialDelay
-        socket[kKeepAlive] = true
-        socket[kKeepAliveDelay] = delay
-        client.setKeepAlive(true, delay, delay === 0 ? 0 : 1, delay === 0 ? 0 : 10)
-      }
-    }
+    apply(client, wanted)
     this._connections++
     socket.server = this
     socket._server = this
@@ -386,54 +380,36 @@ function closeOnAbort(server: Server, signal: unknown): void {
   server.once('close', () => listener[Symbol.dispose]())
 }
 
-/** Listens here, or in a cluster worker, unless it wants the address for itself, with what the primary gives. */
-function listenOrShare(
-  server: Server,
-  address: string | null,
-  port: number | null,
-  addressType: number | null,
-  backlog: number,
-  fd: number | undefined,
-  flags: number | undefined,
-  exclusive: boolean,
-  modes: object = {},
-): void {
-  const cluster = exclusive ? null : clusterOfWorker()
+function listenHere(server: Server, plan: Plan): void {
+  server._listen2(...argumentsOf(plan))
+}
+
+/** Listens here, or in a cluster worker on what the primary gives, unless the plan is not to share. */
+function listenOrShare(server: Server, plan: Plan): void {
+  const cluster = plan.exclusive ? null : clusterOfWorker()
   if (cluster === null) {
-    server._listen2(address, port, addressType, backlog, fd, flags)
+    listenHere(server, plan)
     return
   }
   const id = server._listeningId
-  const query = { address, port, addressType, fd, flags, backlog, ...modes }
   const wanted = (): boolean => id === server._listeningId
-  listenThroughPrimary(cluster, server, query, wanted, (error, listener) => {
+  listenThroughPrimary(cluster, server, plan, wanted, (error, listener) => {
     if (error !== null) {
       server.emit('error', error)
       return
     }
     server._handle?.close()
     server._handle = listener
-    server._listen2(address, port, addressType, backlog, fd, flags)
+    listenHere(server, plan)
   })
 }
 
-function lookupAndListen(
-  server: Server,
-  host: string,
-  port: number,
-  backlog: number,
-  flags: number,
-  exclusive: boolean,
-): void {
+function lookupAndListen(server: Server, plan: HostPlan): void {
   const id = server._listeningId
-  dns.lookup(host, { all: true }, (error, addresses) => {
+  dns.lookup(plan.host, { all: true }, (error, addresses) => {
     if (id !== server._listeningId) return
-    if (error) {
-      server.emit('error', error)
-      return
-    }
-    const { address, family } = chooseAddress(addresses)!
-    listenOrShare(server, address, port, family || 4, backlog, undefined, flags, exclusive)
+    if (error) server.emit('error', error)
+    else listenOrShare(server, planAddress(plan, addresses))
   })
 }
 
@@ -471,7 +447,7 @@ function emitClose(server: Server): void {
 
 // --- the constructor ------------------------------------------------------------------------------------------------
 
-/** Server as the other files of lib/ see it. */
+/** Server as the files above this one see it. */
 export type Server = ServerMethods
 
 interface ServerFunction {
@@ -514,9 +490,9 @@ export const Server = function Server(
   this.pauseOnConnect = Boolean(options.pauseOnConnect)
   this.noDelay = Boolean(options.noDelay)
   this.keepAlive = Boolean(options.keepAlive)
-  this.keepAliveInitialDelay = Math.trunc((options.keepAliveInitialDelay ?? 0) / 1000) | 0
+  this.keepAliveInitialDelay = seconds(options.keepAliveInitialDelay)
   this.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
-  if (options.sharedChunks) this[kSharedChunks] = true
+  if (options.sharedChunks) this[kRemembered] = { ...nothingRemembered, sharedChunks: true }
   if (options.blockList) {
     validateBlockList(options.blockList, 'options.blockList')
     this.blockList = options.blockList
@@ -525,7 +501,7 @@ export const Server = function Server(
 } as unknown as ServerFunction
 
 adoptMethods(Server, ServerMethods, { shown: ['listening'] })
-setDefaults(Server.prototype, { [kSharedChunks]: false })
+setDefaults(Server.prototype, { [kRemembered]: nothingRemembered })
 standsFor(Server, nodeNet.Server)
 
 /** `new Server(…)` */

@@ -1,57 +1,58 @@
-// Socket: one connection as a stream, in the order of its life. Above it are programs and Node's own stream
-// machinery, which it inherits as it is in the running Node; below it a Handle, which it asks with verbs and
-// which tells it of events by the symbols of symbols.ts. I/O never throws here: it destroys the socket.
+// Socket: one connection as a stream, in the order of its life. It inherits the Duplex of the running Node. Below it is
+// a Handle: the Socket calls its verbs, and the Handle reports events through the symbols of symbols.ts. I/O never
+// throws here: it destroys the socket.
 
 import { channel } from 'node:diagnostics_channel'
-import { addAbortListener } from 'node:events'
-import type { BlockList } from 'node:net'
 import { Duplex } from 'node:stream'
 import { types } from 'node:util'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
-import { adoptBound, isBound } from './bound.js'
+import { handleOf } from './adopt.js'
+import { isNormalized, normalizeArgs } from './arguments.js'
 import {
-  type AnyOptions,
-  type Attempt,
   attemptEnded,
   connectPath,
-  isNormalized,
   lookupAndConnect,
-  normalizeArgs,
+  stopAttemptsOnAbort,
+  stopSeries,
   whenConnected,
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { Handle } from './engine/once.js'
 import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
+import { isPooled } from './node/http-agent.js'
+import { isInstance, standsFor } from './node/instances.js'
+import { nodeNet } from './node/net.js'
+import { carriesSession } from './node/session.js'
+import type { Chunk } from './node/stream-state.js'
+import { deliver, readIntoBuffer, takeOnread } from './onread.js'
 import {
-  kAttempt,
+  AcceptedOptions,
+  apply,
+  kRemembered,
+  ownOptions,
+  type Remembered,
+  remembered,
+  type SocketOptions,
+  withKeepAlive,
+} from './options.js'
+import { type Done, Request } from './request.js'
+import {
+  Fields,
   kBoundPath,
   kBoundSource,
-  kBuffer,
-  kBufferCb,
-  kBufferGen,
   kBytesRead,
   kBytesWritten,
   kHandle,
-  kHeld,
-  kKeepAlive,
-  kKeepAliveCount,
-  kKeepAliveDelay,
-  kKeepAliveInterval,
   kLastWriteQueueSize,
-  kNoDelay,
+  kOnread,
   kOpened,
   kReplaceHandle,
-  kSharedChunks,
   kShutdownRequest,
   kTimeout,
-  kTypeOfService,
   kWriteRequest,
-} from './fields.js'
-import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
-import { isInstance, standsFor } from './instances.js'
-import { nodeNet } from './node-net.js'
-import type { Server } from './server.js'
+  type SocketBase,
+} from './state.js'
 import {
   kOnConnect,
   kOnRead,
@@ -61,23 +62,11 @@ import {
   kOnWriteFailed,
   kOnWritten,
 } from './symbols.js'
-import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimer } from './timeout.js'
+import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimers } from './timeout.js'
+import { invalidArgType, missingArgs, validateBlockList, validateInt32 } from './validate.js'
 import {
-  invalidArgType,
-  invalidArgValue,
-  missingArgs,
-  validateAbortSignal,
-  validateBlockList,
-  validateInt32,
-  validateKeepAliveDelay,
-} from './validate.js'
-import {
-  type Chunk,
   COALESCED,
-  canceled,
-  type Done,
-  type Held,
-  Request,
+  closeCallbacks,
   releaseHeld,
   sizeOf,
   writeChunk,
@@ -86,116 +75,27 @@ import {
   writeHeard,
 } from './write.js'
 
-/** The parts of Node's stream states that the two fast paths read, and write.ts and handover.ts set, the same on Node 20 to 26. */
-interface ReadableState {
-  flowing: boolean | null
-  length: number
-  sync: boolean
-  ended: boolean
-  decoder: unknown
-  awaitDrainWriters: unknown
-  dataEmitted: boolean
-  endEmitted: boolean
-  destroyed: boolean
-  errored: Error | null
-}
-interface WritableState {
-  length: number
-  corked: number
-  ending: boolean
-  destroyed: boolean
-  errored: Error | null
-  sync: boolean
-  defaultEncoding: string
-  highWaterMark: number
-  getBuffer(): Chunk[]
-}
-
-export interface SocketOptions extends AnyOptions {
-  allowHalfOpen?: boolean
-  blockList?: BlockList
-  fd?: number
-  handle?: unknown
-  keepAlive?: boolean
-  keepAliveInitialDelay?: number
-  manualStart?: boolean
-  noDelay?: boolean
-  objectMode?: boolean
-  onread?: { buffer?: unknown; callback?: unknown } | null
-  pauseOnCreate?: boolean
-  readable?: boolean
-  readableObjectMode?: boolean
-  sharedChunks?: boolean
-  signal?: AbortSignal
-  typeOfService?: number
-  writableObjectMode?: boolean
-}
-
 const clientChannel = channel('net.client.socket')
 
 const EBADF = errnoOf('EBADF')
 
 const pushOriginal = Duplex.prototype.push
-// Also of arrays that another realm made (node:vm, Jest), as Node asks.
+// Also for arrays of another realm (node:vm, Jest), as in Node.
 const { isUint8Array } = types
+
+/** Duplex, and for the compiler the fields of state.ts. */
+const Base = Duplex as unknown as new () => SocketBase
 
 /**
  * The methods of Socket. Never constructed: `Socket` below is a plain function with this prototype, because
- * programs call it without `new` and inherit from it in the way of ES5.
+ * programs call it without `new` and inherit from it as in ES5.
  */
-export class SocketMethods extends Duplex {
-  /** Whether `connect()` has been called and its outcome is not known yet. */
-  declare connecting: boolean
-  /** The Server that accepted this connection, or null. */
-  declare server: Server | null
-  /** The last value given to `setTimeout()`, in milliseconds. */
-  declare timeout: number | undefined
-  /** `address:port` of each address tried so far, when the host had several. */
-  declare autoSelectFamilyAttemptedAddresses: string[] | undefined
-  declare blockList: BlockList | undefined
-  declare resetAndClosing: boolean | undefined
-  declare _hadError: boolean
-  declare _parent: Socket | null
-  declare _host: string | null
-  declare _closeAfterHandlingError: boolean
-  declare _aborted: boolean | undefined
-  declare _sockname: AddressInfo | null
-  declare _peername: AddressInfo | null | undefined
-  declare _pendingData: Buffer | string | Chunk[] | null
-  declare _pendingEncoding: BufferEncoding | ''
-  declare _server: Server | null
-  declare _readableState: ReadableState
-  declare _writableState: WritableState
-  declare _events: Record<string, unknown>
-  declare _undestroy: () => void
-
-  declare [kHandle]: Handle | null
-  declare [kAttempt]: Attempt | null
-  declare [kTimeout]: NodeJS.Timeout | null
-  declare [kLastWriteQueueSize]: number
-  declare [kBuffer]: Uint8Array | true | null
-  declare [kBufferGen]: (() => unknown) | null
-  declare [kBufferCb]: ((nread: number, buffer: Uint8Array) => unknown) | null
-  declare [kNoDelay]: boolean
-  declare [kKeepAlive]: boolean
-  declare [kKeepAliveDelay]: number
-  declare [kKeepAliveInterval]: number | undefined
-  declare [kKeepAliveCount]: number | undefined
-  declare [kTypeOfService]: number | undefined
-  declare [kSharedChunks]: boolean
-  declare [kBoundSource]: boolean
-  declare [kBoundPath]: string | undefined
-  declare [kWriteRequest]: Request | null
-  declare [kHeld]: Held[] | null
-  declare [kShutdownRequest]: Request | null
-  declare [kBytesRead]: number
-  declare [kBytesWritten]: number
-
+export class SocketMethods extends Base {
   // --- connect --------------------------------------------------------------------------------------------------
 
   /**
    * `connect(options[, listener])`, `connect(port[, host][, listener])`, `connect(path[, listener])`: opens the
-   * connection, again too after `'close'`. Wrong arguments throw; everything else comes as `'connect'` or
+   * connection, also again after `'close'`. Wrong arguments throw; everything else comes as `'connect'` or
    * `'error'`. Since Node 0.1.90.
    */
   connect(...args: unknown[]): this {
@@ -210,7 +110,7 @@ export class SocketMethods extends Duplex {
       this._peername = null
       this._sockname = null
     }
-    // What is bound already is what it is, whatever the options say.
+    // A handle that is bound has its kind, whatever the options say.
     const pipe =
       this[kBoundSource] && this[kHandle] !== null ? this[kHandle].kind === 'pipe' : Boolean(options.path)
     if (this[kHandle] === null)
@@ -240,17 +140,13 @@ export class SocketMethods extends Duplex {
     this.connecting = false
     this._sockname = null
     this._unrefTimer()
-    if (this[kNoDelay]) handle.setNoDelay(true)
-    if (this[kKeepAlive]) applyKeepAlive(this, handle)
-    if (this[kTypeOfService] !== undefined && handle.kind === 'tcp') {
-      const status = handle.setTypeOfService(this[kTypeOfService])
-      // Windows often refuses it, or half of it.
-      if (status !== 0 && status !== EBADF && process.platform !== 'win32')
-        this.emit('error', errnoException(status, 'setTypeOfService'))
-    }
+    const status = apply(handle, this[kRemembered])
+    // Windows often refuses a type of service, or half of it.
+    if (status !== 0 && status !== EBADF && process.platform !== 'win32')
+      this.emit('error', errnoException(status, 'setTypeOfService'))
     this.emit('connect')
     this.emit('ready')
-    // Reading starts by itself, for the peer's FIN to be noticed.
+    // Reading starts by itself, so that the peer's FIN is noticed.
     if (!this.isPaused()) this.read(0)
   }
 
@@ -290,13 +186,9 @@ export class SocketMethods extends Duplex {
 
   /** Sends small segments at once (TCP_NODELAY); before a connection it is remembered. Default true. */
   setNoDelay(enable?: boolean): this {
-    const on = enable === undefined ? true : Boolean(enable)
-    const handle = this[kHandle]
-    if (handle === null) this[kNoDelay] = on
-    else if (handle.kind === 'tcp' && on !== this[kNoDelay]) {
-      this[kNoDelay] = on
-      handle.setNoDelay(on)
-    }
+    const noDelay = enable === undefined ? true : Boolean(enable)
+    if (this[kHandle]?.kind !== 'pipe' && noDelay !== this[kRemembered].noDelay)
+      change(this, { ...this[kRemembered], noDelay })
     return this
   }
 
@@ -312,24 +204,8 @@ export class SocketMethods extends Duplex {
     count?: number,
   ): this {
     if (enable !== null && typeof enable === 'object') ({ enable, initialDelay, interval, count } = enable)
-    warnOfShortDelay(initialDelay)
-    const on = Boolean(enable)
-    const delay = seconds(initialDelay)
-    const every = interval === undefined ? undefined : seconds(interval)
-    const handle = this[kHandle]
-    if (handle !== null) {
-      if (handle.kind !== 'tcp') return this
-      const same =
-        this[kKeepAliveDelay] === delay &&
-        this[kKeepAliveInterval] === every &&
-        this[kKeepAliveCount] === count
-      if (on === this[kKeepAlive] && (!on || same)) return this
-    }
-    this[kKeepAlive] = on
-    this[kKeepAliveDelay] = delay
-    this[kKeepAliveInterval] = every
-    this[kKeepAliveCount] = count
-    if (handle !== null) applyKeepAlive(this, handle)
+    const wanted = withKeepAlive(this[kRemembered], enable, initialDelay, interval, count)
+    if (this[kHandle]?.kind !== 'pipe') change(this, wanted)
     return this
   }
 
@@ -340,11 +216,7 @@ export class SocketMethods extends Duplex {
   setTypeOfService(tos: number): this {
     if (Number.isNaN(tos)) throw invalidArgType('tos', 'of type number', tos)
     validateInt32(tos, 'tos', 0, 255)
-    const handle = this[kHandle]
-    const changed = tos !== this[kTypeOfService]
-    this[kTypeOfService] = tos
-    if (handle === null || handle.kind !== 'tcp' || !changed) return this
-    const status = handle.setTypeOfService(tos)
+    const status = change(this, { ...this[kRemembered], typeOfService: tos })
     if (status !== 0 && process.platform !== 'win32') throw errnoException(status, 'setTypeOfService')
     return this
   }
@@ -352,10 +224,10 @@ export class SocketMethods extends Duplex {
   /** The type of service as the system has it; without a connection the one that was set, or 0. */
   getTypeOfService(): number {
     const handle = this[kHandle]
-    if (handle === null || handle.kind !== 'tcp') return this[kTypeOfService] ?? 0
+    if (handle === null || handle.kind !== 'tcp') return this[kRemembered].typeOfService ?? 0
     const found = handle.getTypeOfService()
     if (found >= 0) return found
-    if (process.platform === 'win32') return this[kTypeOfService] ?? 0
+    if (process.platform === 'win32') return this[kRemembered].typeOfService ?? 0
     throw errnoException(found, 'getTypeOfService')
   }
 
@@ -367,7 +239,7 @@ export class SocketMethods extends Duplex {
     else if (!handle.reading) startReading(this, handle)
   }
 
-  /** Bytes arrived. Hot: an echo server comes by here for each request. */
+  /** Bytes arrived. Hot: an echo server runs this for each request. */
   [kOnRead](chunk: Buffer): void {
     if (this[kHandle]?.onread !== undefined && isPooled(this[kHandle])) {
       this.destroy()
@@ -375,7 +247,7 @@ export class SocketMethods extends Duplex {
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
     const state = this._readableState
-    // Where `push` would hand the chunk straight to the 'data' listeners, they get it here, without the tick in
+    // When `push` would hand the chunk straight to the 'data' listeners, we do so without it, and save the tick in
     // which the stream would ask for more: `state.reading` stays true, as the handle's does.
     if (
       state.flowing &&
@@ -400,14 +272,7 @@ export class SocketMethods extends Duplex {
   [kOnReadInto](nread: number): void {
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
     if (this.destroyed) return
-    const handle = this[kHandle]
-    const more = this[kBufferCb]!(nread, this[kBuffer] as Uint8Array) !== false
-    const next = this[kBufferGen]?.()
-    if (isUint8Array(next)) {
-      this[kBuffer] = next
-      handle?.readInto(next)
-    }
-    if (!more) stopReading(this)
+    if (!deliver(this, nread)) stopReading(this)
   }
 
   [kOnReadEnd](status: number): void {
@@ -425,13 +290,13 @@ export class SocketMethods extends Duplex {
 
   /** Stops `'data'`; the socket still reads ahead up to the high-water mark, except with `onread`. */
   override pause(): this {
-    if (this[kBuffer] !== null && !this.connecting) stopReading(this)
+    if (this[kOnread] !== null && !this.connecting) stopReading(this)
     return super.pause()
   }
 
   override resume(): this {
     readOn(this)
-    if (!this[kNoDelay] && carriesSession(this)) this.setNoDelay(true)
+    if (!this[kRemembered].noDelay && carriesSession(this)) this.setNoDelay(true)
     return super.resume()
   }
 
@@ -449,7 +314,7 @@ export class SocketMethods extends Duplex {
    */
   override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
     if (encoding === undefined && callback === undefined) {
-      // Nothing is queued anywhere and the handle will take it whole: the stream has nothing to keep.
+      // Nothing is queued anywhere and the handle takes the chunk whole, so the stream has nothing to keep.
       const handle = this[kHandle]
       const state = this._writableState
       if (
@@ -470,13 +335,13 @@ export class SocketMethods extends Duplex {
         if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
         const before = handle.bytesWritten
         if (handle.write(chunk as Buffer | string, 'utf8') >= 0) return true
-        // The stream is to hear of the failure: it tries once more, which counts.
+        // The stream tries again, so that it notices the failure; that write is the one that counts.
         handle.bytesWritten = before
         return super.write(chunk)
       }
       return super.write(chunk)
     }
-    // Not by calling `write` again: who has wrapped it would see one write twice.
+    // Not by calling `write` again: a tool that wraps it would see one write twice.
     if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding]
     if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
     return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
@@ -515,7 +380,7 @@ export class SocketMethods extends Duplex {
       ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
     if (result === 0) {
-      // Hearing of it, the stream writes what has waited behind it.
+      // In `done` the stream writes what has waited behind this write.
       handle.doneAt = handle.bytesWritten
       done()
     } else if (result < 0) done(errnoException(result, 'write'))
@@ -536,7 +401,7 @@ export class SocketMethods extends Duplex {
     try {
       releaseHeld(this, error)
     } finally {
-      // Only here: one of those callbacks may destroy the socket or give it away, and with it what is still to be told.
+      // Read only now, because one of those callbacks may have destroyed the socket or given it away.
       const request = this[kWriteRequest]
       this[kWriteRequest] = null
       const handle = this[kHandle]
@@ -546,7 +411,7 @@ export class SocketMethods extends Duplex {
     }
   }
 
-  /** Bytes that the stream has forgotten about could not be sent. */
+  /** Bytes of a write that the stream took for done could not be sent. */
   [kOnWriteFailed](status: number): void {
     const error = writeFailed(this, status)
     releaseHeld(this, error)
@@ -577,7 +442,7 @@ export class SocketMethods extends Duplex {
     else done(errnoException(status, 'shutdown'))
   }
 
-  // The status is not asked for: that the peer is gone already is for the reading side to find out.
+  // The status does not matter: if the peer is gone, the reading side finds out.
   [kOnShutdown](_status: number): void {
     const request = this[kShutdownRequest]
     this[kShutdownRequest] = null
@@ -614,7 +479,7 @@ export class SocketMethods extends Duplex {
   override _destroy(error: Error | null, done: Done): void {
     if (debugging) debug('destroy: fd %d, %s', this[kHandle]?.fd ?? -1, error?.message ?? 'no error')
     this.connecting = false
-    for (let s: Socket | null | undefined = this; s != null; s = s._parent) stopIdleTimer(s)
+    stopIdleTimers(this)
     stopSeries(this)
     const handle = this[kHandle]
     if (handle !== null) {
@@ -623,18 +488,18 @@ export class SocketMethods extends Duplex {
       this[kBytesWritten] = handle.bytesWritten
       if (this.resetAndClosing) {
         this.resetAndClosing = false
-        const status = handle.reset(...closer(this, hadError))
+        const status = handle.reset(...closeCallbacks(this, hadError))
         if (status !== 0) this.emit('error', errnoException(status, 'reset'))
       } else if (this._closeAfterHandlingError) {
         // The 'error' listeners, which run in the next tick, still find the socket as it was.
         queueMicrotask(() =>
-          handle.close(...closer(this, hadError), () => {
+          handle.close(...closeCallbacks(this, hadError), () => {
             this[kHandle] = null
             this._sockname = null
           }),
         )
       } else {
-        handle.close(...closer(this, hadError))
+        handle.close(...closeCallbacks(this, hadError))
       }
       if (!this._closeAfterHandlingError) {
         this[kHandle] = null
@@ -660,7 +525,7 @@ export class SocketMethods extends Duplex {
   }
 
   _getsockname(): AddressInfo {
-    // Known for good, as in Node: also when it is closed, and connected again.
+    // The path stays, as in Node, also after the socket has closed or connected again.
     if (this[kBoundPath] !== undefined) return { address: this[kBoundPath] }
     const handle = this[kHandle]
     if (handle === null || handle.kind === 'pipe') return {}
@@ -761,38 +626,16 @@ function attach(socket: Socket, handle: Handle): void {
 
 function own(socket: Socket, handle: Handle): void {
   handle.owner = socket
-  if (socket[kSharedChunks]) handle.shareChunks()
-  if (socket[kBuffer] === null) return
-  if (socket[kBufferGen] !== null) {
-    const buffer = socket[kBufferGen]()
-    if (!isUint8Array(buffer)) return
-    socket[kBuffer] = buffer
-  }
-  handle.readInto(socket[kBuffer] as Uint8Array)
+  if (socket[kRemembered].sharedChunks) handle.shareChunks()
+  if (socket[kOnread] !== null) readIntoBuffer(socket, handle)
 }
 
-function seconds(msecs: number | undefined): number {
-  return Math.trunc((msecs as number) / 1000) | 0
-}
-
-let warned = false
-// The system counts in seconds: what is meant as "very soon" would be "the system's default of two hours".
-function warnOfShortDelay(initialDelay: unknown): void {
-  if (warned || typeof initialDelay !== 'number' || !(initialDelay > 0 && initialDelay < 1000)) return
-  warned = true
-  process.emitWarning(
-    `A keep-alive delay of ${initialDelay} ms is less than a second and counts as 0, the system's default.`,
-    'KeepAliveWarning',
-  )
-}
-
-function applyKeepAlive(socket: Socket, handle: Handle): void {
-  const delay = socket[kKeepAliveDelay]
-  // Without a delay Node touches none of the three, with one it sets all.
-  const interval = socket[kKeepAliveInterval] ?? (delay === 0 ? 0 : 1)
-  const count = socket[kKeepAliveCount] ?? (delay === 0 ? 0 : 10)
-  // The count is nobody's to check: what is no number is none.
-  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count | 0)
+/** Remembers `wanted`, and sets on the connection what is different in it; returns as `apply` does. */
+function change(socket: Socket, wanted: Remembered): number {
+  const has = socket[kRemembered]
+  socket[kRemembered] = wanted
+  const handle = socket[kHandle]
+  return handle === null ? 0 : apply(handle, wanted, has)
 }
 
 function startReading(socket: Socket, handle: Handle): void {
@@ -808,13 +651,13 @@ function stopReading(socket: Socket): void {
 }
 
 function readOn(socket: Socket): void {
-  if (socket[kBuffer] === null || socket.connecting) return
+  if (socket[kOnread] === null || socket.connecting) return
   const handle = socket[kHandle]
   if (handle !== null && !handle.reading) startReading(socket, handle)
 }
 
-// Takes the place of `write` when the peer's FIN has ended our side too: the stream's own "write after end" would
-// blame the program.
+// Replaces `write` when the peer's FIN has ended our side too: the stream's own error, "write after end", would blame
+// the program.
 function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
   if (!this.writableEnded) return SocketMethods.prototype.write.call(this, chunk, encoding, callback)
   const done = typeof encoding === 'function' ? encoding : callback
@@ -828,65 +671,6 @@ function onReadableStreamEnd(this: Socket): void {
   if (!this.allowHalfOpen) this.write = writeAfterFin
 }
 
-// While a socket waits in the pool of an http Agent, Node's newer ones guard its handle against bytes that nobody asked
-// for, lest they become the answer to the next request. The guard itself could make nothing of a handle of ours.
-function isPooled({ onread }: Handle): boolean {
-  return (onread as { name?: string }).name === 'freeSocketOnReadGuard'
-}
-
-// Node's tls and http2 look on every Duplex as on a stream that is none of theirs, and read it with one and the same
-// listener; there is no other sign of them, and no way for them to ask for what only a socket can do. So:
-//
-// - http2 turns Nagle's algorithm off, which does not get through. It is off below both: with it, each round trip can
-//   take 40 ms, and 6 MB up and down took 8 s instead of 0.3 s (Linux, loopback, 2026-11).
-// - The session ends our side when it has said what it has to say. If the peer's FIN did, as usual without
-//   `allowHalfOpen`, the rest would be lost.
-function carriesSession(socket: Socket): boolean {
-  const listeners = socket._events.data
-  return Array.isArray(listeners) ? listeners.some(readsForSession) : readsForSession(listeners)
-}
-
-function readsForSession(listener: unknown): boolean {
-  return (
-    typeof listener === 'function' &&
-    listener.name === 'ondata' &&
-    Function.prototype.toString.call(listener).includes('.readBuffer(')
-  )
-}
-
-function stopSeries(socket: Socket): void {
-  const attempt = socket[kAttempt]
-  if (attempt === null) return
-  if (attempt.series !== null) clearTimeout(attempt.series.timer)
-  socket[kAttempt] = null
-}
-
-// The handle's close callbacks: the writes that were still queued fail before 'close', as libuv cancels its own.
-function closer(socket: Socket, hadError: boolean): (() => void)[] {
-  const held = socket[kHeld]
-  const write = socket[kWriteRequest]
-  const shutdown = socket[kShutdownRequest]
-  const outcome = outcomeOf(socket[kHandle]!)
-  socket[kHeld] = null
-  socket[kWriteRequest] = null
-  socket[kShutdownRequest] = null
-  const calls = (held ?? []).map(
-    ({ callback }) =>
-      () =>
-        callback(canceled()),
-  )
-  if (write !== null) calls.push(() => write.complete(outcome))
-  if (shutdown !== null) calls.push(() => shutdown.complete())
-  calls.push(() => socket.emit('close', hadError))
-  return calls
-}
-
-// When the callback of an earlier write closes the socket, the handle may be through with the last one too.
-function outcomeOf(handle: Handle): Error | null {
-  if (handle.writeQueueSize !== 0) return canceled()
-  return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
-}
-
 // Without an argument, as Node closes a socket that never had a handle.
 function emitClose(socket: Socket): void {
   socket.emit('close')
@@ -894,27 +678,8 @@ function emitClose(socket: Socket): void {
 
 // --- the constructor ------------------------------------------------------------------------------------------------
 
-/** Socket as the other files of lib/ see it. */
+/** Socket as the files above this one see it. */
 export type Socket = SocketMethods
-
-/** What a Socket demands of its stream: it emits 'close' itself, and encodes strings itself. */
-const streamOptions = { emitClose: false, autoDestroy: true, decodeStrings: false } as const
-
-/** The options of a Socket for a connection that a Server accepted: complete, and therefore not copied. */
-export class AcceptedOptions implements SocketOptions {
-  [option: string]: unknown
-  emitClose = streamOptions.emitClose
-  autoDestroy = streamOptions.autoDestroy
-  decodeStrings = streamOptions.decodeStrings
-  constructor(
-    public handle: Handle,
-    public allowHalfOpen: boolean,
-    public pauseOnCreate: boolean,
-    public readableHighWaterMark: number,
-    public writableHighWaterMark: number,
-    public sharedChunks: boolean,
-  ) {}
-}
 
 interface SocketFunction {
   new (options?: SocketOptions | number): Socket
@@ -923,10 +688,10 @@ interface SocketFunction {
 }
 
 /**
- * `new Socket([options])`: a connection to be, or the one behind a Handle. Options: `allowHalfOpen` (false),
+ * `new Socket([options])`: not connected yet, or the connection of `handle` or `fd`. Options: `allowHalfOpen` (false),
  * `noDelay` (false), `keepAlive` (false), `keepAliveInitialDelay` (ms, 0), `onread`, `signal`, `blockList` and
  * the stream's `highWaterMark`s. Since Node 0.3.4. ferronet's own: `sharedChunks` (false), chunks that are views of
- * memory shared with other sockets' chunks, which is faster; see docs/api.md for what that asks of a program.
+ * memory shared with other sockets' chunks, which is faster; docs/api.md says what a program has to mind then.
  */
 export const Socket = function Socket(this: Socket, given?: SocketOptions | number): Socket | undefined {
   if (!isInstance(Socket, this)) return new (Socket as SocketFunction)(given)
@@ -941,20 +706,11 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
 
   ;(Duplex as unknown as (this: Socket, options: object) => void).call(this, options)
 
-  if (options.sharedChunks) this[kSharedChunks] = true
   const handle = options.handle instanceof Handle ? options.handle : handleOf(this, options)
   const { onread } = options
-  if (onread !== null && typeof onread === 'object') readIntoUserBuffer(this, onread)
-  if (options.noDelay) this[kNoDelay] = true
-  if (options.keepAlive) this[kKeepAlive] = true
-  if (options.keepAliveInitialDelay !== undefined) {
-    warnOfShortDelay(options.keepAliveInitialDelay)
-    this[kKeepAliveDelay] = seconds(options.keepAliveInitialDelay)
-  }
-  if (options.typeOfService !== undefined) {
-    validateInt32(options.typeOfService, 'options.typeOfService', 0, 255)
-    this[kTypeOfService] = options.typeOfService
-  }
+  if (onread !== null && typeof onread === 'object') takeOnread(this, onread)
+  const wanted = remembered(options)
+  if (wanted !== this[kRemembered]) this[kRemembered] = wanted
 
   this.on('end', onReadableStreamEnd)
   this._sockname = null
@@ -972,8 +728,8 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
     }
   }
   if (options.signal) {
-    // A signal that has fired already destroys the stream while it is being made; it can be connected all the same,
-    // until the 'error' comes.
+    // A signal that has fired already has destroyed the stream in its constructor. Even so it can be connected, until
+    // the 'error' comes.
     this._undestroy()
     stopAttemptsOnAbort(this, options.signal)
   }
@@ -984,76 +740,6 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
   return undefined
 } as unknown as SocketFunction
 
-/** The handle that the options `handle` and `fd` stand for. */
-function handleOf(socket: Socket, options: SocketOptions): Handle | null {
-  if (isBound(options.handle)) {
-    const { handle, path } = adoptBound(options.handle)
-    socket[kBoundSource] = true
-    if (path !== undefined) socket[kBoundPath] = path
-    return handle
-  }
-  if (options.handle) {
-    if (!isNative(options.handle)) {
-      throw invalidArgType(
-        'options.handle',
-        'an instance of BoundSocket or a native TCP or Pipe handle',
-        options.handle,
-      )
-    }
-    const handle = adoptNative(options.handle)
-    if (typeof handle === 'number') throw errnoException(handle, 'open')
-    return handle
-  }
-  if (options.fd === undefined) return null
-  validateInt32(options.fd, 'fd', 0)
-  const handle = adoptDescriptor(options.fd)
-  if (typeof handle === 'number') throw errnoException(handle, 'open')
-  return handle
-}
-
-/** A copy of the caller's options, checked, with what a Socket demands of its stream. */
-function ownOptions(given: SocketOptions | number | undefined): SocketOptions {
-  const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
-  refuseObjectMode(options)
-  if (typeof given !== 'number') validateKeepAliveDelay(given)
-  if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
-  return Object.assign(options, streamOptions, { allowHalfOpen: Boolean(options.allowHalfOpen) })
-}
-
-function refuseObjectMode(options: SocketOptions): void {
-  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
-    if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
-  }
-}
-
-function readIntoUserBuffer(
-  socket: Socket,
-  { buffer, callback }: { buffer?: unknown; callback?: unknown },
-): void {
-  if (typeof callback !== 'function') return
-  if (typeof buffer === 'function') {
-    socket[kBuffer] = true
-    socket[kBufferGen] = buffer as () => unknown
-  } else if (isUint8Array(buffer)) {
-    socket[kBuffer] = buffer
-  } else {
-    return
-  }
-  socket[kBufferCb] = callback as (nread: number, buffer: Uint8Array) => unknown
-}
-
-// The stream itself destroys the socket on abort; this keeps a series of attempts from going on.
-function stopAttemptsOnAbort(socket: Socket, signal: AbortSignal): void {
-  validateAbortSignal(signal, 'options.signal')
-  process.nextTick(() => {
-    if (signal.aborted) socket._aborted = true
-    if (signal.aborted || socket.destroyed) return
-    const listener = addAbortListener(signal, () => (socket._aborted = true))
-    // A signal may outlive many sockets.
-    socket.once('close', () => listener[Symbol.dispose]())
-  })
-}
-
 const facts = ['bytesRead', 'bytesWritten', '_bytesDispatched'].concat(
   ['local', 'remote'].flatMap(end => [`${end}Address`, `${end}Port`, `${end}Family`]),
 )
@@ -1062,28 +748,7 @@ adoptMethods(Socket, SocketMethods, {
   fixed: [...facts, '_connecting', '_handle', 'readyState', 'bufferSize'],
 })
 standsFor(Socket, nodeNet.Socket)
-setDefaults(Socket.prototype, {
-  [kAttempt]: null,
-  [kTimeout]: null,
-  [kLastWriteQueueSize]: 0,
-  [kBuffer]: null,
-  [kBufferGen]: null,
-  [kBufferCb]: null,
-  [kNoDelay]: false,
-  [kKeepAlive]: false,
-  [kKeepAliveDelay]: 0,
-  [kKeepAliveInterval]: undefined,
-  [kKeepAliveCount]: undefined,
-  [kTypeOfService]: undefined,
-  [kSharedChunks]: false,
-  [kBoundSource]: false,
-  [kBoundPath]: undefined,
-  [kWriteRequest]: null,
-  [kHeld]: null,
-  [kShutdownRequest]: null,
-  [kBytesRead]: 0,
-  [kBytesWritten]: 0,
-})
+setDefaults(Socket.prototype, new Fields())
 
 /**
  * A new Socket with the options of both `Socket` and `connect()`, connecting. `timeout` (ms) is the idle timeout.

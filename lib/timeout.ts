@@ -1,15 +1,14 @@
-// A Socket's idle timer. It tells of silence and closes nothing; what it costs is paid only by sockets that
-// have one.
+// A Socket's idle timer. It only reports that nothing has happened, and closes nothing. Sockets without one pay
+// nothing.
 
-import { kLastWriteQueueSize, kTimeout } from './fields.js'
-import type { Socket } from './socket.js'
+import { type Connection, kLastWriteQueueSize, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
 
-function expired(socket: Socket): void {
+function expired(socket: Connection): void {
   socket._onTimeout()
 }
 
-export function setIdleTimeout(socket: Socket, msecs: number, callback?: () => void): void {
+export function setIdleTimeout(socket: Connection, msecs: number, callback?: () => void): void {
   if (socket.destroyed) return
   socket.timeout = msecs
   const delay = timerDuration(msecs, 'msecs')
@@ -23,20 +22,25 @@ export function setIdleTimeout(socket: Socket, msecs: number, callback?: () => v
   else socket.once('timeout', callback)
 }
 
-/** Something happened on the socket: its timer, and those of the sockets it lies under, start again. */
-export function refreshIdleTimers(socket: Socket): void {
-  for (let s: Socket | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
+/** Something happened on the socket: its timer starts again, and those of its parents. */
+export function refreshIdleTimers(socket: Connection): void {
+  for (let s: Connection | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
 }
 
-export function stopIdleTimer(socket: Socket): void {
+/** Stops the timers of the socket and of its parents. */
+export function stopIdleTimers(socket: Connection): void {
+  for (let s: Connection | null | undefined = socket; s != null; s = s._parent) stopIdleTimer(s)
+}
+
+function stopIdleTimer(socket: Connection): void {
   const timer = socket[kTimeout]
   if (timer == null) return
   clearTimeout(timer)
   socket[kTimeout] = null
 }
 
-/** Whether silence is only apparent: a big write is leaving, its queue has moved since the timer last looked. */
-export function stillSending(socket: Socket): boolean {
+/** Whether a large write is still leaving: its queue has moved since the timer last looked. */
+export function stillSending(socket: Connection): boolean {
   const queued = socket._handle?.writeQueueSize
   if (queued === undefined || queued === socket[kLastWriteQueueSize]) return false
   socket[kLastWriteQueueSize] = queued

@@ -2,7 +2,7 @@
 
 import type * as net from 'node:net'
 import type { BoundSocket } from './bound.js'
-import type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './handover.js'
+import type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './handover/threads.js'
 
 // --- options ------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-// What an argument must be, and what Node says when it is not. Each check throws; none converts. The messages
-// are Node's to the letter, for programs and tests compare them.
+// What an argument must be, and Node's error if it is not. Each check throws; none converts. The messages are Node's to
+// the letter, because programs and tests compare them.
 
 import type { BlockList } from 'node:net'
 import { inspect } from 'node:util'
 import { nodeError } from './errors.js'
-import { nodeNet } from './node-net.js'
+import { nodeNet } from './node/net.js'
 
 // --- messages ---------------------------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ function kindOf(name: string): string {
   return name.includes('.') ? 'property' : 'argument'
 }
 
-/** `expected` reads on after "must be": `of type string`, `an instance of AbortSignal`. */
+/** `expected` continues "must be": `of type string`, `an instance of AbortSignal`. */
 export function invalidArgType(name: string, expected: string, value: unknown): Error {
   const message = `The "${name}" ${kindOf(name)} must be ${expected}. Received ${received(value)}`
   return nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', message)

@@ -1,45 +1,15 @@
-// What leaves a Socket: chunks in the Handle's terms, and the callbacks of the programs that want to hear when the
-// kernel has their bytes. The stream's own callback comes earlier, when the Handle has taken a write to send it with
-// others at the end of the handler or tick.
+// What leaves a Socket: chunks, as the Handle takes them, and callbacks of writes. The Handle collects small writes and
+// sends them at the end of the handler or tick. The stream considers such a write done at once; a callback of the
+// program waits until the kernel has the bytes.
 
-import { AsyncResource } from 'node:async_hooks'
 import { Duplex } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
-import { kHandle, kHeld } from './fields.js'
-import type { Socket } from './socket.js'
+import type { Chunk } from './node/stream-state.js'
+import type { Done } from './request.js'
+import { type Connection, kHandle, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
 
-export type Done = (error?: Error | null) => void
-
-/** An element of what `_writev` is given. */
-export interface Chunk {
-  chunk: Buffer | string
-  encoding: BufferEncoding
-}
-
-/** A user's callback of a write, waiting until the kernel has taken that write's last byte. */
-export interface Held {
-  handle: Handle
-  /** How many bytes the handle must have sent. */
-  mark: number
-  callback: Done
-}
-
-/** What the stream waits for; its callback runs in the async context of the call that asked. */
-export class Request extends AsyncResource {
-  #done: Done
-
-  constructor(provider: 'WRITEWRAP' | 'SHUTDOWNWRAP', handle: Handle, done: Done) {
-    super(provider, handle.asyncId())
-    this.#done = done
-  }
-
-  complete(error?: Error | null): void {
-    this.runInAsyncScope(this.#done, undefined, error)
-  }
-}
-
-// Up to here the Handle copies a write into its shared buffer and so always takes it, whole.
+// A write of up to so many bytes is copied into the Handle's shared buffer, which always has room for it.
 export const COALESCED = 4096
 
 /** Returns as `handle.write` does. */
@@ -72,13 +42,13 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
       chunks.map(({ chunk, encoding }) => (typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)),
     )
   }
-  // Small ones are copied, and strings encoded, right where they wait for the flush.
+  // Small chunks are copied, and strings encoded, straight into the buffer in which they wait for the flush.
   const before = handle.bytesWritten
   let result = 0
   for (const { chunk, encoding } of chunks) {
     result = writeChunk(handle, chunk, encoding)
     if (result < 0) {
-      // One write to whoever asked: all of it counts.
+      // To the program it is one write, so all of it counts as written.
       handle.bytesWritten = chunks.reduce((sum, each) => sum + sizeOf(each), before)
       return result
     }
@@ -86,9 +56,9 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
   return result
 }
 
-/** `stream.write` with a callback, which hears of the kernel's refusal too when the Handle had taken the write. */
+/** `stream.write` with a callback that gets the kernel's error even if the stream takes the write for done. */
 export function writeHeard(
-  socket: Socket,
+  socket: Connection,
   chunk: unknown,
   encoding: BufferEncoding,
   callback: Done,
@@ -119,10 +89,10 @@ export function writeHeard(
 }
 
 /**
- * The error of a write that the stream has forgotten about. The stream is told what it would know had it failed at once:
- * what is written from now on fails of the same, and the callbacks find the socket `errored`.
+ * The error of a write that the stream took for done. The stream gets the state that it would have if the write had
+ * failed at once: later writes fail with the same error, and callbacks find the socket `errored`.
  */
-export function writeFailed(socket: Socket, status: number): Error {
+export function writeFailed(socket: Connection, status: number): Error {
   const { _writableState: writable, _readableState: readable } = socket
   const error = writable.errored ?? fromLoop(() => errnoException(status, 'write'))
   writable.errored = error
@@ -131,10 +101,10 @@ export function writeFailed(socket: Socket, status: number): Error {
 }
 
 /** Calls back, in order, those whose bytes have been sent, or all of them with `error`. */
-export function releaseHeld(socket: Socket, error: Error | null): void {
+export function releaseHeld(socket: Connection, error: Error | null): void {
   const held = socket[kHeld]
   if (held === null) return
-  // One by one off the list: a callback that throws leaves the others to the next release.
+  // Taken off the list one by one: when a callback throws, the next release goes on with the others.
   while (held.length > 0 && (error !== null || sent(held[0]!.handle) >= held[0]!.mark)) {
     held.shift()!.callback(error)
   }
@@ -152,4 +122,30 @@ export function canceled(): Error {
 
 export function sizeOf({ chunk, encoding }: Chunk): number {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
+}
+
+/** Callbacks for the close of the handle: writes that are still queued fail, then comes 'close', as with libuv. */
+export function closeCallbacks(socket: Connection, hadError: boolean): (() => void)[] {
+  const held = socket[kHeld]
+  const write = socket[kWriteRequest]
+  const shutdown = socket[kShutdownRequest]
+  const outcome = outcomeOf(socket[kHandle]!)
+  socket[kHeld] = null
+  socket[kWriteRequest] = null
+  socket[kShutdownRequest] = null
+  const calls = (held ?? []).map(
+    ({ callback }) =>
+      () =>
+        callback(canceled()),
+  )
+  if (write !== null) calls.push(() => write.complete(outcome))
+  if (shutdown !== null) calls.push(() => shutdown.complete())
+  calls.push(() => socket.emit('close', hadError))
+  return calls
+}
+
+// If the callback of an earlier write closes the socket, the handle may have completed the last one as well.
+function outcomeOf(handle: Handle): Error | null {
+  if (handle.writeQueueSize !== 0) return canceled()
+  return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
 }

@@ -5,7 +5,7 @@
 // Each installed copy of the package has an engine of its own, whatever its version: between copies nothing of the
 // protocol between the files is promised.
 
-import { nodeNet } from '../node-net.js'
+import { nodeNet } from '../node/net.js'
 import type * as seam from './handle.js'
 import type { Owner as AnyOwner } from './owner.js'
 

@@ -1,10 +1,13 @@
-// What comes from outside: descriptors, and the libuv handles of Node's own sockets and servers. Neither tells more
-// than what it is; ferronet works on the descriptor, and on a copy of a libuv handle's.
+// Connections and listeners that ferronet did not open: descriptors, and the libuv handles of Node's own sockets and
+// servers. ferronet takes over the descriptor, or works on a copy of the one that a libuv handle has.
+//
+// A libuv handle is recognised by the name of its class and its `fd`. Seen in Node 20 to 26; node-insides.test.mjs
+// notices when that changes.
 
-import { Handle, kindOfDescriptor } from './engine/once.js'
-import { invalidFdType } from './errors.js'
+import { Handle, kindOfDescriptor } from '../engine/once.js'
+import { invalidFdType } from '../errors.js'
 
-/** A libuv handle of Node's, as far as it concerns us. */
+/** The members of a libuv handle that we need. */
 export interface Native {
   readonly fd: number
   close(callback?: () => void): void
@@ -12,7 +15,7 @@ export interface Native {
   readStop?(): number
 }
 
-/** Whether this is a TCP or Pipe handle of libuv's: nothing else has both the name and a descriptor. */
+/** Whether this is a TCP or Pipe handle of libuv: nothing else has both the name and a descriptor. */
 export function isNative(value: unknown): value is Native {
   if (value === null || typeof value !== 'object') return false
   const kind = value.constructor?.name
@@ -39,8 +42,8 @@ export function adoptNative(native: Native, provider = 'WRAP'): Handle | number 
 }
 
 /**
- * What a Server listens on, given a libuv handle. A pipe's name goes with the handle that bound it, so that one stays
- * open and its owner's; Node too takes no more of it than the descriptor.
+ * What a Server listens on, given a libuv handle. A path is removed when the handle that bound it closes, so that
+ * handle stays open and stays its owner's; Node too takes the descriptor only.
  */
 export function listenOnNative(native: Native): Handle | number {
   return isPipe(native) ? copyNative(native, 'SERVERWRAP') : adoptNative(native, 'SERVERWRAP')

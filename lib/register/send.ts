@@ -1,8 +1,8 @@
-// Under the register hook `subprocess.send(message, socket)` and `process.send(message, server)` take ferronet's sockets
-// and servers, as the program expects of what it knows as `net`. Node's own `send` knows libuv's handles only, so it is
-// given what `toNodeSocket` and `toNodeServer` make of ours. What arrives in the other process is a socket of Node's.
+// Under the register hook `subprocess.send(message, socket)` and `process.send(message, server)` take ferronet's
+// sockets and servers, which the program knows as those of `net`. Node's `send` takes libuv's handles only, so it gets
+// what `toNodeSocket` and `toNodeServer` make of ours. The other process receives a socket or server of Node's.
 
-import { kindOfOurs } from './instances.js'
+import { kindOfOurs } from '../node/instances.js'
 
 interface Sender {
   send?: (...args: unknown[]) => unknown
@@ -11,7 +11,7 @@ interface Sender {
 const kWrapped = Symbol('ferronet.sendsOurs')
 let patched = false
 
-/** For this process, and the children it starts from now on. */
+/** In this process, and for the children that it starts from now on. */
 export function sendOurs(): void {
   if (patched) return
   patched = true
@@ -26,7 +26,7 @@ export function sendOurs(): void {
   }
 }
 
-// Node gives each child that has a channel a `send` of its own.
+// Each child with a channel gets a `send` of its own from Node.
 function wrap(sender: Sender & { [kWrapped]?: true }): void {
   const { send } = sender
   if (send === undefined || sender[kWrapped]) return
@@ -34,7 +34,10 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
   sender.send = function (this: Sender, ...args) {
     const kind = kindOfOurs(args[1])
     if (kind === null) return Reflect.apply(send, this, args)
-    const { toNodeServer, toNodeSocket }: typeof import('./handover.js') = require('./handover.js')
+    const {
+      toNodeServer,
+      toNodeSocket,
+    }: typeof import('../handover/node.js') = require('../handover/node.js')
     const ours = args[1] as never
     if (kind === 'Socket') {
       args[1] = connected(ours) ? toNodeSocket(ours) : undefined
@@ -44,7 +47,7 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
     args[1] = copy
     const last = args.at(-1)
     const callback = typeof last === 'function' ? args.pop() : undefined
-    // Node may have to wait with it until other handles have been received.
+    // Node may have to keep it until other handles have been received.
     args.push((error: Error | null) => {
       copy?.close()
       if (callback !== undefined) Reflect.apply(callback as () => void, this, [error])
@@ -54,7 +57,7 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
   }
 }
 
-/** Of a socket that is closed Node sends the message alone. */
+/** For a closed socket Node sends the message alone. */
 function connected(socket: { destroyed: boolean; connecting: boolean; _handle: unknown }): boolean {
   return !socket.destroyed && socket._handle !== null
 }

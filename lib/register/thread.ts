@@ -1,6 +1,6 @@
-// The hook for `import` on Node before 22.15, run by Node in a thread for hooks. See register-redirect.ts.
+// The hook for `import` on Node before 22.15, run by Node in a thread for hooks. See redirect.ts.
 
-import { resolvedFor } from './register-redirect.js'
+import { resolvedFor } from './redirect.js'
 
 type Next = (specifier: string, context: object) => Promise<{ url: string }>
 

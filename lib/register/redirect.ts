@@ -1,15 +1,15 @@
-// Hands out ferronet for `net`. Where Node has synchronous hooks (22.15 and newer) one hook serves `require` and
-// `import` alike. Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own.
-// Node's internals use neither way, so http, tls and the rest keep their own `net`.
+// Hands out ferronet for `net`. In Node 22.15 and newer, one synchronous hook serves `require` and `import` alike.
+// Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own. Node's internals
+// use neither, so http, tls and the rest keep Node's `net`.
 
 import Module = require('node:module')
 
 import { realpathSync } from 'node:fs'
-import { dirname, join, sep } from 'node:path'
+import { join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
-import { reachWorkers } from './register-inherit.js'
-import { sendOurs } from './register-send.js'
+import { reachWorkers } from './inherit.js'
+import { sendOurs } from './send.js'
 
 interface Resolved {
   url: string
@@ -21,10 +21,10 @@ interface Loader {
   _load(request: string, parent: { filename?: string | null } | undefined, isMain: boolean): unknown
 }
 
-const entry = pathToFileURL(join(__dirname, '../index.js')).href
+const entry = pathToFileURL(join(__dirname, '../../index.js')).href
 
 /** Where ferronet's own files are, which must go on getting Node's `net`. */
-const home = real(dirname(__dirname)) + sep
+const home = real(join(__dirname, '../..')) + sep
 
 export function redirect(): void {
   if (process.send !== undefined) sendOurs()
@@ -49,7 +49,7 @@ export function redirect(): void {
 
 function startThread(): void {
   try {
-    Module.register(pathToFileURL(join(__dirname, 'register-thread.js')))
+    Module.register(pathToFileURL(join(__dirname, 'thread.js')))
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_ACCESS_DENIED') throw error
     const message = 'ferronet/register needs --allow-worker here: before Node 22.15 its hook runs in a thread'
@@ -99,7 +99,7 @@ function patchLoad(loader: Loader): void {
   const load = loader._load
   loader._load = function (request, parent, isMain) {
     if ((request === 'net' || request === 'node:net') && !isOurs(parent?.filename))
-      return require('../index.js')
+      return require('../../index.js')
     return Reflect.apply(load, this, [request, parent, isMain])
   }
 }

@@ -1,5 +1,5 @@
-// How the register hook reaches child processes and workers: NODE_OPTIONS names it by its absolute path, for a child
-// may run in another directory. `--require` and not `--import`, which costs a child the start of the ESM loader.
+// How the register hook reaches child processes and workers: through NODE_OPTIONS, with its absolute path, because a
+// child may run in another directory. With `--require`, because `--import` would make each child start the ESM loader.
 
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
@@ -8,11 +8,11 @@ import { pathToFileURL } from 'node:url'
 type Threads = typeof import('node:worker_threads')
 
 const name = 'ferronet/register'
-const file = join(__dirname, '../register.js')
+const file = join(__dirname, '../../register.js')
 const url = pathToFileURL(file).href
 const flag = `--require=${file}`
 
-/** Whether workers have the hook without our help: they take their parent's flags. */
+/** Whether workers get the hook without our help, as they inherit their parent's flags. */
 let workersReached = false
 
 export function inherit(): void {
@@ -27,7 +27,7 @@ export function inherit(): void {
     process.env.NODE_OPTIONS = options.map(quote).join(' ')
 }
 
-/** Whether it was a parent that put the hook here, and not this process's own command line or code. */
+/** Whether the hook comes from a parent process, and not from this one's command line or code. */
 export function isInherited(): boolean {
   return split(process.env.NODE_OPTIONS ?? '').includes(flag)
 }
@@ -62,7 +62,7 @@ function requiresUs(options: string[]): boolean {
   )
 }
 
-/** `--import ferronet/register` and its kin, so that they mean the same in any directory. */
+/** `--import ferronet/register` and its kin, made independent of the current directory. */
 function absolute(options: string[]): string[] {
   return options.map((option, index) => {
     if (option === `--import=${name}`) return `--import=${url}`

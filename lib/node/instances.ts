@@ -1,6 +1,7 @@
-// What `instanceof` says of Node's own sockets and servers. By itself ferronet tells them from its own. Under the
-// register hook a program knows one `net` only, and also meets Node's sockets, in http and tls: there
-// `request.socket instanceof net.Socket` is true.
+// What `instanceof` says of Node's own sockets and servers. Usually it is false for ferronet's classes. Under the
+// register hook a program knows one `net` only, but also meets Node's sockets, in http and tls: there `request.socket
+// instanceof net.Socket` is true. Relies on nothing undocumented in Node 20 to 26; node-insides.test.mjs and
+// register.test.mjs hold it.
 
 interface Class {
   readonly prototype: object
@@ -9,27 +10,27 @@ interface Class {
 const ordinary = Function.prototype[Symbol.hasInstance]
 
 const pairs: [ours: Class, nodes: Class][] = []
-/** When this file is loaded again in a thread, the hook is there already, and another copy of the file was told. */
+/** If this file is loaded again in a thread, the hook may have told the first copy already. */
 let accepting = Symbol.for('ferronet.registered') in globalThis
 
-/** Plain `instanceof`, whatever the class has been taught. */
+/** Plain `instanceof`, whatever `Symbol.hasInstance` the class has. */
 export function isInstance<T extends object>(base: { prototype: T }, value: unknown): value is T {
   return ordinary.call(base, value)
 }
 
-/** Names the class of Node's that `ours` stands for. */
+/** Registers the class of Node's that `ours` stands for. */
 export function standsFor(ours: Class, nodes: Class): void {
   pairs.push([ours, nodes])
   if (accepting) accept(ours, nodes)
 }
 
-/** Which of ferronet's classes this is an instance of, by its name; null when it is none. */
+/** The name of ferronet's class that this is an instance of, or null. */
 export function kindOfOurs(value: unknown): string | null {
   const pair = pairs.find(([ours]) => isInstance(ours, value))
   return pair === undefined ? null : (pair[0] as unknown as { name: string }).name
 }
 
-/** From now on, and for classes that are named later too, Node's instances are instances of ours. */
+/** From now on Node's instances are instances of ours, also of classes that are registered later. */
 export function acceptNodeInstances(): void {
   accepting = true
   for (const [ours, nodes] of pairs) accept(ours, nodes)

@@ -1,0 +1,45 @@
+// Node's own sockets and servers, and the members of theirs that are not documented: the libuv handle, the path, and
+// the function that makes a handle. Seen in Node 20 to 26; node-insides.test.mjs and handover.test.mjs notice when they
+// change.
+
+import type * as net from 'node:net'
+import type { Native } from './foreign.js'
+import { nodeNet } from './net.js'
+
+// As they are now: tools, and the register hook, may replace them later.
+export const NodeSocket = nodeNet.Socket
+export const NodeServer = nodeNet.Server
+const { _createServerHandle } = nodeNet as unknown as {
+  _createServerHandle(address: null, port: null, addressType: null, fd: number): Native | number
+}
+
+interface Internals {
+  _handle?: Native | null
+  _pipeName?: string
+}
+
+function internals(owner: net.Socket | net.Server): Internals {
+  return owner as unknown as Internals
+}
+
+/** The handle of a socket or server; of Node's classes it is libuv's. */
+export function handleOfNodes(owner: net.Socket | net.Server): Native | null {
+  return internals(owner)._handle ?? null
+}
+
+/** The path that a server listens on. */
+export function pathOfNodes(server: net.Server): string | undefined {
+  return internals(server)._pipeName
+}
+
+/** A libuv handle that takes over a descriptor, or a negative error number. */
+export function nodeHandle(fd: number): Native | number {
+  return _createServerHandle(null, null, null, fd)
+}
+
+/** A server of Node's that owns `handle` and accepts nothing. */
+export function nodeServerOf(handle: Native): net.Server {
+  const server = new NodeServer()
+  internals(server)._handle = handle
+  return server
+}

@@ -1,0 +1,44 @@
+// The option `onread`: bytes are read into a buffer of the program, and reported by a callback instead of 'data'.
+
+import { types } from 'node:util'
+import type { Handle } from './engine/once.js'
+import { type Connection, kHandle, kOnread } from './state.js'
+
+// Also for arrays of another realm (node:vm, Jest), as in Node.
+const { isUint8Array } = types
+
+type Generate = () => unknown
+type Callback = (nread: number, buffer: Uint8Array) => unknown
+
+/** Adopts the option; ignores, as Node does, one that lacks a callback or a buffer. */
+export function takeOnread(socket: Connection, option: { buffer?: unknown; callback?: unknown }): void {
+  const { buffer, callback } = option
+  if (typeof callback !== 'function') return
+  const onread = { buffer: null, generate: null, callback: callback as Callback }
+  if (typeof buffer === 'function') socket[kOnread] = { ...onread, generate: buffer as Generate }
+  else if (isUint8Array(buffer)) socket[kOnread] = { ...onread, buffer }
+}
+
+/** Tells a new handle where to read to. */
+export function readIntoBuffer(socket: Connection, handle: Handle): void {
+  const onread = socket[kOnread]!
+  if (onread.generate !== null) {
+    const buffer = onread.generate.call(socket)
+    if (!isUint8Array(buffer)) return
+    onread.buffer = buffer
+  }
+  handle.readInto(onread.buffer!)
+}
+
+/** Gives the program what is in its buffer, and takes the next one; returns whether it wants to read on. */
+export function deliver(socket: Connection, nread: number): boolean {
+  const onread = socket[kOnread]!
+  const handle = socket[kHandle]
+  const more = onread.callback.call(socket, nread, onread.buffer!) !== false
+  const next = onread.generate?.call(socket)
+  if (isUint8Array(next)) {
+    onread.buffer = next
+    handle?.readInto(next)
+  }
+  return more
+}
