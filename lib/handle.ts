@@ -42,8 +42,8 @@ interface Engine {
   readonly driver: 'in-loop' | 'helper-thread'
 
   /**
-   * Begins to call these functions, from the event loop only. Before that no verb but `errno` and `kind` is of use. Throws
-   * if the loop refuses, and the engine is of no more use then.
+   * Called once, and last: from now on the event loop calls these functions, and there can be sockets. Throws if the
+   * loop refuses us; the engine cannot be used then.
    */
   start(entries: {
     dispatch: (batch: number) => void
