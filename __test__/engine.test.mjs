@@ -15,6 +15,8 @@ const fixture = fileURLToPath(new URL('fixtures/engine/unwatchable.cjs', import.
 const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
 const UNKNOWN = -4094
 const CONNECT = 1
+const END = 4
+const DATA_SCRATCH = 10
 
 const held = () =>
   process.platform === 'linux'
@@ -22,9 +24,10 @@ const held = () =>
     : []
 
 // An engine whose protocol is in the test's hands, and what it is to be started with.
-function opened(driver) {
+function opened(driver, libuv = true) {
   const { open } = require(join(dirname(require.resolve('ferronet')), '../native/binding.cjs'))
   const arrived = []
+  const called = []
   const shared = {
     events: new Int32Array(4 * 1024),
     log: new Int32Array(3 * 4096),
@@ -38,14 +41,14 @@ function opened(driver) {
         arrived.push([...shared.events.subarray(4 * at, 4 * at + 4)])
     },
     goOn: () => {},
-    posted: () => {},
-    closed: () => {},
+    posted: () => called.push('posted'),
+    closed: () => called.push('closed'),
   }
-  return { engine: open(driver, true, shared), entries, arrived, ...shared }
+  return { engine: open(driver, libuv, shared), entries, arrived, called, ...shared }
 }
 
-function started(driver) {
-  const { engine, entries, ...rest } = opened(driver)
+function started(driver, libuv) {
+  const { engine, entries, ...rest } = opened(driver, libuv)
   engine.start(entries)
   engine.setSlabs(Buffer.allocUnsafeSlow(16 * 1024), Buffer.allocUnsafeSlow(256 * 1024))
   return { engine, ...rest }
@@ -121,3 +124,31 @@ if (process.platform === 'linux') {
     t.deepEqual(end, { exit: 0 })
   })
 }
+
+test('an engine whose host has no libuv is called back all the same', async t => {
+  const server = node.createServer(peer => peer.end('hello')).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { engine, arrived, called, scratch } = started(undefined, false)
+  t.is(engine.driver, 'helper-thread')
+  engine.setRef(true)
+  t.teardown(() => engine.setRef(false))
+  const event = async kind => {
+    for (;;) {
+      const found = arrived.find(([arrivedKind]) => arrivedKind === kind)
+      if (found) return found
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  const slot = engine.connectTcp(-1, '127.0.0.1', server.address().port)
+  t.deepEqual(await event(CONNECT), [CONNECT, slot, 0, 0])
+  t.is(engine.readStart(slot, 0), 0)
+  const [, , from, length] = await event(DATA_SCRATCH)
+  t.is(String(scratch.subarray(from, from + length)), 'hello')
+  await event(END)
+  engine.close(slot, false)
+  engine.post()
+  engine.closeSoon()
+  while (called.length < 2) await new Promise(resolve => setImmediate(resolve))
+  t.deepEqual(called, ['posted', 'closed'])
+})

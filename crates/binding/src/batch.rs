@@ -1,7 +1,7 @@
-//! Up: what happened in one pump. An event is four int32 (kind, slot, a, b) in an array that JavaScript reads. The bytes
-//! are in a scratch buffer, out of which JavaScript copies each chunk; those of sockets that share their chunks' memory
-//! are in two slabs instead, and chunks are views of these. The numbers are `lib/`'s too: `__test__/protocol.test.mjs`
-//! compares them.
+//! Up: what happened in one pump. An event is four int32 (kind, slot, a, b) in an array that JavaScript reads. The
+//! bytes are in a scratch buffer, out of which JavaScript copies each chunk; those of sockets that share their chunks'
+//! memory are in two slabs instead, and chunks are views of these. `lib/` spells the same numbers:
+//! `__test__/protocol.test.mjs` compares them.
 
 use ferronet_core::{Chunk, Sink};
 

@@ -24,7 +24,7 @@ const ROUNDS: usize = 8;
 const WAITING: usize = 0;
 const RESUMED: usize = 1;
 
-/// Never freed, because the functions of JavaScript that are its verbs point to it. An environment has one.
+/// Never freed, because its verbs, which are functions of JavaScript, point to it.
 pub(crate) struct Engine {
     pub(crate) env: sys::napi_env,
     pub(crate) event_loop: EventLoop,
@@ -73,10 +73,9 @@ impl Engine {
         let mut arrays = Vec::new();
         let mut array = |name: &str| -> Result<Memory> {
             let value = shared.get_named_property::<Unknown<'_>>(name)?.raw();
-            // SAFETY: a value of `env`, which called us. The engine lives on this thread and drops nothing at the end.
+            // SAFETY: a value of `env`, which called us on its thread. An engine that has been made drops nothing.
             arrays.push(unsafe { Kept::new(env, value) }?);
-            // SAFETY: kept for as long as the engine; JavaScript keeps these arrays to itself and leaves them as they
-            // are.
+            // SAFETY: kept for as long as the engine; lib/ neither detaches these arrays nor gives them to anybody.
             unsafe { Memory::of(env, value) }
         };
         let (events, scratch) = (array("events")?, array("scratch")?);
@@ -131,7 +130,7 @@ impl Engine {
         let Some(reactor) = self.opened.take() else {
             return Err(Error::from_reason("the engine was started before"));
         };
-        // SAFETY: as for the arrays in `open`.
+        // SAFETY: called by JavaScript on the thread of `env`, and dropped here or never.
         let entries = unsafe { Entries::of(self.env, functions) }?;
         #[cfg(unix)]
         let descriptor = reactor.descriptor();

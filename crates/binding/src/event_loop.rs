@@ -1,9 +1,9 @@
-//! The event loop around us: it says when to pump, and may be kept alive by us. An iteration of it is, in this order:
-//! timers; idle (ours runs what was posted, and keeps the poll from waiting); prepare; poll (the pump); check (the
-//! pump again, if there is work that no descriptor announces, and after that `setImmediate`); closing.
+//! The event loop around us, which says when to pump and which we may keep alive. The phases of an iteration, with what
+//! they do for us: timers; idle (runs what was posted, and keeps the poll from waiting); prepare; poll (the pump);
+//! check (the pump, if there is work that no descriptor announces; `setImmediate` comes after it); closing.
 //!
-//! There are two kinds. With libuv, handles of our own in the loop do all that. In a host without libuv a thread-safe
-//! function brings us back to the JavaScript thread, and everything is done in that one callback.
+//! There are two kinds of loop: libuv's, in which handles of our own do this, and any other, where a thread-safe
+//! function does everything in one callback.
 
 mod function;
 #[cfg(unix)]
@@ -17,6 +17,10 @@ use napi::sys;
 
 /// What the loop calls: always on the JavaScript thread, outside of JavaScript and in a handle scope, unless a method
 /// says otherwise. No method may panic, because the caller is C.
+#[cfg_attr(
+    not(unix),
+    expect(dead_code, reason = "some methods are called by libuv's loop only")
+)]
 pub(crate) trait Visitor {
     /// An iteration is about to poll (libuv only). Returns whether [`Visitor::go_on`] has to be called before it does.
     /// Without a handle scope, which most iterations do not need.

@@ -1,9 +1,9 @@
 //! The border between `lib/` above and `ferronet-core` below. It converts and calls: what an event means is decided
 //! in TypeScript, what a socket does in the core.
 //!
-//! A program's way down is `verbs` (the table of what JavaScript can call, and `call`, how a call works) to the
-//! reactor, with `outbox` for the writes that were collected. The way up is `event_loop`, which tells `engine` when
-//! to pump, `batch`, which collects what happened, and `enter`, which tells JavaScript.
+//! Down: JavaScript calls a function of `verbs` (`call` is how that works), which calls the reactor; `outbox` sends the
+//! small writes that were collected. Up: `event_loop` tells `engine` when to pump, `batch` collects what happened, and
+//! `enter` calls JavaScript with it.
 
 mod batch;
 mod call;

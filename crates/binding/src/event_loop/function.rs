@@ -1,4 +1,5 @@
-//! The loop of a host without libuv: a thread-safe function of N-API's calls us once for everything that is due.
+//! The loop of a host without libuv. A thread-safe function brings us back to the JavaScript thread, and one call of
+//! it does everything that is due.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -53,7 +54,7 @@ impl Function {
                 &mut function,
             )
         })?;
-        // What keeps the process alive is counted in JavaScript.
+        // It does not keep the loop alive: JavaScript counts what does, and calls `set_ref`.
         // SAFETY: as above; the function was just created.
         unsafe { sys::napi_unref_threadsafe_function(self.env, function) };
         let alarm = Alarm { function };

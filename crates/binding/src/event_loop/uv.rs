@@ -83,7 +83,7 @@ fn lookup(name: &CStr) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
-/// The environment's loop. Its address is in the data of our handles, so it must not move or be freed after `attach`.
+/// The environment's loop. The data of our handles points here, so it must not be moved or freed after `attach`.
 pub(crate) struct Libuv {
     env: sys::napi_env,
     uv: &'static Functions,
@@ -134,8 +134,9 @@ impl Libuv {
     ) -> napi::Result<Option<Alarm>> {
         // The watcher first: only its initialisation can fail, and then there is nothing to undo.
         let watcher = UvHandle::init(descriptor.map_or(Kind::Async, Kind::Poll), self)?;
-        let [idle, check, prepare] = [Kind::Idle, Kind::Check, Kind::Prepare]
-            .map(|kind| UvHandle::init(kind, self).expect("libuv says 0 for each of these kinds"));
+        let [idle, check, prepare] = [Kind::Idle, Kind::Check, Kind::Prepare].map(|kind| {
+            UvHandle::init(kind, self).expect("libuv initialises these kinds without fail")
+        });
         watcher.start();
         prepare.start();
         let alarm = descriptor.is_none().then_some(Alarm {
@@ -158,8 +159,8 @@ impl Libuv {
         }
     }
 
-    /// The idle handle keeps the poll from waiting, and the check handle runs behind it. libuv runs the check handle
-    /// that was started last first: ours before Node's, which runs `setImmediate`.
+    /// The idle handle keeps the poll from waiting, and the check handle runs after it. Of several check handles libuv
+    /// runs the one first that was started last: ours before Node's, which runs `setImmediate`.
     pub(super) fn call_back(&self) {
         if let Some(attached) = &*self.attached.borrow() {
             attached.idle.start();
@@ -173,7 +174,7 @@ impl Libuv {
             return;
         }
         UvHandle::init(Kind::Idle, self)
-            .expect("libuv says 0 for this kind")
+            .expect("libuv initialises this kind without fail")
             .close(on_closing_phase);
     }
 
@@ -212,7 +213,7 @@ impl Libuv {
         unsafe { &*data.cast_const().cast::<Self>() }
     }
 
-    /// Not borrowed, because a visitor may run the loop, or end the environment.
+    /// Copied out of its cell, because a visitor may run the loop or end the environment.
     fn visitor(&self) -> Option<&'static dyn Visitor> {
         self.attached
             .borrow()
@@ -270,7 +271,7 @@ impl Alarm {
 enum Kind {
     /// Calls when another thread has sent to it.
     Async,
-    /// Calls behind the poll phase.
+    /// Calls after the poll phase.
     Check,
     /// Calls in each iteration, and keeps the poll from waiting.
     Idle,
@@ -288,7 +289,7 @@ struct UvHandle {
 }
 
 impl UvHandle {
-    /// A handle of `owner`'s loop that keeps nothing alive: what does is counted in JavaScript.
+    /// A handle of `owner`'s loop that does not keep it alive: JavaScript counts what does, and calls `set_ref`.
     fn init(kind: Kind, owner: &'static Libuv) -> napi::Result<Self> {
         let (uv, uv_loop) = (owner.uv, owner.uv_loop);
         let (number, name) = match kind {
@@ -393,7 +394,7 @@ extern "C" fn on_async(handle: Handle) {
 extern "C" fn on_idle(handle: Handle) {
     let uv = Libuv::of(handle);
     uv.visit(|visitor| visitor.posted());
-    // What is due behind the poll phase must not wait for it: while this handle is active, the poll does not wait.
+    // As long as this handle is active the poll does not wait, which keeps nobody from what is due after it.
     if let Some(attached) = &*uv.attached.borrow()
         && !attached.visitor.is_due()
     {
