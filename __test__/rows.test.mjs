@@ -12,7 +12,7 @@ const here = new URL('.', import.meta.url)
 const named = []
 for (const line of readFileSync(new URL('ROWS.md', here), 'utf8').split('\n')) {
   let file
-  for (const [, path, title] of line.matchAll(/`([a-z-]+)`(?= ")|"([^"]+)"/g)) {
+  for (const [, path, title] of line.matchAll(/`([a-z0-9/-]+)`(?= ")|"([^"]+)"/g)) {
     if (path) file = path
     else if (file) named.push([file, title])
   }

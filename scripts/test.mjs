@@ -1,11 +1,11 @@
 // `npm test`: the Rust tests, the JavaScript tests and the type tests, one after the other. The last line counts them
 // all: `N passed, N failed`.
 //
-//   npm test                                  everything
-//   npm test -- __test__/examples.test.mjs    these files only
-//   npm test -- --match '*telnet*'            the JavaScript tests with such a title only
-//   npm test -- --only js                     one of rust, js, types
-//   npm test -- --node /path/to/node          the JavaScript tests, under another Node
+//   npm test                                     everything
+//   npm test -- __test__/socket/write.test.mjs   only these files
+//   npm test -- --match '*telnet*'               only JavaScript tests whose title matches
+//   npm test -- --only js                        one of rust, js, types
+//   npm test -- --node /path/to/node             the JavaScript tests, under another Node
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -15,7 +15,7 @@ import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 
@@ -24,6 +24,7 @@ const ava = scenarios ? undefined : (await import('ava')).default
 
 const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 30_000)
 const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
+const testDirectory = fileURLToPath(new URL('..', import.meta.url))
 const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
 
 const node = { name: 'node:net', moduleName: 'node:net' }
@@ -167,7 +168,9 @@ class Runner {
     if (!directory) return
     mkdirSync(directory, { recursive: true })
     for (const [run, traces] of Object.entries(this.#traces)) {
-      const name = `${basename(this.file, '.test.mjs')}.${run.replace(/\W+/g, '-')}.json`
+      const name = `${relative(testDirectory, this.file)
+        .replace(/\.test\.mjs$/, '')
+        .replaceAll(sep, '-')}.${run.replace(/\W+/g, '-')}.json`
       writeFileSync(join(directory, name), `${JSON.stringify(traces, null, 1)}\n`)
     }
   }

@@ -1,4 +1,4 @@
-// Streams of bytes that can be checked: what handover.test.mjs and threads.test.mjs send through sockets that move.
+// Streams of bytes that can be checked: what the tests in handover/ send through sockets that move.
 
 import { createHash } from 'node:crypto'
 
