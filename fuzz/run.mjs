@@ -1,5 +1,5 @@
-// `npm run fuzz`: random programs of sockets, run on node:net and on ferronet, and whatever differs made small.
-// CONTRIBUTING.md says how to read what this prints.
+// `npm run fuzz`: runs random programs of sockets on node:net and on ferronet, and shrinks those that differ.
+// CONTRIBUTING.md explains the output.
 
 import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
@@ -16,12 +16,12 @@ const HELP = `Runs random programs of sockets on node:net and on ferronet, and c
                        there is only helper-thread)
   --node WHICH         the Node to run everything under: a path, or a version such as
                        24 that npm fetches once (the one that runs this)
-  --only-node          compares node:net with itself: is it the fuzzer that is wrong?
-  --program FILE       runs the program in this file, as a report prints it, and no seed
+  --only-node          compares node:net with itself, to see whether the fuzzer is wrong
+  --program FILE       runs the program in this file, as printed in a report, and no seeds
   --module NAME        compares this module with node:net instead of ferronet
-  --shrink N           how many of the differences to make small (5); 0 for none
+  --shrink N           how many of the differences to shrink (5); 0 for none
   --jobs N             processes for each side (half as many again as there are cores)
-  --verbose            every seed that was not alike at once, and what became of it;
+  --verbose            every seed that differed at first, and the verdict on it;
                        of a single seed, its program too
   --help               this text
 
