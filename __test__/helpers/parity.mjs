@@ -3,9 +3,9 @@
 //
 //   parity('a peer that ends …', async ({ listen, connect, watch, closed }) => { … })
 //
-// ava loads a test file and, for each module and driver, starts one process that loads the same file again
-// as its scenarios (host.mjs) and runs them when asked. So a test file holds only `parity` calls, and
-// whatever a scenario does to its process (a hang, a crash) costs that scenario alone.
+// ava loads a test file and, for each module and driver, starts one process that loads the same file again,
+// registers its scenarios (host.mjs) and runs them when asked. So a test file only contains `parity` calls, and
+// if a scenario hangs or crashes its process, the others are not affected.
 //
 // FERRONET_TEST_ONLY=node    runs node:net twice instead, which is how a flaky scenario is found
 // FERRONET_TEST_TRACES=<dir> writes the traces there, one file for each test file and run
@@ -33,16 +33,20 @@ const onDrivers = moduleName =>
   drivers.map(driver => ({ name: `${moduleName}, ${driver}`, moduleName, driver }))
 const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] : onDrivers('ferronet')
 
-// `on`: a platform ('linux', 'unix'), elsewhere the test does not exist. `since`: the first Node versions
-// whose node:net does this, one for each release line (['22.12', '23.1']); on an older Node ferronet's
-// trace is held against `expected` instead. `libuv`: the same of libuv's versions. `expected` is checked wherever it is given. `module`: another entry of
-// ferronet, which node:net has nothing to compare with; what it does wrong the scenario throws, or `expected` shows.
+// Options:
+//   on        a platform ('linux', 'unix'); on others the test does not exist
+//   since     the first Node versions whose node:net does this, one for each release line (['22.12', '23.1']);
+//             on an older Node, ferronet's trace is compared with `expected` instead
+//   libuv     the same for versions of libuv
+//   expected  the expected trace, compared wherever it is given
+//   module    another entry of ferronet, without a counterpart in node:net; the scenario throws if something is
+//             wrong, or `expected` shows it
 export function parity(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.host(run).perform(title))
 }
 
-// The same in a process of its own, whose exit code, signal and output are part of the trace. `execArgv`: flags of
-// Node for it.
+// The same in a process of its own, whose exit code, signal and output are part of the trace. `execArgv`: Node's flags
+// for that process.
 export function parityProcess(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.alone(run, title, options.execArgv))
 }
@@ -171,7 +175,11 @@ class Runner {
       const name = `${relative(testDirectory, this.file)
         .replace(/\.test\.mjs$/, '')
         .replaceAll(sep, '-')}.${run.replace(/\W+/g, '-')}.json`
-      writeFileSync(join(directory, name), `${JSON.stringify(traces, null, 1)}\n`)
+      // One scenario a line, so that a diff shows which ones changed.
+      const lines = Object.entries(traces).map(entry =>
+        entry.map(part => JSON.stringify(part ?? null)).join(': '),
+      )
+      writeFileSync(join(directory, name), `{\n${lines.join(',\n')}\n}\n`)
     }
   }
 }
