@@ -1,5 +1,5 @@
-// Rows 1.10 of the interface, BlockList and SocketAddress, and the option `blockList` of rows 1.3, 1.4 and 1.7: who is
-// closed silently, whom we do not connect to, and what happens when.
+// BlockList and SocketAddress, and the option `blockList` of servers, sockets and connect: which connections are closed
+// silently, which addresses we do not connect to, and what happens when.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -19,7 +19,7 @@ const blocked = address => ({
   message: `IP(${address}) is blocked by net.BlockList`,
 })
 
-parity('1.10 BlockList: works as a class of ferronet', ({ net, log }) => {
+parity('BlockList: works as a class of ferronet', ({ net, log }) => {
   const list = new net.BlockList()
   list.addAddress('1.2.3.4')
   list.addRange('10.0.0.1', '10.0.0.9')
@@ -36,7 +36,7 @@ parity('1.10 BlockList: works as a class of ferronet', ({ net, log }) => {
   log('rules', list.rules, list.constructor === net.BlockList)
 })
 
-parity('1.10 SocketAddress: works as a class of ferronet, also in a list', ({ net, log }) => {
+parity('SocketAddress: works as a class of ferronet, also in a list', ({ net, log }) => {
   const address = new net.SocketAddress({ address: '127.0.0.1', port: 80 })
   log('address', address.address, address.port, address.family, address.flowlabel)
   const list = new net.BlockList()
@@ -45,7 +45,7 @@ parity('1.10 SocketAddress: works as a class of ferronet, also in a list', ({ ne
 })
 
 parity(
-  '1.10 BlockList: what is none is refused by createServer, Socket and connect',
+  'BlockList: what is none is refused by createServer, Socket and connect',
   { since, expected: refusals() },
   t => {
     const { net, own, attempt } = t
@@ -56,7 +56,7 @@ parity(
   },
 )
 
-parity('1.10 BlockList: what is falsy is no list', ({ net, own, log }) => {
+parity('BlockList: what is falsy is no list', ({ net, own, log }) => {
   for (const blockList of [undefined, null, false, 0, '']) {
     const [server, socket] = [own(net.createServer({ blockList })), own(new net.Socket({ blockList }))]
     log('kept', server.blockList, socket.blockList, 'blockList' in server, 'blockList' in socket)
@@ -64,7 +64,7 @@ parity('1.10 BlockList: what is falsy is no list', ({ net, own, log }) => {
 })
 
 parity(
-  '1.10 BlockList: kept on the server and the socket as it is',
+  'BlockList: kept on the server and the socket as it is',
   { since, expected: { main: [['kept', true, true]] } },
   ({ net, own, log }) => {
     const blockList = new net.BlockList()
@@ -79,7 +79,7 @@ parity(
 // --- the server --------------------------------------------------------------------------------------------------
 
 parity(
-  '1.3 blockList: who is on it is closed without connection or drop, who is not is served',
+  'createServer blockList: who is on it is closed without connection or drop, who is not is served',
   {
     on: 'linux',
     since,
@@ -108,7 +108,7 @@ parity(
 )
 
 parity(
-  '1.3 blockList: an IPv4 address on it holds for a dual-stack server too',
+  'createServer blockList: an IPv4 address on it holds for a dual-stack server too',
   { on: 'linux', since, expected: { main: [['counted', 0]], client: ['connect', 'ready'] } },
   async ({ net, own, connect, watch, log, closed, seen }) => {
     const server = own(net.createServer({ blockList: blocking(net, '127.0.0.1') }, () => log('connection')))
@@ -121,7 +121,7 @@ parity(
 )
 
 parity(
-  '1.3 blockList: rules added and lists set later count for the next connection',
+  'createServer blockList: rules added and lists set later count for the next connection',
   {
     on: 'linux',
     since,
@@ -152,13 +152,17 @@ parity(
   },
 )
 
-parity('1.3 blockList: means nothing on a path', { on: 'unix' }, async ({ net, pair, log, socketPath }) => {
-  const { peer } = await pair({ path: socketPath(), server: { blockList: blocking(net, '127.0.0.1') } })
-  log('open', peer.readyState)
-})
+parity(
+  'createServer blockList: means nothing on a path',
+  { on: 'unix' },
+  async ({ net, pair, log, socketPath }) => {
+    const { peer } = await pair({ path: socketPath(), server: { blockList: blocking(net, '127.0.0.1') } })
+    log('open', peer.readyState)
+  },
+)
 
 parity(
-  '1.3 blockList: maxConnections comes first',
+  'createServer blockList: maxConnections comes first',
   { on: 'linux', since, expected: { main: ['drop', ['counted', 0]] } },
   async ({ net, listen, connect, to, log, closed, watch }) => {
     const server = await listen({ blockList: blocking(net, '127.0.0.1') })
@@ -176,7 +180,7 @@ parity(
 // --- the client --------------------------------------------------------------------------------------------------
 
 parity(
-  '1.4 blockList: an address on it is not connected to',
+  'Socket blockList: an address on it is not connected to',
   {
     since,
     expected: {
@@ -200,7 +204,7 @@ parity(
 )
 
 parity(
-  '1.7 blockList: net.connect hands it on, and a name that has such an address fails too',
+  'connect blockList: net.connect hands it on, and a name that has such an address fails too',
   {
     since,
     expected: {
@@ -240,7 +244,7 @@ const several = (...addresses) => ({
 })
 
 parity(
-  '1.7 blockList: of several addresses those on it are passed over',
+  'connect blockList: of several addresses those on it are passed over',
   {
     on: 'linux',
     since,
@@ -265,7 +269,7 @@ parity(
 )
 
 parity(
-  '1.7 blockList: when all addresses are on it the error has one error for each',
+  'connect blockList: when all addresses are on it the error has one error for each',
   {
     on: 'linux',
     since,
@@ -296,7 +300,7 @@ parity(
 )
 
 parity(
-  '1.4 blockList: means nothing for a path',
+  'Socket blockList: means nothing for a path',
   { on: 'unix' },
   async ({ net, own, listen, to, log, seen, socketPath }) => {
     const server = await listen({ path: socketPath() })

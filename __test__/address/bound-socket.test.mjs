@@ -1,4 +1,4 @@
-// BoundSocket: an address reserved before it is known who uses it, on every Node as in those that have it.
+// BoundSocket: reserves an address before it is used. Works on every Node as on the versions that have it.
 
 import { existsSync, fstatSync, statSync } from 'node:fs'
 import nodeNet from 'node:net'

@@ -1,4 +1,4 @@
-// Several addresses for one name: the order of attempts, their events, and what fails when all fail.
+// Several addresses for one name: the order of attempts, their events, and the error if all of them fail.
 
 import { parity } from '../helpers/parity.mjs'
 

@@ -1,5 +1,5 @@
-// Rows 1.7 of the interface: the overloads and options of connect in every odd shape, the lookup, the choice of
-// addresses, and Node's flags about it, so far as client-connect and autoselect leave it open.
+// connect(): its overloads and options with unusual values, the lookup, the choice of addresses, and Node's flags for
+// it. connect.test.mjs and autoselect.test.mjs have the usual ones.
 
 import { parity, parityProcess } from '../helpers/parity.mjs'
 
@@ -89,21 +89,17 @@ const understood = {
   'attempt timeout 2 ** 31': () => [{ port: 1, host: '127.0.0.1', autoSelectFamilyAttemptTimeout: 2 ** 31 }],
 }
 for (const [label, make] of Object.entries(understood)) {
-  parity(
-    `1.7 connect: ${label}`,
-    { on: 'linux' },
-    async ({ net, own, watch, attempt, log, turns, closed }) => {
-      const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-      const connects = attempt('connect', () => client.connect(...make()) === client)
-      log('after', client.connecting, client.pending, client.listenerCount('connect'))
-      if (connects) await closed(client)
-      else await turns(2)
-    },
-  )
+  parity(`connect: ${label}`, { on: 'linux' }, async ({ net, own, watch, attempt, log, turns, closed }) => {
+    const client = watch(own(new net.Socket()), 'client', { into: 'main' })
+    const connects = attempt('connect', () => client.connect(...make()) === client)
+    log('after', client.connecting, client.pending, client.listenerCount('connect'))
+    if (connects) await closed(client)
+    else await turns(2)
+  })
 }
 
 parity(
-  '1.7 connect: the options of a callback alone are those of no arguments',
+  'connect: the options of a callback alone are those of no arguments',
   async ({ net, attempt, own }) => {
     for (const args of [[], [() => {}], [undefined], [{}], [null, undefined]]) {
       attempt('net.connect', () => own(net.connect(...args)))
@@ -111,7 +107,7 @@ parity(
   },
 )
 
-parity('1.7 connect: the callback is the last argument, and a listener for one connect', async t => {
+parity('connect: the callback is the last argument, and a listener for one connect', async t => {
   const { net, own, listen, to, log, seen } = t
   const server = await listen()
   const client = own(new net.Socket())
@@ -121,14 +117,14 @@ parity('1.7 connect: the callback is the last argument, and a listener for one c
   log('listeners', client.listenerCount('connect'))
 })
 
-parity('1.7 connect: a callback stays registered when the arguments throw', ({ net, own, attempt, log }) => {
+parity('connect: a callback stays registered when the arguments throw', ({ net, own, attempt, log }) => {
   const client = own(new net.Socket())
   attempt('connect', () => client.connect(65_536, () => {}))
   log('after', client.listenerCount('connect'), client.connecting, client.destroyed, client._handle !== null)
 })
 
 parity(
-  '1.7 connect: of a path, an object with toString is no string',
+  'connect: of a path, an object with toString is no string',
   { on: 'unix' },
   ({ net, own, attempt }) => {
     for (const path of [{ toString: () => '/tmp/x' }, Buffer.from('/tmp/x'), ['/tmp/x'], 0, false]) {
@@ -137,7 +133,7 @@ parity(
   },
 )
 
-parity('1.7 connect: a path together with port and host wins', { on: 'unix' }, async t => {
+parity('connect: a path together with port and host wins', { on: 'unix' }, async t => {
   const { net, own, listen, log, closed, socketPath } = t
   const path = socketPath()
   await listen({ path }, peer => peer.end('by path'))
@@ -148,7 +144,7 @@ parity('1.7 connect: a path together with port and host wins', { on: 'unix' }, a
 })
 
 parity(
-  '1.7 net.connect: hands one object to Socket and to connect',
+  'net.connect: hands one object to Socket and to connect',
   async ({ net, own, listen, to, log, closed }) => {
     const server = await listen({}, peer => peer.end())
     const seen = []
@@ -166,7 +162,7 @@ parity(
   },
 )
 
-parity('1.7 net.connect: constructor options given to socket.connect have no effect', async t => {
+parity('net.connect: constructor options given to socket.connect have no effect', async t => {
   const { net, own, listen, to, log, seen } = t
   const server = await listen()
   const client = own(new net.Socket())
@@ -192,13 +188,13 @@ const invalidHost = {
   message: "The property 'options.host' must be a string without null bytes. Received 'local\\x00host'",
 }
 parity(
-  '1.7 host: a NUL byte in it throws at once',
+  'host: a NUL byte in it throws at once',
   { since: '22', expected: { main: [['connect', 'threw', invalidHost]] } },
   ({ net, own, attempt }) =>
     attempt('connect', () => own(new net.Socket()).connect({ port: 1, host: 'local\0host' })),
 )
 
-parity('1.7 host: null, undefined and an empty string are localhost', async ({ net, own, log, closed }) => {
+parity('host: null, undefined and an empty string are localhost', async ({ net, own, log, closed }) => {
   for (const host of [null, undefined, '', 0, false]) {
     const client = own(new net.Socket()).on('error', () => {})
     client.connect({ port: 1, host, lookup: answering(new Error('asked')) })
@@ -231,7 +227,7 @@ for (const [label, path, since] of [
   ['with a NUL byte in it', '/tmp/ferronet\0missing', '22'],
 ]) {
   parity(
-    `1.7 path: one ${label} is EINVAL, told in a later tick`,
+    `path: one ${label} is EINVAL, told in a later tick`,
     { on: 'linux', since, expected: refusedPath(path) },
     async t => {
       const { net, own, watch, log, closed } = t
@@ -245,7 +241,7 @@ for (const [label, path, since] of [
 
 // --- lookup ------------------------------------------------------------------------------------------------------
 
-parity('1.7 lookup: without one dns.lookup is asked, whoever has replaced it', async t => {
+parity('lookup: without one dns.lookup is asked, whoever has replaced it', async t => {
   const { net, own, listen, log, seen, cleanup } = t
   const server = await listen()
   const { default: dns } = await import('node:dns')
@@ -260,7 +256,7 @@ parity('1.7 lookup: without one dns.lookup is asked, whoever has replaced it', a
   await seen(client, 'connect')
 })
 
-parity('1.7 lookup: called without a this, with three arguments, in the call of connect', async t => {
+parity('lookup: called without a this, with three arguments, in the call of connect', async t => {
   const { net, own, log, closed } = t
   const client = own(new net.Socket()).on('error', () => {})
   client.connect({
@@ -275,31 +271,27 @@ parity('1.7 lookup: called without a this, with three arguments, in the call of 
   await closed(client)
 })
 
-parity(
-  '1.7 lookup: hints of zero become ADDRCONFIG unless a family is asked for',
-  { on: 'unix' },
-  async t => {
-    const { net, own, log, closed } = t
-    for (const more of [
-      {},
-      { hints: 0 },
-      { family: 4 },
-      { family: 6 },
-      { family: 'IPv6' },
-      { family: 0 },
-      { hints: 8 },
-      { family: 4, hints: 8 },
-    ]) {
-      const client = own(new net.Socket()).on('error', () => {})
-      const lookup = (_host, options, callback) => {
-        log('lookup', more, { ...options })
-        process.nextTick(callback, new Error('asked'))
-      }
-      client.connect({ port: 1, host: 'made.up', lookup, ...more })
-      await closed(client)
+parity('lookup: hints of zero become ADDRCONFIG unless a family is asked for', { on: 'unix' }, async t => {
+  const { net, own, log, closed } = t
+  for (const more of [
+    {},
+    { hints: 0 },
+    { family: 4 },
+    { family: 6 },
+    { family: 'IPv6' },
+    { family: 0 },
+    { hints: 8 },
+    { family: 4, hints: 8 },
+  ]) {
+    const client = own(new net.Socket()).on('error', () => {})
+    const lookup = (_host, options, callback) => {
+      log('lookup', more, { ...options })
+      process.nextTick(callback, new Error('asked'))
     }
-  },
-)
+    client.connect({ port: 1, host: 'made.up', lookup, ...more })
+    await closed(client)
+  }
+})
 
 for (const [label, answer] of Object.entries({
   'a list of rubbish': [
@@ -318,15 +310,11 @@ for (const [label, answer] of Object.entries({
   ],
   'an error and a list': [new Error('asked'), listOf('127.0.0.1')],
 })) {
-  parity(
-    `1.7 lookup: ${label} as answer to several`,
-    { on: 'linux' },
-    async ({ net, own, watch, closed }) => {
-      const client = watch(own(new net.Socket()), 'client', { into: 'main' })
-      client.connect({ port: 1, host: 'made.up', lookup: answering(...answer) })
-      await closed(client)
-    },
-  )
+  parity(`lookup: ${label} as answer to several`, { on: 'linux' }, async ({ net, own, watch, closed }) => {
+    const client = watch(own(new net.Socket()), 'client', { into: 'main' })
+    client.connect({ port: 1, host: 'made.up', lookup: answering(...answer) })
+    await closed(client)
+  })
 }
 
 for (const [label, answer] of Object.entries({
@@ -338,14 +326,14 @@ for (const [label, answer] of Object.entries({
   'an error and an address': [new Error('asked'), '127.0.0.1', 4],
   'an error of the wrong type': ['just a string'],
 })) {
-  parity(`1.7 lookup: ${label} as answer to one`, { on: 'linux' }, async ({ net, own, watch, closed }) => {
+  parity(`lookup: ${label} as answer to one`, { on: 'linux' }, async ({ net, own, watch, closed }) => {
     const client = watch(own(new net.Socket()), 'client', { into: 'main' })
     client.connect({ port: 1, host: 'made.up', family: 4, lookup: answering(...answer) })
     await closed(client)
   })
 }
 
-parity('1.7 lookup: an answer after the socket has connected elsewhere is not heard', async t => {
+parity('lookup: an answer after the socket has connected elsewhere is not heard', async t => {
   const { net, own, listen, to, watch, log, closed, quiet } = t
   const server = await listen({}, peer => peer.end())
   const answers = []
@@ -361,7 +349,7 @@ parity('1.7 lookup: an answer after the socket has connected elsewhere is not he
 })
 
 parity(
-  '1.7 lookup: it refreshes the idle timer, as does the attempt',
+  'lookup: it refreshes the idle timer, as does the attempt',
   async ({ net, own, listen, log, seen }) => {
     const server = await listen()
     const client = own(new net.Socket()).setTimeout(10_000)
@@ -387,7 +375,7 @@ parity(
 
 // --- several addresses -------------------------------------------------------------------------------------------
 
-parity('1.7 autoSelectFamily: off for a family, a local address, an IP literal and when told so', async t => {
+parity('autoSelectFamily: off for a family, a local address, an IP literal and when told so', async t => {
   const { net, own, log, closed } = t
   for (const more of [
     {},
@@ -411,7 +399,7 @@ parity('1.7 autoSelectFamily: off for a family, a local address, an IP literal a
 })
 
 parity(
-  '1.7 several addresses: lookup events of the answer come in the order of the answer',
+  'several addresses: lookup events of the answer come in the order of the answer',
   { on: 'linux' },
   async t => {
     const { net, own, watch, closed } = t
@@ -425,33 +413,27 @@ parity(
   },
 )
 
-parity(
-  '1.7 several addresses: a local port of its own is bound for each attempt',
-  { on: 'linux' },
-  async t => {
-    const { net, own, listen, log, seen, closed } = t
-    const localPort = await sparePort(t)
-    const server = await listen({}, peer => peer.end())
-    const client = own(new net.Socket()).resume()
-    client.on('connectionAttemptFailed', (address, _port, _family, error) =>
-      log('failed', address, error.code),
-    )
-    const lookup = answering(null, listOf('127.0.0.2', '127.0.0.1'))
-    client.connect({
-      port: server.address().port,
-      host: 'made.up',
-      lookup,
-      localPort,
-      autoSelectFamilyAttemptTimeout: 8_000,
-    })
-    await seen(client, 'connect')
-    log('connected', client.remoteAddress, client.localPort === localPort)
-    await closed(client)
-  },
-)
+parity('several addresses: a local port of its own is bound for each attempt', { on: 'linux' }, async t => {
+  const { net, own, listen, log, seen, closed } = t
+  const localPort = await sparePort(t)
+  const server = await listen({}, peer => peer.end())
+  const client = own(new net.Socket()).resume()
+  client.on('connectionAttemptFailed', (address, _port, _family, error) => log('failed', address, error.code))
+  const lookup = answering(null, listOf('127.0.0.2', '127.0.0.1'))
+  client.connect({
+    port: server.address().port,
+    host: 'made.up',
+    lookup,
+    localPort,
+    autoSelectFamilyAttemptTimeout: 8_000,
+  })
+  await seen(client, 'connect')
+  log('connected', client.remoteAddress, client.localPort === localPort)
+  await closed(client)
+})
 
 parity(
-  '1.7 several addresses: refused together, the error has the first code and one error each',
+  'several addresses: refused together, the error has the first code and one error each',
   { on: 'linux' },
   async t => {
     const { net, own, log, closed } = t
@@ -471,7 +453,7 @@ parity(
   },
 )
 
-parity('1.7 several addresses: reconnecting tries them all again', { on: 'linux' }, async t => {
+parity('several addresses: reconnecting tries them all again', { on: 'linux' }, async t => {
   const { net, own, log } = t
   const client = own(new net.Socket()).on('error', () => {})
   for (const round of [1, 2]) {
@@ -492,7 +474,7 @@ parity('1.7 several addresses: reconnecting tries them all again', { on: 'linux'
 
 // --- connecting again --------------------------------------------------------------------------------------------
 
-parity('1.7 connect: again after every kind of end', { on: 'linux' }, async t => {
+parity('connect: again after every kind of end', { on: 'linux' }, async t => {
   const { net, own, listen, to, log } = t
   const server = await listen({}, peer =>
     peer
@@ -530,7 +512,7 @@ parity('1.7 connect: again after every kind of end', { on: 'linux' }, async t =>
   log('text', text[0])
 })
 
-parity('1.7 connect: again in the close listener', async ({ net, own, listen, to, log, until }) => {
+parity('connect: again in the close listener', async ({ net, own, listen, to, log, until }) => {
   let connections = 0
   const server = await listen({}, peer => {
     connections++
@@ -546,7 +528,7 @@ parity('1.7 connect: again in the close listener', async ({ net, own, listen, to
 })
 
 parity(
-  '1.7 connect: from a path to a port and back',
+  'connect: from a path to a port and back',
   { on: 'unix' },
   async ({ net, own, listen, to, log, socketPath }) => {
     const servers = [
@@ -567,7 +549,7 @@ parity(
 // --- errors of the attempt ---------------------------------------------------------------------------------------
 
 parity(
-  '1.7 a local end in an error: shown when it was asked for, and kept on the error',
+  'a local end in an error: shown when it was asked for, and kept on the error',
   { on: 'linux' },
   async t => {
     const { net, own, log, alias } = t
@@ -594,7 +576,7 @@ parity(
 )
 
 parity(
-  '1.7 an address without a route fails at once, in a later tick',
+  'an address without a route fails at once, in a later tick',
   { on: 'linux' },
   async ({ net, own, log, closed }) => {
     const client = own(new net.Socket())
@@ -615,7 +597,7 @@ const flags = {
   'an attempt timeout below 10': ['--network-family-autoselection-attempt-timeout=5'],
 }
 for (const [label, execArgv] of Object.entries(flags)) {
-  parityProcess(`1.7 ${label}: what the module says and what connect does`, { execArgv }, async t => {
+  parityProcess(`${label}: what the module says and what connect does`, { execArgv }, async t => {
     const { net, own, log, closed } = t
     log('defaults', net.getDefaultAutoSelectFamily(), net.getDefaultAutoSelectFamilyAttemptTimeout())
     const client = own(new net.Socket()).on('error', () => {})

@@ -1,4 +1,4 @@
-// Each run is on the driver it claims to be on: otherwise the other files would test one of them twice.
+// Each run uses the driver it says it does; otherwise the other files would test one of them twice.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { parity } from '../helpers/parity.mjs'

@@ -1,4 +1,4 @@
-// The engine by itself, when something goes wrong that a program cannot bring about.
+// The engine by itself, for failures that a program cannot cause.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'

@@ -1,5 +1,5 @@
-// A handler that runs the event loop itself, as `deasync` and other addons make it: nothing of what was under way may
-// be lost, mixed up, or wait for the handler's return.
+// A handler that runs the event loop itself, as `deasync` and other addons do: nothing in progress may be lost, mixed
+// up, or wait for the handler to return.
 
 import { native } from '../helpers/native.mjs'
 import { parity } from '../helpers/parity.mjs'

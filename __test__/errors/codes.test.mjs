@@ -1,5 +1,5 @@
-// Rows 1.12 of the interface: every code that can be had, one test each, as all the ways of printing show it, and the
-// moment it is told: thrown by the call, in the call's own tick, or later.
+// Every error code that can be triggered, one test each: how all the ways of printing show it, and when it is reported
+// (thrown by the call, in the same tick, or later).
 
 import { inspect } from 'node:util'
 import { parity } from '../helpers/parity.mjs'
@@ -375,12 +375,12 @@ function withoutPort(error) {
 }
 
 for (const [label, prepare] of Object.entries(rows)) {
-  parity(`1.12 ${label}`, { on: 'linux' }, async t => {
+  parity(`${label}`, { on: 'linux' }, async t => {
     await told(t, await prepare(t))
   })
 }
 
-parity('1.12 codes: a code is in the first line of the stack, the name stays what it was', ({ net, log }) => {
+parity('codes: a code is in the first line of the stack, the name stays what it was', ({ net, log }) => {
   const errors = []
   for (const body of [
     () => net.createServer(1),
@@ -403,33 +403,29 @@ parity('1.12 codes: a code is in the first line of the stack, the name stays wha
   }
 })
 
-parity(
-  '1.12 errors of the system: may be cloned, thrown again and given to assert',
-  { on: 'linux' },
-  async t => {
-    const { net, own, log } = t
-    const assert = await import('node:assert')
-    const client = own(new net.Socket())
-    const failed = new Promise(resolve => client.once('error', resolve))
-    client.connect(1, '127.0.0.1')
-    const error = await failed
-    const clone = structuredClone(error)
-    log('clone', clone.constructor.name, clone.message, Object.keys(clone))
-    assert.rejects(Promise.reject(error), {
-      code: 'ECONNREFUSED',
-      syscall: 'connect',
-      port: 1,
-      name: 'Error',
-    })
-    assert.throws(() => {
-      throw error
-    }, /^Error: connect ECONNREFUSED 127\.0\.0\.1:1$/)
-    log('frozen', Object.isFrozen(error), Object.isExtensible(error))
-  },
-)
+parity('errors of the system: may be cloned, thrown again and given to assert', { on: 'linux' }, async t => {
+  const { net, own, log } = t
+  const assert = await import('node:assert')
+  const client = own(new net.Socket())
+  const failed = new Promise(resolve => client.once('error', resolve))
+  client.connect(1, '127.0.0.1')
+  const error = await failed
+  const clone = structuredClone(error)
+  log('clone', clone.constructor.name, clone.message, Object.keys(clone))
+  assert.rejects(Promise.reject(error), {
+    code: 'ECONNREFUSED',
+    syscall: 'connect',
+    port: 1,
+    name: 'Error',
+  })
+  assert.throws(() => {
+    throw error
+  }, /^Error: connect ECONNREFUSED 127\.0\.0\.1:1$/)
+  log('frozen', Object.isFrozen(error), Object.isExtensible(error))
+})
 
 parity(
-  '1.12 errors of the system: Error.stackTraceLimit and prepareStackTrace hold for them',
+  'errors of the system: Error.stackTraceLimit and prepareStackTrace hold for them',
   { on: 'linux' },
   async t => {
     const { net, own, log, cleanup } = t

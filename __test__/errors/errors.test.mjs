@@ -1,5 +1,5 @@
-// Every error: its class, its properties and their order, its words, and when it shows itself. What people
-// print, grep for and branch on.
+// Every error: its class, its properties and their order, its message, and when it appears. This is what people print,
+// grep for and branch on.
 
 import { parity } from '../helpers/parity.mjs'
 

@@ -1,4 +1,4 @@
-// What a handler throws reaches uncaughtException, and costs no other socket its events.
+// What a handler throws reaches uncaughtException, and no other socket loses an event.
 
 import { parity, parityProcess } from '../helpers/parity.mjs'
 

@@ -1,5 +1,5 @@
-// What stands in an error's stack: of an error that the event loop told a single frame, of one that a call of the
-// program brought about the program's own frames.
+// The stack of an error: a single frame if the event loop reported it, the program's own frames if one of its calls
+// caused it.
 
 import { parity, parityProcess } from '../helpers/parity.mjs'
 

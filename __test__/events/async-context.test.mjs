@@ -1,4 +1,4 @@
-// AsyncLocalStorage: each handler runs in the context in which its socket or its request was made.
+// AsyncLocalStorage: each handler runs in the context in which its socket or request was created.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { parity } from '../helpers/parity.mjs'

@@ -1,5 +1,5 @@
-// Rows 1.12 of the interface, what observers see: the channels of diagnostics_channel, their messages and moments, and
-// the resources of async_hooks.
+// What observers see: the channels of diagnostics_channel with their messages and when these come, and the resources of
+// async_hooks.
 
 import { AsyncLocalStorage, createHook, executionAsyncId, triggerAsyncId } from 'node:async_hooks'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -31,7 +31,7 @@ const order = [
 ]
 // Node 20 has the client's channel for net.connect alone.
 parity(
-  '1.12 diagnostics_channel: who tells what, and when',
+  'diagnostics_channel: who tells what, and when',
   { since: ['22.17', '24.2'], expected: { main: order } },
   async t => {
     const { net, own, log, until } = t
@@ -52,7 +52,7 @@ parity(
   },
 )
 
-parity('1.12 net.client.socket: of net.connect, once, with the socket alone', async t => {
+parity('net.client.socket: of net.connect, once, with the socket alone', async t => {
   const { net, own, listen, to, log, seen } = t
   const server = await listen()
   const messages = []
@@ -65,7 +65,7 @@ parity('1.12 net.client.socket: of net.connect, once, with the socket alone', as
 
 const since = ['22.17', '24.2']
 parity(
-  '1.12 net.client.socket: of every connect, before the arguments are looked at',
+  'net.client.socket: of every connect, before the arguments are looked at',
   {
     since,
     expected: {
@@ -101,7 +101,7 @@ parity(
   },
 )
 
-parity('1.12 net.client.socket: a subscriber may hang things on the socket', async t => {
+parity('net.client.socket: a subscriber may hang things on the socket', async t => {
   const { net, own, listen, to, log, closed } = t
   const server = await listen({}, peer => peer.end())
   observe(t, (_name, { socket }) => socket.on('connectionAttempt', address => log('heard', address)), [
@@ -110,7 +110,7 @@ parity('1.12 net.client.socket: a subscriber may hang things on the socket', asy
   await closed(own(net.connect(to(server))).resume())
 })
 
-parity('1.12 net.server.socket: after the listeners of connection, with the socket alone', async t => {
+parity('net.server.socket: after the listeners of connection, with the socket alone', async t => {
   const { listen, connect, to, log, until } = t
   const order = []
   observe(
@@ -125,7 +125,7 @@ parity('1.12 net.server.socket: after the listeners of connection, with the sock
   log('order', order)
 })
 
-parity('1.12 net.server.socket: nothing about a connection that was dropped', async t => {
+parity('net.server.socket: nothing about a connection that was dropped', async t => {
   const { listen, connect, to, log, closed, watch } = t
   let told = 0
   observe(t, () => told++, ['net.server.socket'])
@@ -145,7 +145,7 @@ const lists = {
   'options and a callback': () => [{ port: 0, host: '127.0.0.1', exclusive: true }, () => {}],
 }
 for (const [label, args] of Object.entries(lists)) {
-  parity(`1.12 net.server.listen: asyncStart has the server and the options, for ${label}`, async t => {
+  parity(`net.server.listen: asyncStart has the server and the options, for ${label}`, async t => {
     const { net, own, log, seen } = t
     const server = own(net.createServer())
     observe(t, (name, message) => {
@@ -158,7 +158,7 @@ for (const [label, args] of Object.entries(lists)) {
   })
 }
 
-parity('1.12 net.server.listen: of a path', { on: 'unix' }, async t => {
+parity('net.server.listen: of a path', { on: 'unix' }, async t => {
   const { net, own, log, seen, socketPath } = t
   const server = own(net.createServer())
   observe(t, (name, message) => log(name, Object.keys(message), { ...message.options }))
@@ -166,7 +166,7 @@ parity('1.12 net.server.listen: of a path', { on: 'unix' }, async t => {
   await seen(server, 'listening')
 })
 
-parity('1.12 net.server.listen: the options are the caller’s own object', async t => {
+parity('net.server.listen: the options are the caller’s own object', async t => {
   const { net, own, log, seen } = t
   const options = { port: 0 }
   observe(t, (_name, message) => log('same', message.options === options), [listening[2]])
@@ -175,7 +175,7 @@ parity('1.12 net.server.listen: the options are the caller’s own object', asyn
   await seen(server, 'listening')
 })
 
-parity('1.12 net.server.listen: an error is told in the call, before it is emitted', async t => {
+parity('net.server.listen: an error is told in the call, before it is emitted', async t => {
   const { net, own, listen, to, log } = t
   const taken = await listen()
   for (const target of [to(taken), { port: 0, host: '192.0.2.1' }]) {
@@ -193,7 +193,7 @@ parity('1.12 net.server.listen: an error is told in the call, before it is emitt
   }
 })
 
-parity('1.12 net.server.listen: arguments that throw have begun, and no more is heard', async t => {
+parity('net.server.listen: arguments that throw have begun, and no more is heard', async t => {
   const { net, own, log, attempt } = t
   observe(t, name => log(name))
   attempt('bad port', () => own(net.createServer()).listen(-1))
@@ -201,7 +201,7 @@ parity('1.12 net.server.listen: arguments that throw have begun, and no more is 
 })
 
 parity(
-  '1.12 diagnostics_channel: a subscriber that throws is an uncaught exception, and nothing else',
+  'diagnostics_channel: a subscriber that throws is an uncaught exception, and nothing else',
   async t => {
     const { net, own, listen, to, log, seen, catchUncaught } = t
     const server = await listen()
@@ -290,7 +290,7 @@ const connections = {
   },
 }
 for (const [label, body] of Object.entries(connections)) {
-  parity(`1.12 async_hooks: ${label}, their resources`, { on: 'linux' }, async t => {
+  parity(`async_hooks: ${label}, their resources`, { on: 'linux' }, async t => {
     // The first lookup and the first server of a process make more than others do.
     t.net.createServer().listen(0, '127.0.0.1').close()
     await t.turns(2)
@@ -312,7 +312,7 @@ for (const [label, body] of Object.entries(connections)) {
   })
 }
 
-parity('1.12 async_hooks: the resource in which each event is told', async t => {
+parity('async_hooks: the resource in which each event is told', async t => {
   const { net, own: keep, to, log } = t
   await resources(t, async now => {
     const note = (track, event) => log.to(track)(event, now()[0])
@@ -349,7 +349,7 @@ parity('1.12 async_hooks: the resource in which each event is told', async t => 
   })
 })
 
-parity('1.12 async_hooks: what triggered the resource of each event', async t => {
+parity('async_hooks: what triggered the resource of each event', async t => {
   const { net, own: keep, to, log } = t
   await resources(t, async now => {
     const note = (track, event) => log.to(track)(event, now().join(' by '))
@@ -374,7 +374,7 @@ parity('1.12 async_hooks: what triggered the resource of each event', async t =>
 
 // --- AsyncLocalStorage -------------------------------------------------------------------------------------------
 
-parity('1.12 AsyncLocalStorage: connect is told in the context of the lookup’s answer', async t => {
+parity('AsyncLocalStorage: connect is told in the context of the lookup’s answer', async t => {
   const { net, own: keep, listen, log, closed } = t
   const storage = new AsyncLocalStorage()
   const server = await listen({}, peer => peer.resume().end('hi'))
@@ -389,7 +389,7 @@ parity('1.12 AsyncLocalStorage: connect is told in the context of the lookup’s
   await closed(client)
 })
 
-parity('1.12 AsyncLocalStorage: a refusal is told in the context of the lookup’s answer', async t => {
+parity('AsyncLocalStorage: a refusal is told in the context of the lookup’s answer', async t => {
   const { net, own: keep, log, closed } = t
   const storage = new AsyncLocalStorage()
   const client = keep(new net.Socket())
@@ -401,7 +401,7 @@ parity('1.12 AsyncLocalStorage: a refusal is told in the context of the lookup�
   await closed(client)
 })
 
-parity('1.12 AsyncLocalStorage: on a path, too', { on: 'unix' }, async t => {
+parity('AsyncLocalStorage: on a path, too', { on: 'unix' }, async t => {
   const { net, own: keep, to, log, closed, socketPath } = t
   const storage = new AsyncLocalStorage()
   const server = keep(net.createServer())

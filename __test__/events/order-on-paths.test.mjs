@@ -1,5 +1,5 @@
-// Rows 1.8 of the interface: the orders of events that event-order leaves open. The table once more on paths, both ends
-// in one track where the order between them is promised, and what each event is called with.
+// The orders of events that order.test.mjs leaves out: the same table on Unix sockets, both ends in one trace where the
+// order between them is promised, and the arguments of each event.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -70,7 +70,7 @@ const table = {
 }
 for (const [label, row] of Object.entries(table)) {
   for (const on of ['TCP', 'a path']) {
-    parity(`1.8 ${label}, on ${on}`, { on: on === 'TCP' ? undefined : 'unix' }, async t => {
+    parity(`${label}, on ${on}`, { on: on === 'TCP' ? undefined : 'unix' }, async t => {
       const { client, peer } = await watched(t, on, row)
       await t.closed(client)
       await t.closed(await peer())
@@ -78,7 +78,7 @@ for (const [label, row] of Object.entries(table)) {
   }
 }
 
-parity('1.8 destroy before connect, on a path', { on: 'unix' }, async t => {
+parity('destroy before connect, on a path', { on: 'unix' }, async t => {
   const { client } = await watched(t, 'a path', {})
   client.write('never sent', error => t.log('write callback', error))
   client.destroy()
@@ -86,7 +86,7 @@ parity('1.8 destroy before connect, on a path', { on: 'unix' }, async t => {
   await t.closed(client)
 })
 
-parity('1.8 a path without a listener: the attempt, its failure, error, close', { on: 'unix' }, async t => {
+parity('a path without a listener: the attempt, its failure, error, close', { on: 'unix' }, async t => {
   const { net, own, watch, log, closed, socketPath } = t
   const client = watch(own(new net.Socket()), 'client', { into: 'main' })
   client.connect(socketPath('missing'))
@@ -95,7 +95,7 @@ parity('1.8 a path without a listener: the attempt, its failure, error, close', 
   await closed(client)
 })
 
-parity('1.8 a signal, on a path', { on: 'unix' }, async t => {
+parity('a signal, on a path', { on: 'unix' }, async t => {
   const controller = new AbortController()
   const { client, peer } = await watched(t, 'a path', {
     options: { signal: controller.signal },
@@ -107,7 +107,7 @@ parity('1.8 a signal, on a path', { on: 'unix' }, async t => {
   await t.closed(await peer())
 })
 
-parity('1.8 maxConnections reached: the client connects and is ended, the server drops', async t => {
+parity('maxConnections reached: the client connects and is ended, the server drops', async t => {
   const { net, own, listen, to, watch, connect, seen, log } = t
   const server = await listen()
   server.maxConnections = 1
@@ -126,7 +126,7 @@ parity('1.8 maxConnections reached: the client connects and is ended, the server
 })
 
 parity(
-  '1.8 the peer resets at accept: one of two orders',
+  'the peer resets at accept: one of two orders',
   { on: 'linux' },
   async ({ net, own, listen, to, log }) => {
     const server = await listen({}, peer => peer.resetAndDestroy())
@@ -145,7 +145,7 @@ parity(
 )
 
 parity(
-  '1.8 allowHalfOpen: our side closes right after its finish, before the peer has closed',
+  'allowHalfOpen: our side closes right after its finish, before the peer has closed',
   {
     since: '24',
     expected: {
@@ -176,7 +176,7 @@ parity(
   },
 )
 
-parity('1.8 every event: how many arguments it has, and on whom it is called', async t => {
+parity('every event: how many arguments it has, and on whom it is called', async t => {
   const { net, own, listen, to, log, closed } = t
   const server = await listen({}, peer => peer.resume().end('hi'))
   const client = own(new net.Socket())
@@ -207,7 +207,7 @@ parity('1.8 every event: how many arguments it has, and on whom it is called', a
 })
 
 parity(
-  '1.8 the arguments of lookup and the attempts',
+  'the arguments of lookup and the attempts',
   { on: 'linux' },
   async ({ net, own, log, closed, alias }) => {
     alias(1, 'port')
@@ -227,7 +227,7 @@ parity(
   },
 )
 
-parity('1.8 an error is seen by errorMonitor first, and by nobody else when nobody listens', async t => {
+parity('an error is seen by errorMonitor first, and by nobody else when nobody listens', async t => {
   const { pair, log, closed, catchUncaught } = t
   const { errorMonitor } = await import('node:events')
   const { client } = await pair()
@@ -238,7 +238,7 @@ parity('1.8 an error is seen by errorMonitor first, and by nobody else when nobo
   await closed(client)
 })
 
-parity('1.8 captureRejections: a listener of a socket that rejects destroys it', async t => {
+parity('captureRejections: a listener of a socket that rejects destroys it', async t => {
   const { net, own, listen, to, log, cleanup } = t
   const events = (await import('node:events')).default
   const server = await listen({}, peer => peer.on('error', () => {}).write('x'))
@@ -256,22 +256,19 @@ parity('1.8 captureRejections: a listener of a socket that rejects destroys it',
   log('order', order)
 })
 
-parity(
-  '1.8 events.once and events.on wait for the events of a socket',
-  async ({ net, own, listen, to, log }) => {
-    const { once, on } = await import('node:events')
-    const server = await listen({}, peer => peer.end('hi'))
-    const client = own(new net.Socket())
-    client.connect(to(server))
-    log('connect', await once(client, 'connect'))
-    for await (const [chunk] of on(client, 'data', { close: ['end'] })) log('data', chunk)
-    const refused = own(new net.Socket())
-    refused.connect(1, '127.0.0.1')
-    log('rejected', await once(refused, 'connect').catch(error => error.code))
-  },
-)
+parity('events.once and events.on wait for the events of a socket', async ({ net, own, listen, to, log }) => {
+  const { once, on } = await import('node:events')
+  const server = await listen({}, peer => peer.end('hi'))
+  const client = own(new net.Socket())
+  client.connect(to(server))
+  log('connect', await once(client, 'connect'))
+  for await (const [chunk] of on(client, 'data', { close: ['end'] })) log('data', chunk)
+  const refused = own(new net.Socket())
+  refused.connect(1, '127.0.0.1')
+  log('rejected', await once(refused, 'connect').catch(error => error.code))
+})
 
-parity('1.8 listeners added in connect hear ready, those added in end hear close', async t => {
+parity('listeners added in connect hear ready, those added in end hear close', async t => {
   const { net, own, listen, to, log } = t
   const server = await listen({}, peer => peer.resume().end('hi'))
   const client = own(new net.Socket())
@@ -285,7 +282,7 @@ parity('1.8 listeners added in connect hear ready, those added in end hear close
   await new Promise(resolve => client.once('close', resolve))
 })
 
-parity('1.8 a late listener for connect or ready is not called', async ({ pair, log, turns }) => {
+parity('a late listener for connect or ready is not called', async ({ pair, log, turns }) => {
   const { client, server } = await pair()
   client.once('connect', () => log('connect'))
   client.once('ready', () => log('ready'))
@@ -296,7 +293,7 @@ parity('1.8 a late listener for connect or ready is not called', async ({ pair, 
 
 // --- micro-timing ------------------------------------------------------------------------------------------------
 
-parity('1.8 timing: close comes on nextTick without a handle, later with one', async t => {
+parity('timing: close comes on nextTick without a handle, later with one', async t => {
   const { net, own, listen, to, log, seen, turns } = t
   const server = await listen()
   const fresh = own(new net.Socket())
@@ -316,24 +313,21 @@ parity('1.8 timing: close comes on nextTick without a handle, later with one', a
   }
 })
 
-parity(
-  '1.8 timing: error comes on nextTick for every destroy(error)',
-  async ({ net, own, pair, log, turns }) => {
-    const { client } = await pair()
-    for (const socket of [own(new net.Socket()), client]) {
-      const order = []
-      socket.on('error', () => order.push('error'))
-      process.nextTick(() => order.push('before'))
-      socket.destroy(new Error('mine'))
-      process.nextTick(() => order.push('after'))
-      order.push('returned')
-      await turns(3)
-      log('order', order)
-    }
-  },
-)
+parity('timing: error comes on nextTick for every destroy(error)', async ({ net, own, pair, log, turns }) => {
+  const { client } = await pair()
+  for (const socket of [own(new net.Socket()), client]) {
+    const order = []
+    socket.on('error', () => order.push('error'))
+    process.nextTick(() => order.push('before'))
+    socket.destroy(new Error('mine'))
+    process.nextTick(() => order.push('after'))
+    order.push('returned')
+    await turns(3)
+    log('order', order)
+  }
+})
 
-parity('1.8 timing: the callback of end comes with finish, in the order they were asked for', async t => {
+parity('timing: the callback of end comes with finish, in the order they were asked for', async t => {
   const { pair, log, seen, turns } = t
   const { client, peer } = await pair()
   peer.resume()
@@ -347,7 +341,7 @@ parity('1.8 timing: the callback of end comes with finish, in the order they wer
   await turns()
 })
 
-parity('1.8 timing: an empty write and an empty end call back too', async ({ pair, log, turns, seen }) => {
+parity('timing: an empty write and an empty end call back too', async ({ pair, log, turns, seen }) => {
   const { client, peer } = await pair()
   peer.resume()
   await turns()
@@ -361,7 +355,7 @@ parity('1.8 timing: an empty write and an empty end call back too', async ({ pai
 })
 
 parity(
-  '1.8 timing: connect, its callback and ready are one turn',
+  'timing: connect, its callback and ready are one turn',
   async ({ net, own, listen, to, log, seen, turns }) => {
     const server = await listen()
     const client = own(new net.Socket())
@@ -380,7 +374,7 @@ parity(
   },
 )
 
-parity('1.8 timing: what a listener of data asks for happens before the next chunk', async t => {
+parity('timing: what a listener of data asks for happens before the next chunk', async t => {
   const { net, own, listen, to, log, seen } = t
   // Two chunks can come in one turn of the loop, but never in one tick.
   const server = await listen({}, peer => {

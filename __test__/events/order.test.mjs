@@ -1,4 +1,4 @@
-// The promised orders of events, one row of the table each: what happens on both ends, and around them.
+// The promised orders of events, one test each: what happens on both ends, and around them.
 
 import { parity } from '../helpers/parity.mjs'
 

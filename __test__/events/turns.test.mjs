@@ -1,5 +1,6 @@
-// Which events come in the same iteration of the event loop, and which in a later one: programs see the difference in
-// what their setImmediate finds. Everything that a scenario's loop will meet waits in the kernel before it runs on.
+// Which events come in the same iteration of the event loop, and which in a later one. Programs see the difference in
+// what their setImmediate finds. Everything that a scenario's loop will meet is in the kernel before the loop
+// continues.
 
 import { parity as parityOf } from '../helpers/parity.mjs'
 import { Peer } from '../helpers/peer.mjs'

@@ -1,5 +1,5 @@
-// Sockets and servers on their way to Node's own net and back: nothing that was read or written is lost, and nobody but
-// the new owner hears of what comes. node:net has no counterpart; these run on ferronet's two drivers.
+// Moving sockets and servers to Node's own net and back: nothing that was read or written is lost, and only the new
+// owner is told about what follows. node:net has no counterpart, so these run on ferronet's two drivers.
 
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'

@@ -1,5 +1,5 @@
-// Sockets, servers and BoundSockets that move to another thread and back: connections go on in mid-stream, those that
-// wait to be accepted are not lost, and each thing has one owner at a time. node:net has no counterpart.
+// Moving sockets, servers and BoundSockets to another thread and back: connections continue in mid-stream, pending
+// clients are not lost, and each thing has one owner at a time. node:net has no counterpart.
 
 import assert from 'node:assert/strict'
 import { fork } from 'node:child_process'

@@ -1,5 +1,5 @@
-// A gigabyte up to a web server and another down from it, both ends over ferronet: every byte arrives in its place, and
-// few of them are ever in memory at once.
+// A gigabyte uploaded to a web server and another downloaded from it, both ends over ferronet: every byte arrives in
+// its place, and few of them are in memory at the same time.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

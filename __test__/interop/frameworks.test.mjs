@@ -1,4 +1,4 @@
-// An Express and a Fastify application behind a listener of ferronet: what their users see of the connections below.
+// An Express and a Fastify application on a ferronet server: what their handlers see of the connections.
 
 import { once } from 'node:events'
 import http from 'node:http'

@@ -1,5 +1,5 @@
-// Requests of Node's http over sockets of ferronet: a socket for one request, an Agent that keeps them, and servers
-// that misbehave. Where the server matters, it speaks HTTP by hand.
+// Requests of Node's http over ferronet's sockets: one socket per request, an Agent that keeps them, and servers that
+// misbehave. Where the server matters, it speaks HTTP by hand.
 
 import { once } from 'node:events'
 import http from 'node:http'

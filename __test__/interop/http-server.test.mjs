@@ -1,5 +1,5 @@
-// Node's http.Server behind ferronet's: what it reads from a connection, what it writes, when it gives up on one.
-// The clients speak HTTP by hand, so that every byte of an answer is compared.
+// Node's http.Server behind ferronet's: what it reads from a connection, what it writes, when it gives up on one. The
+// clients speak HTTP by hand, so that every byte of an answer is compared.
 
 import { once } from 'node:events'
 import http from 'node:http'

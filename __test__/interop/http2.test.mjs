@@ -1,5 +1,5 @@
-// Node's http2 with ferronet below it on both ends, in the clear and within TLS: streams, flow control, large bodies,
-// and the ends of streams, sessions and connections.
+// Node's http2 over ferronet on both ends, unencrypted and with TLS: streams, flow control, large bodies, and how
+// streams, sessions and connections end.
 
 import { once } from 'node:events'
 import http2 from 'node:http2'

@@ -1,4 +1,4 @@
-// Node's https with ferronet below it on both ends: requests, an Agent that keeps sessions, tunnels, and failures.
+// Node's https over ferronet on both ends: requests, an Agent that keeps sessions, tunnels, and failures.
 
 import { once } from 'node:events'
 import http from 'node:http'

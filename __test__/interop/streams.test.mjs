@@ -1,5 +1,5 @@
-// Sockets in the hands of Node's stream library and what builds on it: pipelines, composition, web streams, abort
-// signals, consumers, readline, zlib, files, child processes, and sockets of node:net at the other end.
+// Sockets used with Node's stream library and what builds on it: pipelines, composition, web streams, abort signals,
+// consumers, readline, zlib, files, child processes, and sockets of node:net at the other end.
 
 import { spawn } from 'node:child_process'
 import { EventEmitter, on, once } from 'node:events'

@@ -1,5 +1,5 @@
-// Node's tls over sockets of ferronet: the client over a given socket, the server behind a given connection, the
-// handshake and its failures, and how a session ends.
+// Node's tls over ferronet's sockets: the client over a given socket, the server on a given connection, the handshake
+// and its failures, and how a session ends.
 
 import { once } from 'node:events'
 import tls from 'node:tls'

@@ -1,5 +1,5 @@
-// What `ferronet/legacy` gives a program of 2010 that Node gives it no more. node:net has no counterpart, so the
-// scenarios say themselves what must be seen: with `assert`, or as an expected trace where order is the point.
+// What `ferronet/legacy` does for programs of 2010 and Node no longer does. node:net has no counterpart, so the
+// scenarios state what to expect: with `assert`, or as an expected trace where order matters.
 
 import assert from 'node:assert/strict'
 import dns from 'node:dns'

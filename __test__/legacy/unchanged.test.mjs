@@ -1,5 +1,6 @@
-// The net API of Node 0.1 to 12, item by item, where it has not changed since: what was true of `net.Stream` and is true
-// of node:net today must be true of plain ferronet. Titles name the items. Where the old API differs, see legacy.test.mjs.
+// The net API of Node 0.1 to 12, item by item, where it has not changed since: what was true of `net.Stream` and is
+// true of node:net today must be true of plain ferronet. Titles name the items. legacy.test.mjs has the items that
+// differ.
 
 import { once } from 'node:events'
 import { existsSync, statSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// Several installed copies of ferronet in one process, as package managers leave them: each has an engine of its own,
-// and what belongs to one of them is nobody else's.
+// Several installed copies of ferronet in one process, as package managers leave them: each has its own engine, and
+// they do not touch each other's sockets.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

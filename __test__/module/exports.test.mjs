@@ -1,5 +1,5 @@
-// Rows 1.1 and 1.2 of the interface: what the module exports, each export's descriptor, name and arity, and isIP. What
-// newer versions of Node have added to the list, and the module `promises`, have tests of their own.
+// What the module exports: each export's descriptor, name and arity; and isIP. What newer versions of Node have added
+// and the module `promises` have tests of their own.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -11,18 +11,15 @@ const functions = [
 ]
 
 for (const name of functions) {
-  parity(
-    `1.1 ${name}: a writable, enumerable, configurable function with its name and arity`,
-    ({ net, log }) => {
-      const { value, ...descriptor } = Object.getOwnPropertyDescriptor(net, name)
-      log('descriptor', descriptor, typeof value, value.name, value.length)
-      log('prototype', Object.getOwnPropertyDescriptor(value, 'prototype')?.writable ?? 'no prototype')
-    },
-  )
+  parity(`${name}: a writable, enumerable, configurable function with its name and arity`, ({ net, log }) => {
+    const { value, ...descriptor } = Object.getOwnPropertyDescriptor(net, name)
+    log('descriptor', descriptor, typeof value, value.name, value.length)
+    log('prototype', Object.getOwnPropertyDescriptor(value, 'prototype')?.writable ?? 'no prototype')
+  })
 }
 
 parity(
-  '1.1 Server, Socket: a constructor each, whose prototype says so and is not enumerable',
+  'Server, Socket: a constructor each, whose prototype says so and is not enumerable',
   ({ net, log }) => {
     for (const name of ['Server', 'Socket']) {
       const { value, ...descriptor } = Object.getOwnPropertyDescriptor(net[name], 'prototype')
@@ -35,12 +32,12 @@ parity(
   },
 )
 
-parity('1.1 Stream, createConnection: other names of Socket and connect', ({ net, log }) => {
+parity('Stream, createConnection: other names of Socket and connect', ({ net, log }) => {
   log('Stream', net.Stream === net.Socket, net.Stream.name)
   log('createConnection', net.createConnection === net.connect, net.createConnection.name)
 })
 
-parity('1.1 BlockList, SocketAddress: the classes of the Node that runs, enumerable and configurable', t => {
+parity('BlockList, SocketAddress: the classes of the Node that runs, enumerable and configurable', t => {
   const node = process.getBuiltinModule('node:net')
   for (const name of ['BlockList', 'SocketAddress']) {
     const { enumerable, configurable } = Object.getOwnPropertyDescriptor(t.net, name)
@@ -48,13 +45,13 @@ parity('1.1 BlockList, SocketAddress: the classes of the Node that runs, enumera
   }
 })
 
-parity('1.1 isIP and the defaults of autoSelectFamily: one and the same for both modules', ({ net, log }) => {
+parity('isIP and the defaults of autoSelectFamily: one and the same for both modules', ({ net, log }) => {
   const node = process.getBuiltinModule('node:net')
   for (const name of functions) if (/^isIP|Default/.test(name)) log(name, net[name] === node[name])
 })
 
 parity(
-  '1.1 the module: import, named imports and require give the same objects',
+  'the module: import, named imports and require give the same objects',
   async ({ net, log, moduleName }) => {
     const { createRequire } = await import('node:module')
     const namespace = await import(moduleName)
@@ -67,7 +64,7 @@ parity(
   },
 )
 
-parity('1.1 the module: an export can be replaced and put back', ({ net, log, cleanup }) => {
+parity('the module: an export can be replaced and put back', ({ net, log, cleanup }) => {
   for (const name of functions) {
     const original = net[name]
     cleanup(() => (net[name] = original))
@@ -76,7 +73,7 @@ parity('1.1 the module: an export can be replaced and put back', ({ net, log, cl
   }
 })
 
-parity('1.1 setDefaultAutoSelectFamily: decides how the next connect looks a name up', async t => {
+parity('setDefaultAutoSelectFamily: decides how the next connect looks a name up', async t => {
   const { net, own, log, closed, cleanup } = t
   const before = net.getDefaultAutoSelectFamily()
   cleanup(() => net.setDefaultAutoSelectFamily(before))
@@ -95,7 +92,7 @@ parity('1.1 setDefaultAutoSelectFamily: decides how the next connect looks a nam
   }
 })
 
-parity('1.1 the defaults: those of the Node that runs', async ({ net, log }) => {
+parity('the defaults: those of the Node that runs', async ({ net, log }) => {
   const { getDefaultHighWaterMark } = await import('node:stream')
   log('autoSelectFamily', net.getDefaultAutoSelectFamily())
   log('attempt timeout', net.getDefaultAutoSelectFamilyAttemptTimeout())
@@ -144,7 +141,7 @@ const lists = {
   'a boxed number': [new Number(80)],
 }
 for (const [label, list] of Object.entries(lists)) {
-  parity(`1.1 _normalizeArgs: ${label}`, ({ net, log }) => {
+  parity(`_normalizeArgs: ${label}`, ({ net, log }) => {
     const result = net._normalizeArgs(list)
     const [options, callback] = result
     log('result', Array.isArray(result), result.length, Object.keys(result))
@@ -153,7 +150,7 @@ for (const [label, list] of Object.entries(lists)) {
   })
 }
 
-parity('1.1 _normalizeArgs: what it returns is marked, and connect takes it as it is', async t => {
+parity('_normalizeArgs: what it returns is marked, and connect takes it as it is', async t => {
   const { net, own, listen, log, closed } = t
   const server = await listen({}, peer => peer.end())
   const normalized = net._normalizeArgs([server.address().port, '127.0.0.1', () => log('callback')])
@@ -202,13 +199,13 @@ const noSix = [
   '::1/64',
   '12345::',
 ]
-parity('1.2 isIP, isIPv4, isIPv6: strings', ({ net, log }) => {
+parity('isIP, isIPv4, isIPv6: strings', ({ net, log }) => {
   for (const text of [...noAddresses, ...four, ...six, ...noSix]) {
     log('is', text, net.isIP(text), net.isIPv4(text), net.isIPv6(text))
   }
 })
 
-parity('1.2 isIP, isIPv4, isIPv6: what is no string is made one', ({ net, log, attempt }) => {
+parity('isIP, isIPv4, isIPv6: what is no string is made one', ({ net, log, attempt }) => {
   const values = {
     'an array of one': ['1.1.1.1'],
     'an array of two': ['1.1.1.1', '1.1.1.1'],

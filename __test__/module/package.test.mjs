@@ -1,4 +1,4 @@
-// The package as npm would publish it: packed, judged by the tools that know how packages break, installed in an empty
+// The package as npm would publish it: packed, checked by tools that know how packages break, installed in an empty
 // project and used from there.
 
 import { spawnSync } from 'node:child_process'

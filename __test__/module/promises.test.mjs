@@ -1,4 +1,4 @@
-// `ferronet/promises`: connect() and listen(). No released node:net has it, so each test says what is to be seen.
+// `ferronet/promises`: connect() and listen(). No released node:net has this yet, so each test states what to expect.
 
 import { parity, parityProcess } from '../helpers/parity.mjs'
 

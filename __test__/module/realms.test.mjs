@@ -1,4 +1,5 @@
-// Bytes that come from another realm: Jest runs tests in one, node:vm makes them. `instanceof` does not know them.
+// Bytes from another realm: Jest runs tests in one, node:vm creates them. `instanceof` does not recognise their
+// classes.
 
 import { runInNewContext } from 'node:vm'
 import { parity } from '../helpers/parity.mjs'

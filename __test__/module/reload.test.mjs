@@ -1,5 +1,4 @@
-// A program that loads ferronet again, as test runners do for each of their files: the engine of the thread is there
-// already.
+// Programs that load ferronet again, as test runners do for each file: they share the thread's running engine.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

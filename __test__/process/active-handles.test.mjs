@@ -1,5 +1,5 @@
-// What keeps the process alive? Node says what its own sockets have to do with it in `process.getActiveResourcesInfo()`;
-// `activeHandles()` says it of ferronet's: the same entries come and go.
+// What keeps the process alive? Node answers for its own sockets with `process.getActiveResourcesInfo()`, ferronet with
+// `activeHandles()`: the same entries come and go.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-// Servers in cluster workers that share their primary's listening sockets, each accepting for itself (SCHED_NONE).
+// Servers in cluster workers that share the primary's listening sockets, each accepting by itself (SCHED_NONE).
 
 import cluster from 'node:cluster'
 import { declare } from '../fixtures/cluster/scenarios.mjs'

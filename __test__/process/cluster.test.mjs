@@ -1,4 +1,4 @@
-// Servers in cluster workers whose primary accepts for them and deals the connections out (SCHED_RR).
+// Servers in cluster workers whose primary accepts for them and distributes the connections (SCHED_RR).
 
 import cluster from 'node:cluster'
 import { declare } from '../fixtures/cluster/scenarios.mjs'

@@ -1,4 +1,4 @@
-// What keeps a process alive, what lets it go, and what is still delivered when it goes.
+// What keeps a process alive, what lets it exit, and what is still delivered when it does.
 
 import { spawn } from 'node:child_process'
 import { parityProcess } from '../helpers/parity.mjs'

@@ -1,4 +1,4 @@
-// Worker threads: sockets and servers in a thread of their own, and threads that end in the middle.
+// Worker threads: sockets and servers in a thread of their own, and threads that end while these are in use.
 
 import { parity } from '../helpers/parity.mjs'
 

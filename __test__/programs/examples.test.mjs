@@ -1,5 +1,5 @@
-// The examples, run as a newcomer runs them: each as a program of its own, over TCP and over a Unix path, on node:net
-// and on ferronet with each of its drivers. The clients are Node's own sockets, the telnet-client example, and nc.
+// Runs the examples as a newcomer would: each as its own program, over TCP and over a Unix path, on node:net and on
+// ferronet with each of its drivers. The clients are Node's own sockets, the telnet-client example, and nc.
 
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'

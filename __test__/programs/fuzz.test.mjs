@@ -1,4 +1,4 @@
-// The fuzzer (fuzz/), run: on ferronet, where it should find nothing, and on a net that is broken on purpose, where it
+// Runs the fuzzer (fuzz/): on ferronet, where it should find nothing, and on a net that is broken on purpose, where it
 // should. To look into a failure: `npm run fuzz -- --seeds N --verbose`.
 
 import { execFile } from 'node:child_process'

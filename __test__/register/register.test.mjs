@@ -1,4 +1,4 @@
-// `ferronet/register`: whose `net` a program gets, in processes of their own. The programs are in fixtures/register;
+// `ferronet/register`: which `net` a program gets, in processes of their own. The programs are in fixtures/register;
 // those about packages and odd paths are written to a temporary folder with a copy of ferronet's JavaScript.
 
 import { spawn } from 'node:child_process'

@@ -1,8 +1,8 @@
-// The descriptor table: what happens when it is full, and who inherits it.
+// The descriptor table: what happens when it is full, and which processes inherit descriptors.
 //
-// What Node does when the table is full while clients wait (20, 22, 24 and 26 alike): no event; libuv closes a descriptor
-// that it keeps in reserve, accepts with it everybody who waits, one by one, and closes them at once. ferronet emits
-// nothing either, and lets them wait in the backlog until there is room.
+// When the table is full while clients are pending, Node (20, 22, 24 and 26 alike) emits no event: libuv closes a
+// descriptor that it keeps in reserve, accepts the pending clients with it one by one, and closes them at once.
+// ferronet emits nothing either, and leaves the clients in the backlog until there is room.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

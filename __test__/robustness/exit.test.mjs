@@ -1,4 +1,4 @@
-// What was written right before a process ends is delivered, wherever it was written.
+// Data written right before a process ends is delivered, wherever it was written.
 
 import { spawn } from 'node:child_process'
 import { parityProcess } from '../helpers/parity.mjs'

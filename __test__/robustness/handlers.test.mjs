@@ -1,4 +1,4 @@
-// Handlers that throw, many times and beside others: no other socket loses an event, and nothing is left behind.
+// Handlers that throw, many times and next to others: no other socket loses an event, and nothing leaks.
 
 import { growth } from '../fixtures/robustness/memory.mjs'
 import { parity, parityProcess } from '../helpers/parity.mjs'

@@ -1,5 +1,4 @@
-// Peers that are killed in the middle of things, and a backlog that is full: the server says what node:net's says and
-// serves the others.
+// Peers that are killed in mid-stream, and a full backlog: the server behaves like node:net's and serves the others.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

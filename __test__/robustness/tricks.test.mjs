@@ -1,4 +1,4 @@
-// What a program may do to the memory it is given, or gives; and to the module and the process around it.
+// What programs may do to the memory they receive or pass in, to the module, and to the process around it.
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'

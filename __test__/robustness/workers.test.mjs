@@ -1,4 +1,4 @@
-// Workers that come and go, in every possible way: what they held is given back, and this thread is left whole.
+// Workers that start and end in every possible way: their resources are released, and this thread is not affected.
 
 import { once } from 'node:events'
 import { growth } from '../fixtures/robustness/memory.mjs'

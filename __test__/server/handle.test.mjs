@@ -1,4 +1,5 @@
-// `_createServerHandle`: a bound handle, for those who reach for it; and what listens on one.
+// `_createServerHandle`: returns a bound handle, for code that uses it directly; and servers that listen on such a
+// handle.
 
 import { closeSync, existsSync, openSync } from 'node:fs'
 import { parity } from '../helpers/parity.mjs'

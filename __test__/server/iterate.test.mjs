@@ -1,4 +1,4 @@
-// `for await (const socket of server)`. No released node:net has it, so each test says what is to be seen.
+// `for await (const socket of server)`. No released node:net has this yet, so each test states what to expect.
 
 import { parity, parityProcess } from '../helpers/parity.mjs'
 

@@ -1,5 +1,5 @@
-// Rows 1.3 of the interface: the options of createServer and of listen() in every odd shape, and the members of a
-// Server, so far as server-listen and server-connections leave them open.
+// The options of createServer and listen() with unusual values, and the members of a Server. listen.test.mjs and
+// connections.test.mjs have the usual ones.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -37,7 +37,7 @@ for (const option of [
   'keepAliveInitialDelay',
   'highWaterMark',
 ]) {
-  parity(`1.3 ${option}: what a server keeps of each kind of value`, ({ net, own, log, attempt }) => {
+  parity(`${option}: what a server keeps of each kind of value`, ({ net, own, log, attempt }) => {
     for (const [label, value] of Object.entries(oddValues)) {
       const options = label === 'left out' ? {} : { [option]: value }
       attempt(label, () => own(net.createServer(options))[option])
@@ -46,12 +46,12 @@ for (const option of [
   })
 }
 
-parity('1.3 createServer: a server without options keeps the defaults', ({ net, own, log }) => {
+parity('createServer: a server without options keeps the defaults', ({ net, own, log }) => {
   for (const server of [own(net.createServer()), own(new net.Server({})), own(net.Server(null))])
     log('kept', kept(server))
 })
 
-parity('1.3 createServer: the options are copied, and inherited ones count too', ({ net, own, log }) => {
+parity('createServer: the options are copied, and inherited ones count too', ({ net, own, log }) => {
   const options = { allowHalfOpen: true, keepAliveInitialDelay: -5 }
   const server = own(net.createServer(Object.freeze(options)))
   log('kept', kept(server), options)
@@ -78,7 +78,7 @@ parity('1.3 createServer: the options are copied, and inherited ones count too',
 })
 
 parity(
-  '1.3 createServer: the listener is the second argument unless the first is one',
+  'createServer: the listener is the second argument unless the first is one',
   ({ net, own, attempt }) => {
     const [one, two] = [() => {}, () => {}]
     for (const [label, args] of Object.entries({
@@ -99,7 +99,7 @@ parity(
   },
 )
 
-parity('1.3 createServer: changing a field changes the next connection', async t => {
+parity('createServer: changing a field changes the next connection', async t => {
   const { listen, connect, to, log, seen } = t
   const server = await listen()
   for (const [field, value] of [
@@ -124,7 +124,7 @@ parity('1.3 createServer: changing a field changes the next connection', async t
 })
 
 parity(
-  '1.3 instance fields: own, writable, enumerable and configurable, in the same order',
+  'instance fields: own, writable, enumerable and configurable, in the same order',
   async ({ net, own, log, seen }) => {
     const server = own(net.createServer())
     const fields = () => Object.keys(server).filter(name => !/^_events|^_maxListeners/.test(name))
@@ -143,7 +143,7 @@ parity(
 )
 
 parity(
-  '1.3 instance fields: of a server on a path',
+  'instance fields: of a server on a path',
   { on: 'unix' },
   async ({ net, own, log, seen, socketPath }) => {
     const server = own(net.createServer())
@@ -222,7 +222,7 @@ const understood = {
   'a function in options': [Object.assign(() => {}, { port: 0 })],
 }
 for (const [label, args] of Object.entries(understood)) {
-  parity(`1.3 listen: ${label}`, async ({ net, own, log, attempt, turns }) => {
+  parity(`listen: ${label}`, async ({ net, own, log, attempt, turns }) => {
     const server = own(net.createServer()).on('error', error => log('error', error.code))
     const { _listen2 } = server
     server._listen2 = function (...given) {
@@ -238,7 +238,7 @@ for (const [label, args] of Object.entries(understood)) {
 // --- listen: options ---------------------------------------------------------------------------------------------
 
 parity(
-  '1.3 listen: a listening server throws before it looks at its arguments',
+  'listen: a listening server throws before it looks at its arguments',
   async ({ net, own, attempt, log }) => {
     const server = own(net.createServer())
     server.listen(0)
@@ -250,7 +250,7 @@ parity(
 )
 
 parity(
-  '1.3 listen: a callback stays registered when the arguments throw',
+  'listen: a callback stays registered when the arguments throw',
   async ({ net, own, attempt, log, seen }) => {
     const server = own(net.createServer())
     attempt('bad port', () => server.listen(-1, () => log('first')))
@@ -262,7 +262,7 @@ parity(
   },
 )
 
-parity('1.3 listen: an error is not followed by close, and leaves the server as it was', async t => {
+parity('listen: an error is not followed by close, and leaves the server as it was', async t => {
   const { net, listen, watch, to, log, seen, quiet } = t
   const taken = await listen()
   const server = watch(net.createServer(), 'server', { into: 'main' })
@@ -285,7 +285,7 @@ async function answerLookups(t, answer) {
   t.cleanup(() => (dns.lookup = lookup))
 }
 
-parity('1.3 host: a name is looked up with dns.lookup, whoever has replaced it', async t => {
+parity('host: a name is looked up with dns.lookup, whoever has replaced it', async t => {
   const { net, own, seen, log } = t
   await answerLookups(t, [null, [{ address: '127.0.0.1', family: 4 }]])
   const server = own(net.createServer())
@@ -294,7 +294,7 @@ parity('1.3 host: a name is looked up with dns.lookup, whoever has replaced it',
   log('address', server.address().address, server._connectionKey)
 })
 
-parity('1.3 host: the error of the lookup is the error of the server', async t => {
+parity('host: the error of the lookup is the error of the server', async t => {
   const { net, watch, seen, log } = t
   await answerLookups(t, [Object.assign(new Error('getaddrinfo ENOTFOUND made.up'), { code: 'ENOTFOUND' })])
   const server = watch(net.createServer(), 'server', { into: 'main' })
@@ -304,7 +304,7 @@ parity('1.3 host: the error of the lookup is the error of the server', async t =
 })
 
 parity(
-  '1.3 host: of several addresses the first that is not link-local',
+  'host: of several addresses the first that is not link-local',
   {
     since: '22.8',
     expected: {
@@ -332,7 +332,7 @@ parity(
   },
 )
 
-parity('1.3 ipv6Only: true takes IPv6 connections alone, anything else takes both', async t => {
+parity('ipv6Only: true takes IPv6 connections alone, anything else takes both', async t => {
   const { net, own, connect, log } = t
   for (const ipv6Only of [true, false, 1, 'true']) {
     const server = own(net.createServer(peer => peer.destroy()))
@@ -355,7 +355,7 @@ parity('1.3 ipv6Only: true takes IPv6 connections alone, anything else takes bot
 })
 
 parity(
-  '1.3 ipv6Only: without a host it leaves IPv4 to others',
+  'ipv6Only: without a host it leaves IPv4 to others',
   {
     since: ['22.12', '23.1'],
     expected: {
@@ -379,7 +379,7 @@ parity(
 )
 
 parity(
-  '1.3 reusePort: two servers of one process share a port, three do not if one does not say so',
+  'reusePort: two servers of one process share a port, three do not if one does not say so',
   {
     on: 'linux',
     since: ['22.12', '23.1'],
@@ -405,7 +405,7 @@ parity(
 )
 
 parity(
-  '1.3 readableAll, writableAll: not for an abstract name',
+  'readableAll, writableAll: not for an abstract name',
   { on: 'linux' },
   ({ net, own, attempt, log }) => {
     for (const more of [{ readableAll: true }, { writableAll: true }, { readableAll: 1 }]) {
@@ -416,7 +416,7 @@ parity(
   },
 )
 
-parity('1.3 signal: its listener goes when the server closes', async ({ net, own, log, seen }) => {
+parity('signal: its listener goes when the server closes', async ({ net, own, log, seen }) => {
   const { getEventListeners } = await import('node:events')
   const { signal } = new AbortController()
   const server = own(net.createServer())
@@ -431,7 +431,7 @@ parity('1.3 signal: its listener goes when the server closes', async ({ net, own
   }
 })
 
-parity('1.3 signal: an abort before the host is known closes without listening', async t => {
+parity('signal: an abort before the host is known closes without listening', async t => {
   const { net, watch, log, closed, turns } = t
   const controller = new AbortController()
   const server = watch(net.createServer(), 'server', { into: 'main' })
@@ -442,7 +442,7 @@ parity('1.3 signal: an abort before the host is known closes without listening',
   log('after', server.listening)
 })
 
-parity('1.3 signal: an abort while connections are open waits for them', async t => {
+parity('signal: an abort while connections are open waits for them', async t => {
   const { net, own, watch, connect, to, log, seen, quiet } = t
   const controller = new AbortController()
   const server = watch(net.createServer(), 'server', { into: 'main', except: ['connection'] })
@@ -462,7 +462,7 @@ parity('1.3 signal: an abort while connections are open waits for them', async t
 
 // --- members -----------------------------------------------------------------------------------------------------
 
-parity('1.3 close: what is no function is no callback', async ({ listen, attempt, log, seen }) => {
+parity('close: what is no function is no callback', async ({ listen, attempt, log, seen }) => {
   for (const callback of [undefined, null, 1, 'x', {}]) {
     const server = await listen()
     attempt(String(callback), () => server.close(callback) === server)
@@ -471,7 +471,7 @@ parity('1.3 close: what is no function is no callback', async ({ listen, attempt
   }
 })
 
-parity('1.3 close: the callback is a listener of close, called on the server without arguments', async t => {
+parity('close: the callback is a listener of close, called on the server without arguments', async t => {
   const { listen, log, seen } = t
   const server = await listen()
   const before = server.listenerCount('close')
@@ -483,7 +483,7 @@ parity('1.3 close: the callback is a listener of close, called on the server wit
   log('then', server.listenerCount('close') - before)
 })
 
-parity('1.3 [Symbol.asyncDispose]: waits for the connections', async ({ pair, log, turns, quiet }) => {
+parity('[Symbol.asyncDispose]: waits for the connections', async ({ pair, log, turns, quiet }) => {
   const { server, client, peer } = await pair()
   let over = false
   const disposed = server[Symbol.asyncDispose]().then(value => {
@@ -500,7 +500,7 @@ parity('1.3 [Symbol.asyncDispose]: waits for the connections', async ({ pair, lo
 })
 
 parity(
-  '1.3 [Symbol.asyncDispose]: rejects when somebody else has closed the server meanwhile',
+  '[Symbol.asyncDispose]: rejects when somebody else has closed the server meanwhile',
   async ({ listen, log }) => {
     const server = await listen()
     const first = server[Symbol.asyncDispose]()
@@ -510,7 +510,7 @@ parity(
   },
 )
 
-parity('1.3 address(): a new object each time', async ({ listen, log }) => {
+parity('address(): a new object each time', async ({ listen, log }) => {
   const server = await listen()
   const first = server.address()
   first.port = 1
@@ -518,13 +518,13 @@ parity('1.3 address(): a new object each time', async ({ listen, log }) => {
   log('untouched', server.address().port !== 1)
 })
 
-parity('1.3 getConnections: wants a function', async ({ listen, attempt }) => {
+parity('getConnections: wants a function', async ({ listen, attempt }) => {
   const server = await listen()
   for (const callback of [undefined, null, 1])
     attempt(String(callback), () => server.getConnections(callback))
 })
 
-parity('1.3 listening: can only be read', ({ net, own, attempt, log }) => {
+parity('listening: can only be read', ({ net, own, attempt, log }) => {
   const server = own(net.createServer())
   attempt('set', () => {
     server.listening = true
@@ -533,7 +533,7 @@ parity('1.3 listening: can only be read', ({ net, own, attempt, log }) => {
 })
 
 parity(
-  '1.3 maxConnections: null, undefined, NaN and Infinity are no limit, a string is a number',
+  'maxConnections: null, undefined, NaN and Infinity are no limit, a string is a number',
   {
     since: '21',
     expected: {
@@ -561,7 +561,7 @@ parity(
 )
 
 parity(
-  '1.3 drop: the data of a TCP connection, member by member',
+  'drop: the data of a TCP connection, member by member',
   async ({ listen, connect, to, log, closed, seen }) => {
     const server = await listen()
     server.maxConnections = 1
@@ -582,39 +582,33 @@ parity(
   },
 )
 
-parity(
-  '1.3 [nodejs.rejection]: called for a connection it destroys the socket, else it emits error',
-  async t => {
-    const { net, pair, log, closed } = t
-    const { server, peer } = await pair()
-    const rejection = Symbol.for('nodejs.rejection')
-    log('kind', typeof net.Server.prototype[rejection], Object.hasOwn(net.Server.prototype, rejection))
-    peer.on('error', error => log('peer', error.message))
-    server.on('error', error => log('server', error.message))
-    server[rejection](new Error('one'), 'connection', peer)
-    server[rejection](new Error('two'), 'listening')
-    await closed(peer)
-  },
-)
+parity('[nodejs.rejection]: called for a connection it destroys the socket, else it emits error', async t => {
+  const { net, pair, log, closed } = t
+  const { server, peer } = await pair()
+  const rejection = Symbol.for('nodejs.rejection')
+  log('kind', typeof net.Server.prototype[rejection], Object.hasOwn(net.Server.prototype, rejection))
+  peer.on('error', error => log('peer', error.message))
+  server.on('error', error => log('server', error.message))
+  server[rejection](new Error('one'), 'connection', peer)
+  server[rejection](new Error('two'), 'listening')
+  await closed(peer)
+})
 
-parity(
-  '1.3 captureRejections: a listener of another event that rejects is an error of the server',
-  async t => {
-    const { net, own, cleanup, log } = t
-    const events = (await import('node:events')).default
-    events.captureRejections = true
-    cleanup(() => (events.captureRejections = false))
-    const server = own(net.createServer())
-    server.on('listening', async () => {
-      throw new Error('rejected')
-    })
-    const failed = new Promise(resolve => server.once('error', resolve))
-    server.listen(0)
-    log('error', await failed, server.listening)
-  },
-)
+parity('captureRejections: a listener of another event that rejects is an error of the server', async t => {
+  const { net, own, cleanup, log } = t
+  const events = (await import('node:events')).default
+  events.captureRejections = true
+  cleanup(() => (events.captureRejections = false))
+  const server = own(net.createServer())
+  server.on('listening', async () => {
+    throw new Error('rejected')
+  })
+  const failed = new Promise(resolve => server.once('error', resolve))
+  server.listen(0)
+  log('error', await failed, server.listening)
+})
 
-parity('1.3 ref, unref: remembered from before listen, and across close', async ({ net, own, log }) => {
+parity('ref, unref: remembered from before listen, and across close', async ({ net, own, log }) => {
   const server = own(net.createServer()).unref()
   for (const round of [1, 2]) {
     server.listen(0)

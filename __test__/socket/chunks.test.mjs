@@ -1,4 +1,5 @@
-// What a chunk is: memory of the program's own, the bytes in order and complete, counted when they are told.
+// Chunks: each has its own memory, the bytes arrive complete and in order, and they are counted when they are
+// delivered.
 
 import { createHash } from 'node:crypto'
 import { native } from '../helpers/native.mjs'

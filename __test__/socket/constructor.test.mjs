@@ -1,5 +1,5 @@
-// Rows 1.4 of the interface: what `new Socket()` makes of its options in every odd shape, so far as options,
-// client-connect and reading leave it open.
+// `new Socket()`: its options with unusual values. options.test.mjs, reading.test.mjs and connect/connect.test.mjs have
+// the usual ones.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -26,12 +26,12 @@ const oddOptions = {
   'an object without a prototype': [Object.create(null)],
 }
 for (const [label, args] of Object.entries(oddOptions)) {
-  parity(`1.4 options: ${label}`, ({ net, own, attempt }) => {
+  parity(`options: ${label}`, ({ net, own, attempt }) => {
     attempt('new', () => state(own(new net.Socket(...args))))
   })
 }
 
-parity('1.4 options: inherited ones count, and the object is not touched', ({ net, own, log }) => {
+parity('options: inherited ones count, and the object is not touched', ({ net, own, log }) => {
   const options = Object.freeze({ allowHalfOpen: 1, keepAliveInitialDelay: 5, highWaterMark: 7 })
   const socket = own(new net.Socket(options))
   log('own', socket.allowHalfOpen, socket.readableHighWaterMark)
@@ -39,7 +39,7 @@ parity('1.4 options: inherited ones count, and the object is not touched', ({ ne
   log('inherited', heir.allowHalfOpen, heir.readableHighWaterMark)
 })
 
-parity('1.4 keepAliveInitialDelay: a number, negative ones count as 0', ({ net, own, log, attempt }) => {
+parity('keepAliveInitialDelay: a number, negative ones count as 0', ({ net, own, log, attempt }) => {
   for (const value of [undefined, null, '1000', true, {}, -1, 0, 1.5, Number.NaN, Number.POSITIVE_INFINITY]) {
     const options = { keepAliveInitialDelay: value }
     attempt(String(value), () => own(new net.Socket(options)).destroyed)
@@ -47,7 +47,7 @@ parity('1.4 keepAliveInitialDelay: a number, negative ones count as 0', ({ net, 
   }
 })
 
-parity('1.4 highWaterMark: what streams refuse is refused', ({ net, own, attempt }) => {
+parity('highWaterMark: what streams refuse is refused', ({ net, own, attempt }) => {
   for (const name of ['highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark']) {
     for (const value of [null, 0, 1.5, -1, Number.NaN, '10', 'x', {}]) {
       attempt(`${name} ${String(value)}`, () => {
@@ -59,7 +59,7 @@ parity('1.4 highWaterMark: what streams refuse is refused', ({ net, own, attempt
 })
 
 parity(
-  '1.4 the stream: emitClose, autoDestroy, decodeStrings and object mode are not the caller’s to choose',
+  'the stream: emitClose, autoDestroy, decodeStrings and object mode are not the caller’s to choose',
   t => {
     const { net, own, log, attempt } = t
     for (const value of [true, false, undefined]) {
@@ -91,7 +91,7 @@ parity(
 )
 
 parity(
-  '1.4 the stream: other options of streams work as on any Duplex',
+  'the stream: other options of streams work as on any Duplex',
   async ({ net, own, listen, to, log, drained }) => {
     const server = await listen({ allowHalfOpen: true }, peer => peer.pipe(peer))
     const client = own(
@@ -110,7 +110,7 @@ parity(
   },
 )
 
-parity('1.4 the stream: its functions may be options', async ({ net, own, listen, to, log, closed }) => {
+parity('the stream: its functions may be options', async ({ net, own, listen, to, log, closed }) => {
   const server = await listen({}, peer => peer.resume().end('hi'))
   const noted = name =>
     function (...args) {
@@ -128,12 +128,12 @@ parity('1.4 the stream: its functions may be options', async ({ net, own, listen
 
 for (const options of [{ readable: false }, { writable: false }, { readable: false, writable: false }]) {
   const label = Object.keys(options).join(', ')
-  parity(`1.4 ${label}: false before and without a connection`, ({ net, own, log }) => {
+  parity(`${label}: false before and without a connection`, ({ net, own, log }) => {
     const socket = own(new net.Socket(options))
     log('state', state(socket), socket.readableEnded, socket.writableEnded)
   })
 
-  parity(`1.4 ${label}: false on a connection`, async ({ net, own, listen, to, log, watch, seen, quiet }) => {
+  parity(`${label}: false on a connection`, async ({ net, own, listen, to, log, watch, seen, quiet }) => {
     const server = await listen({}, peer => peer.resume().end('hi'))
     const client = watch(own(new net.Socket(options)), 'client', { into: 'main' })
     client.connect(to(server))
@@ -147,7 +147,7 @@ for (const options of [{ readable: false }, { writable: false }, { readable: fal
 }
 
 parity(
-  '1.4 writable: false makes the empty socket that agents replay a response with',
+  'writable: false makes the empty socket that agents replay a response with',
   async ({ net, own, log, drained }) => {
     const socket = own(new net.Socket({ writable: false }))
     socket.readable = true
@@ -169,7 +169,7 @@ for (const [label, onread] of Object.entries({
   'an ArrayBuffer as buffer': { buffer: new ArrayBuffer(8), callback: () => {} },
   'a string as callback': { buffer: Buffer.alloc(8), callback: 'callback' },
 })) {
-  parity(`1.4 onread: ${label} is ignored`, async ({ net, own, listen, to, log, drained, attempt }) => {
+  parity(`onread: ${label} is ignored`, async ({ net, own, listen, to, log, drained, attempt }) => {
     const server = await listen({}, peer => peer.end('text'))
     const client = attempt('new', () => own(new net.Socket({ onread })))
     client.connect(to(server))
@@ -177,7 +177,7 @@ for (const [label, onread] of Object.entries({
   })
 }
 
-parity('1.4 onread: the callback is called on the socket with the number and the buffer', async t => {
+parity('onread: the callback is called on the socket with the number and the buffer', async t => {
   const { net, own, listen, to, log, closed } = t
   const server = await listen({}, peer => peer.end('text'))
   for (const buffer of [Buffer.alloc(64), new Uint8Array(64), () => Buffer.alloc(64)]) {
@@ -205,7 +205,7 @@ parity('1.4 onread: the callback is called on the socket with the number and the
   }
 })
 
-parity('1.4 onread: what the callback returns stops reading only if it is false', async t => {
+parity('onread: what the callback returns stops reading only if it is false', async t => {
   const { net, own, listen, to, log, until } = t
   let peer
   const server = await listen({}, socket => (peer = socket))
@@ -228,7 +228,7 @@ parity('1.4 onread: what the callback returns stops reading only if it is false'
 
 parity(
   // (When the socket has closed Node leaves one behind; here there is none.)
-  '1.4 signal: its listeners, while the socket is open',
+  'signal: its listeners, while the socket is open',
   async ({ net, own, listen, to, log, closed, turns }) => {
     const { getEventListeners } = await import('node:events')
     const server = await listen({}, peer => peer.end())
@@ -242,7 +242,7 @@ parity(
 )
 
 parity(
-  '1.4 signal: aborted between two attempts ends the series',
+  'signal: aborted between two attempts ends the series',
   { on: 'linux' },
   async ({ net, own, watch, closed, turns }) => {
     const controller = new AbortController()
@@ -264,7 +264,7 @@ parity(
   },
 )
 
-parity('1.4 signal: the reason of the abort is the cause of the error', async ({ net, own, log }) => {
+parity('signal: the reason of the abort is the cause of the error', async ({ net, own, log }) => {
   for (const reason of [undefined, new Error('enough'), 'a string']) {
     const controller = new AbortController()
     const client = own(new net.Socket({ signal: controller.signal }))
@@ -276,7 +276,7 @@ parity('1.4 signal: the reason of the abort is the cause of the error', async ({
   }
 })
 
-parity('1.4 noDelay, keepAlive: any truthy value counts', async ({ net, own, listen, to, log, seen }) => {
+parity('noDelay, keepAlive: any truthy value counts', async ({ net, own, listen, to, log, seen }) => {
   const server = await listen()
   for (const value of [1, 'yes', {}, 0, '', null]) {
     const client = own(new net.Socket({ noDelay: value, keepAlive: value }))
@@ -287,14 +287,14 @@ parity('1.4 noDelay, keepAlive: any truthy value counts', async ({ net, own, lis
   }
 })
 
-parity('1.4 a fresh socket: one listener, for end, and room for more', ({ net, own, log }) => {
+parity('a fresh socket: one listener, for end, and room for more', ({ net, own, log }) => {
   const socket = own(new net.Socket())
   log('listeners', socket.eventNames(), socket.listenerCount('end'), socket.getMaxListeners())
   log('facts', socket.address(), socket.bufferSize, socket.bytesRead, socket.bytesWritten, socket.timeout)
   log('state', state(socket), socket.readyState, socket._handle, socket.server, socket._server)
 })
 
-parity('1.4 an accepted socket: the same listener and nothing else', async ({ pair, log }) => {
+parity('an accepted socket: the same listener and nothing else', async ({ pair, log }) => {
   const { client, peer } = await pair()
   for (const socket of [client, peer]) {
     log(

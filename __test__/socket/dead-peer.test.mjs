@@ -1,5 +1,5 @@
-// Writing to a connection whose peer has gone: what is known when, in which order it is told, and what a socket says
-// of itself meanwhile.
+// Writing to a connection whose peer is gone: when we find out, in which order it is reported, and the state of the
+// socket meanwhile.
 
 import { parity as parityOf } from '../helpers/parity.mjs'
 import { Peer } from '../helpers/peer.mjs'

@@ -1,4 +1,4 @@
-// Sockets and listeners on descriptors that a process was started with, and on handles of Node's own.
+// Sockets and listeners on inherited descriptors, and on handles of Node's own.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-// The peer answers and goes while we still send: what it said is delivered before our write fails of it.
+// The peer answers and leaves while we are still sending: its answer is delivered before our write fails.
 
 import { parity } from '../helpers/parity.mjs'
 import { Peer } from '../helpers/peer.mjs'

@@ -1,4 +1,4 @@
-// Each side closes its half on its own: who ends first, who reads to the end, and who stays open.
+// Each side closes its half separately: which side ends first, reads to the end, or stays open.
 
 import { parity } from '../helpers/parity.mjs'
 

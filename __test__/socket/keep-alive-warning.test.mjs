@@ -1,4 +1,4 @@
-// KeepAliveWarning: a delay of less than a second means none at all. No released node:net warns yet.
+// KeepAliveWarning: a delay of less than a second counts as none. No released node:net warns yet.
 
 import { parityProcess } from '../helpers/parity.mjs'
 

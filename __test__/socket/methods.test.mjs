@@ -1,5 +1,5 @@
-// Rows 1.6 of the interface: the methods of sockets with odd arguments and at odd moments, and the internals that
-// subclasses may override, so far as client-write, destroy, timeout and options leave it open.
+// The methods of sockets with unusual arguments and at unusual moments, and the internals that subclasses may override.
+// write, destroy, timeout and options have test files of their own.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -23,7 +23,7 @@ for (const [label, args] of Object.entries({
   'a view of shared memory': [new Uint8Array(new SharedArrayBuffer(3)), undefined, 'callback'],
 })) {
   for (const method of ['write', 'end']) {
-    parity(`1.6 ${method}: ${label}`, async ({ pair, attempt, log, closed, watch, until }) => {
+    parity(`${method}: ${label}`, async ({ pair, attempt, log, closed, watch, until }) => {
       const { client, peer } = await pair()
       let text = ''
       peer.on('data', chunk => (text += chunk.toString('hex')))
@@ -42,7 +42,7 @@ for (const [label, args] of Object.entries({
   }
 }
 
-parity('1.6 end: forms and what they return', async ({ pair, log, closed, drained }) => {
+parity('end: forms and what they return', async ({ pair, log, closed, drained }) => {
   for (const args of [
     [],
     [() => {}],
@@ -78,7 +78,7 @@ for (const [label, value] of Object.entries({
   1: 1,
   'an object': { message: 'plain' },
 })) {
-  parity(`1.6 destroy: ${label} as error`, async ({ pair, watch, log, attempt, closed }) => {
+  parity(`destroy: ${label} as error`, async ({ pair, watch, log, attempt, closed }) => {
     const { client, peer } = await pair()
     watch(client, 'client', { into: 'main' })
     watch(peer, 'peer').resume()
@@ -88,7 +88,7 @@ for (const [label, value] of Object.entries({
   })
 }
 
-parity('1.6 destroy: its callback is for streams, not for programs', async ({ pair, watch, log, closed }) => {
+parity('destroy: its callback is for streams, not for programs', async ({ pair, watch, log, closed }) => {
   const { client, peer } = await pair()
   watch(client, 'client', { into: 'main' })
   peer.resume()
@@ -96,27 +96,24 @@ parity('1.6 destroy: its callback is for streams, not for programs', async ({ pa
   await closed(client)
 })
 
-parity(
-  '1.6 destroySoon: returns nothing at every stage',
-  async ({ net, own, listen, to, log, seen, closed }) => {
-    const server = await listen({}, peer => peer.resume().end())
-    const fresh = own(new net.Socket())
-    log('fresh', fresh.destroySoon(), fresh.destroyed, fresh.writableEnded)
-    const connecting = own(new net.Socket())
-    connecting.connect(to(server)).resume()
-    log('connecting', connecting.destroySoon(), connecting.destroyed, connecting.writableEnded)
-    await closed(connecting)
-    log('closed', connecting.destroySoon(), connecting.destroyed)
-    const connected = own(new net.Socket())
-    connected.connect(to(server)).resume()
-    await seen(connected, 'connect')
-    log('connected', connected.destroySoon(), connected.destroyed, connected.writableEnded)
-    await closed(connected)
-  },
-)
+parity('destroySoon: returns nothing at every stage', async ({ net, own, listen, to, log, seen, closed }) => {
+  const server = await listen({}, peer => peer.resume().end())
+  const fresh = own(new net.Socket())
+  log('fresh', fresh.destroySoon(), fresh.destroyed, fresh.writableEnded)
+  const connecting = own(new net.Socket())
+  connecting.connect(to(server)).resume()
+  log('connecting', connecting.destroySoon(), connecting.destroyed, connecting.writableEnded)
+  await closed(connecting)
+  log('closed', connecting.destroySoon(), connecting.destroyed)
+  const connected = own(new net.Socket())
+  connected.connect(to(server)).resume()
+  await seen(connected, 'connect')
+  log('connected', connected.destroySoon(), connected.destroyed, connected.writableEnded)
+  await closed(connected)
+})
 
 parity(
-  '1.6 destroySoon: with writes that wait, all of them leave first',
+  'destroySoon: with writes that wait, all of them leave first',
   async ({ pair, watch, log, drained, closed }) => {
     const { client, peer } = await pair({ server: { pauseOnConnect: true } })
     watch(client, 'client')
@@ -130,7 +127,7 @@ parity(
   },
 )
 
-parity('1.6 resetAndDestroy: returns the socket at every stage', { on: 'linux' }, async t => {
+parity('resetAndDestroy: returns the socket at every stage', { on: 'linux' }, async t => {
   const { net, own, listen, to, log, closed, pair } = t
   const server = await listen({}, peer => peer.on('error', () => {}).resume())
   const fresh = own(new net.Socket()).on('error', error => log('fresh error', error.code))
@@ -145,7 +142,7 @@ parity('1.6 resetAndDestroy: returns the socket at every stage', { on: 'linux' }
   await closed(client)
 })
 
-parity('1.6 resetAndDestroy: after finish', { on: 'linux' }, async ({ pair, watch, log, closed, seen }) => {
+parity('resetAndDestroy: after finish', { on: 'linux' }, async ({ pair, watch, log, closed, seen }) => {
   const { client, peer } = await pair({ server: { allowHalfOpen: true } })
   watch(client, 'client')
   watch(peer, 'peer').resume()
@@ -162,7 +159,7 @@ parity('1.6 resetAndDestroy: after finish', { on: 'linux' }, async ({ pair, watc
 // --- setTimeout --------------------------------------------------------------------------------------------------
 
 parity(
-  '1.6 setTimeout: while a large write makes progress the timer only looks',
+  'setTimeout: while a large write makes progress the timer only looks',
   async ({ pair, log, until }) => {
     const { client } = await pair({ server: { pauseOnConnect: true } })
     const looks = []
@@ -181,7 +178,7 @@ parity(
   },
 )
 
-parity('1.6 setTimeout: what resets the timer asks _unrefTimer', async ({ pair, log, seen, until }) => {
+parity('setTimeout: what resets the timer asks _unrefTimer', async ({ pair, log, seen, until }) => {
   const { client, peer } = await pair()
   client.setTimeout(10_000)
   let asked = 0
@@ -218,7 +215,7 @@ parity('1.6 setTimeout: what resets the timer asks _unrefTimer', async ({ pair, 
   note('end')
 })
 
-parity('1.6 setTimeout: a connection attempt and its success reset the timer', async t => {
+parity('setTimeout: a connection attempt and its success reset the timer', async t => {
   const { net, own, listen, to, log, seen } = t
   const server = await listen()
   const client = own(new net.Socket())
@@ -236,7 +233,7 @@ parity('1.6 setTimeout: a connection attempt and its success reset the timer', a
   log('connected', asked > 0)
 })
 
-parity('1.6 setTimeout: each call adds its callback, and only 0 with the same one takes it away', async t => {
+parity('setTimeout: each call adds its callback, and only 0 with the same one takes it away', async t => {
   const { pair, log } = t
   const { client } = await pair()
   const [one, two] = [() => {}, () => {}]
@@ -272,7 +269,7 @@ async function asked(t, ...names) {
   return () => calls.splice(0)
 }
 
-parity('1.6 setNoDelay: asked of the system after connect, and then only what changes', async t => {
+parity('setNoDelay: asked of the system after connect, and then only what changes', async t => {
   const { net, own, listen, to, log, seen } = t
   const calls = await asked(t, 'setNoDelay')
   const server = await listen()
@@ -289,7 +286,7 @@ parity('1.6 setNoDelay: asked of the system after connect, and then only what ch
   }
 })
 
-parity('1.6 setKeepAlive: asked of the system after connect, and then only what changes', async t => {
+parity('setKeepAlive: asked of the system after connect, and then only what changes', async t => {
   const { net, own, listen, to, log, seen } = t
   const calls = await asked(t, 'setKeepAlive')
   const server = await listen()
@@ -315,7 +312,7 @@ parity('1.6 setKeepAlive: asked of the system after connect, and then only what 
   }
 })
 
-parity('1.6 noDelay, keepAlive: the options are asked of the system for both ends', async t => {
+parity('noDelay, keepAlive: the options are asked of the system for both ends', async t => {
   const { net, own, listen, to, log, seen } = t
   const calls = await asked(t, 'setNoDelay', 'setKeepAlive')
   const options = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 2500 }
@@ -348,7 +345,7 @@ async function keepsAlive(socket) {
 }
 
 parity(
-  '1.6 setKeepAlive: one object in place of four arguments',
+  'setKeepAlive: one object in place of four arguments',
   {
     on: 'linux',
     since: ['24.19', '26.4'],
@@ -378,7 +375,7 @@ parity(
   },
 )
 
-parity('1.6 setKeepAlive: values of the wrong kind are no errors', async ({ pair, attempt, net, own }) => {
+parity('setKeepAlive: values of the wrong kind are no errors', async ({ pair, attempt, net, own }) => {
   const { client } = await pair()
   for (const socket of [client, own(new net.Socket())]) {
     for (const args of [
@@ -396,7 +393,7 @@ parity('1.6 setKeepAlive: values of the wrong kind are no errors', async ({ pair
   }
 })
 
-parity('1.6 setNoDelay, setKeepAlive: on a socket that has closed', async ({ pair, attempt, closed }) => {
+parity('setNoDelay, setKeepAlive: on a socket that has closed', async ({ pair, attempt, closed }) => {
   const { client, peer } = await pair()
   client.destroy()
   peer.resume()
@@ -410,7 +407,7 @@ parity('1.6 setNoDelay, setKeepAlive: on a socket that has closed', async ({ pai
 })
 
 parity(
-  '1.6 ref, unref: before connect they wait for it, each in its turn',
+  'ref, unref: before connect they wait for it, each in its turn',
   async ({ net, own, listen, to, log, seen }) => {
     const server = await listen()
     const client = own(new net.Socket())
@@ -426,7 +423,7 @@ parity(
   },
 )
 
-parity('1.6 address(): one object for as long as the connection lasts', async ({ pair, log }) => {
+parity('address(): one object for as long as the connection lasts', async ({ pair, log }) => {
   const { client } = await pair()
   const address = client.address()
   log('keys', Object.keys(address), address === client.address(), address.family)
@@ -436,7 +433,7 @@ parity('1.6 address(): one object for as long as the connection lasts', async ({
 
 // --- streams -----------------------------------------------------------------------------------------------------
 
-parity('1.6 pause, resume, pipe, unpipe: their events', async ({ pair, log, until, turns, seen }) => {
+parity('pause, resume, pipe, unpipe: their events', async ({ pair, log, until, turns, seen }) => {
   const { PassThrough } = await import('node:stream')
   const { client, peer } = await pair()
   for (const event of ['pause', 'resume', 'pipe', 'unpipe', 'readable'])
@@ -458,7 +455,7 @@ parity('1.6 pause, resume, pipe, unpipe: their events', async ({ pair, log, unti
   log('arrived', peer.bytesRead)
 })
 
-parity('1.6 readable, read: what is there in one piece', async ({ pair, log, seen }) => {
+parity('readable, read: what is there in one piece', async ({ pair, log, seen }) => {
   const { client, peer } = await pair()
   const over = seen(client, 'end')
   client.on('readable', () => {
@@ -474,25 +471,22 @@ parity('1.6 readable, read: what is there in one piece', async ({ pair, log, see
   log('after', client.read(), client.readableLength)
 })
 
-parity(
-  '1.6 cork, uncork: counted, and nothing leaves before the last uncork',
-  async ({ pair, log, drained }) => {
-    const { client, peer } = await pair()
-    const arrived = drained(peer)
-    for (const step of ['cork', 'cork', 'write', 'uncork', 'uncork', 'uncork']) {
-      log(
-        step,
-        step === 'write' ? client.write('x') : client[step](),
-        client.writableCorked,
-        client.writableLength,
-      )
-    }
-    client.end()
-    log('arrived', await arrived)
-  },
-)
+parity('cork, uncork: counted, and nothing leaves before the last uncork', async ({ pair, log, drained }) => {
+  const { client, peer } = await pair()
+  const arrived = drained(peer)
+  for (const step of ['cork', 'cork', 'write', 'uncork', 'uncork', 'uncork']) {
+    log(
+      step,
+      step === 'write' ? client.write('x') : client[step](),
+      client.writableCorked,
+      client.writableLength,
+    )
+  }
+  client.end()
+  log('arrived', await arrived)
+})
 
-parity('1.6 setEncoding: returns the socket and can be changed', async ({ pair, log, until }) => {
+parity('setEncoding: returns the socket and can be changed', async ({ pair, log, until }) => {
   const { client, peer } = await pair()
   const texts = []
   client.on('data', text => texts.push(text))
@@ -505,7 +499,7 @@ parity('1.6 setEncoding: returns the socket and can be changed', async ({ pair, 
   log('texts', texts)
 })
 
-parity('1.6 [Symbol.asyncIterator], [Symbol.asyncDispose]: inherited, not own', ({ net, own, log }) => {
+parity('[Symbol.asyncIterator], [Symbol.asyncDispose]: inherited, not own', ({ net, own, log }) => {
   const socket = own(new net.Socket())
   for (const symbol of [Symbol.asyncIterator, Symbol.asyncDispose]) {
     log(String(symbol), typeof socket[symbol], Object.hasOwn(net.Socket.prototype, symbol))
@@ -516,7 +510,7 @@ parity('1.6 [Symbol.asyncIterator], [Symbol.asyncDispose]: inherited, not own', 
 
 // --- internals ---------------------------------------------------------------------------------------------------
 
-parity('1.6 _getsockname, _getpeername: what address() and the ends are made of', async ({ pair, log }) => {
+parity('_getsockname, _getpeername: what address() and the ends are made of', async ({ pair, log }) => {
   const { client } = await pair()
   client._getsockname = () => ({ address: 'here', port: 1, family: 'IPv9' })
   client._getpeername = () => ({ address: 'there', port: 2, family: 'IPv9' })
@@ -524,7 +518,7 @@ parity('1.6 _getsockname, _getpeername: what address() and the ends are made of'
   log('remote', client.remoteAddress, client.remotePort, client.remoteFamily)
 })
 
-parity('1.6 _read, _writeGeneric, _final, _reset: called through the object', { on: 'linux' }, async t => {
+parity('_read, _writeGeneric, _final, _reset: called through the object', { on: 'linux' }, async t => {
   const { net, own, listen, to, log, closed } = t
   const server = await listen({}, peer => peer.on('error', () => {}).resume())
   const calls = []
@@ -554,7 +548,7 @@ parity('1.6 _read, _writeGeneric, _final, _reset: called through the object', { 
   }
 })
 
-parity('1.6 _onTimeout: may be called, and emits timeout', async ({ pair, log }) => {
+parity('_onTimeout: may be called, and emits timeout', async ({ pair, log }) => {
   const { client } = await pair()
   client.on('timeout', () => log('timeout'))
   log('called', client._onTimeout(), client._unrefTimer())

@@ -1,4 +1,4 @@
-// Socket options and the setters behind them: returns, validation, being remembered until connected.
+// Socket options and their setters: return values, validation, and values that are set before the socket connects.
 
 import { parity } from '../helpers/parity.mjs'
 

@@ -1,5 +1,5 @@
-// Rows 1.5 of the interface: the properties of sockets, as property dumps, for..in loops and tools see them: which are
-// own, in which order, which can be set, and their values at each stage, so far as properties.test leaves it open.
+// The properties of sockets as property dumps, for..in loops and tools see them: which are own, in which order, which
+// can be set, and their values at each stage. properties.test.mjs has the rest.
 
 import { parity } from '../helpers/parity.mjs'
 
@@ -15,7 +15,7 @@ const descriptors = object =>
   )
 
 parity(
-  '1.5 own keys: of a client at every stage, in order',
+  'own keys: of a client at every stage, in order',
   async ({ net, own, listen, to, log, seen, closed }) => {
     const server = await listen({}, peer => peer.resume().end('hi'))
     const client = own(new net.Socket())
@@ -40,7 +40,7 @@ parity(
   },
 )
 
-parity('1.5 own keys: of an accepted socket, in order', async ({ pair, log, closed }) => {
+parity('own keys: of an accepted socket, in order', async ({ pair, log, closed }) => {
   const { client, peer } = await pair()
   log('accepted', Object.keys(peer))
   log('asked', peer.remoteAddress, peer.localAddress, Object.keys(peer))
@@ -50,7 +50,7 @@ parity('1.5 own keys: of an accepted socket, in order', async ({ pair, log, clos
   log('closed', Object.keys(peer))
 })
 
-parity('1.5 own keys: with every option, and after a refusal, a reset and an abort', async t => {
+parity('own keys: with every option, and after a refusal, a reset and an abort', async t => {
   const { net, own, pair, log, closed } = t
   const { signal } = new AbortController()
   const options = {
@@ -70,25 +70,25 @@ parity('1.5 own keys: with every option, and after a refusal, a reset and an abo
   log('reset', Object.keys(client))
 })
 
-parity('1.5 own properties: each writable, enumerable and configurable', async ({ pair, log }) => {
+parity('own properties: each writable, enumerable and configurable', async ({ pair, log }) => {
   const { client, peer } = await pair()
   log('client', descriptors(client))
   log('peer', descriptors(peer))
 })
 
-parity('1.5 the prototype: its members and what may be done with them', ({ net, log }) => {
+parity('the prototype: its members and what may be done with them', ({ net, log }) => {
   const members = Object.entries(descriptors(net.Socket.prototype)).filter(
     ([name]) => !elsewhere.includes(name),
   )
   for (const [name, descriptor] of members.sort(([a], [b]) => (a < b ? -1 : 1))) log(name, descriptor)
 })
 
-parity('1.5 the prototype of Server: its members and what may be done with them', ({ net, log }) => {
+parity('the prototype of Server: its members and what may be done with them', ({ net, log }) => {
   const members = Object.entries(descriptors(net.Server.prototype))
   for (const [name, descriptor] of members.sort(([a], [b]) => (a < b ? -1 : 1))) log(name, descriptor)
 })
 
-parity('1.5 for..in: what a loop over a socket and a server meets', ({ net, own, log }) => {
+parity('for..in: what a loop over a socket and a server meets', ({ net, own, log }) => {
   for (const object of [own(new net.Socket()), own(net.createServer())]) {
     const names = []
     for (const name in object) if (!elsewhere.includes(name)) names.push(name)
@@ -97,7 +97,7 @@ parity('1.5 for..in: what a loop over a socket and a server meets', ({ net, own,
 })
 
 parity(
-  '1.5 the methods: their lengths',
+  'the methods: their lengths',
   {
     since: ['24.19', '26.4'],
     expected: {
@@ -183,7 +183,7 @@ const readOnly = [
   ...['localAddress', 'localPort', 'localFamily', 'remoteAddress', 'remotePort', 'remoteFamily'],
 ]
 for (const name of readOnly) {
-  parity(`1.5 ${name}: can only be read`, async ({ pair, attempt, log }) => {
+  parity(`${name}: can only be read`, async ({ pair, attempt, log }) => {
     const { client } = await pair()
     const before = client[name]
     attempt('set', () => {
@@ -197,7 +197,7 @@ for (const name of readOnly) {
 }
 
 parity(
-  '1.5 connecting: a plain property that may be set, which pending and readyState follow',
+  'connecting: a plain property that may be set, which pending and readyState follow',
   ({ net, own, log }) => {
     const socket = own(new net.Socket())
     for (const value of [true, false]) {
@@ -207,7 +207,7 @@ parity(
   },
 )
 
-parity('1.5 the private facts: their values at every stage', async t => {
+parity('the private facts: their values at every stage', async t => {
   const { net, own, listen, log, seen, closed } = t
   const server = await listen({}, peer => peer.resume().end())
   const client = own(new net.Socket())
@@ -245,7 +245,7 @@ parity('1.5 the private facts: their values at every stage', async t => {
   note('closed')
 })
 
-parity('1.5 _pendingData: several corked writes wait as a list', async ({ net, own, listen, to, log }) => {
+parity('_pendingData: several corked writes wait as a list', async ({ net, own, listen, to, log }) => {
   const server = await listen()
   const client = own(new net.Socket())
   client.connect(to(server))
@@ -264,7 +264,7 @@ parity('1.5 _pendingData: several corked writes wait as a list', async ({ net, o
   log('counted', client.bytesWritten, client._pendingEncoding)
 })
 
-parity('1.5 autoSelectFamilyAttemptedAddresses: own only when there were several addresses', async t => {
+parity('autoSelectFamilyAttemptedAddresses: own only when there were several addresses', async t => {
   const { net, own, log, closed, alias } = t
   alias(1, 'port')
   for (const addresses of [['127.0.0.1'], ['127.0.0.1', '127.0.0.1'], ['127.0.0.1', '127.0.0.2']]) {
@@ -289,7 +289,7 @@ parity('1.5 autoSelectFamilyAttemptedAddresses: own only when there were several
   }
 })
 
-parity('1.5 timeout: own once it has been set, and stays what was given', async ({ net, own, log }) => {
+parity('timeout: own once it has been set, and stays what was given', async ({ net, own, log }) => {
   const socket = own(new net.Socket())
   log('fresh', socket.timeout, 'timeout' in socket)
   socket.setTimeout(1000)
@@ -298,7 +298,7 @@ parity('1.5 timeout: own once it has been set, and stays what was given', async 
   log('cleared', socket.timeout, Object.hasOwn(socket, 'timeout'))
 })
 
-parity('1.5 bytesRead, bytesWritten: begin again with each connection of the same socket', async t => {
+parity('bytesRead, bytesWritten: begin again with each connection of the same socket', async t => {
   const { net, own, listen, to, log } = t
   const server = await listen({}, peer => peer.resume().end('12345'))
   const client = own(new net.Socket())
@@ -313,7 +313,7 @@ parity('1.5 bytesRead, bytesWritten: begin again with each connection of the sam
 })
 
 parity(
-  '1.5 server, _server: the server of an accepted socket also after its close, null on a client',
+  'server, _server: the server of an accepted socket also after its close, null on a client',
   async t => {
     const { pair, log, closed } = t
     const { server, client, peer } = await pair()
@@ -325,7 +325,7 @@ parity(
   },
 )
 
-parity('1.5 _handle: null without a connection, and the same object while there is one', async t => {
+parity('_handle: null without a connection, and the same object while there is one', async t => {
   const { net, own, listen, to, log, seen, closed } = t
   const server = await listen({}, peer => peer.resume().end())
   const client = own(new net.Socket())
@@ -341,7 +341,7 @@ parity('1.5 _handle: null without a connection, and the same object while there 
 })
 
 parity(
-  '1.5 path sockets: facts at every stage',
+  'path sockets: facts at every stage',
   { on: 'unix' },
   async ({ net, own, listen, to, log, seen, closed, socketPath }) => {
     const server = await listen({ path: socketPath() }, peer => peer.resume().end('hi'))

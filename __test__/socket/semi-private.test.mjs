@@ -1,12 +1,12 @@
-// Rows 1.13 of the interface: what popular packages touch although nobody promised it, and how tools patch. The handles
-// are ferronet's own, so only what is asked of them is compared.
+// Internals that popular packages use although nobody promised them, and the ways in which tools patch. The handles are
+// ferronet's own, so only what these packages use of them is compared.
 
 import { EventEmitter } from 'node:events'
 import { parity } from '../helpers/parity.mjs'
 
 // --- handles -----------------------------------------------------------------------------------------------------
 
-parity('1.13 _handle: what http, http2 and tools ask of it', async ({ pair, log }) => {
+parity('_handle: what http, http2 and tools ask of it', async ({ pair, log }) => {
   const { server, client, peer } = await pair()
   for (const name of ['readStart', 'readStop', 'ref', 'unref', 'hasRef', 'getAsyncId', 'close']) {
     log(name, ...[client, peer].map(({ _handle }) => typeof _handle[name]))
@@ -20,7 +20,7 @@ parity('1.13 _handle: what http, http2 and tools ask of it', async ({ pair, log 
   log('ids', client._handle.getAsyncId() > 0, client._handle.getAsyncId() !== peer._handle.getAsyncId())
 })
 
-parity('1.13 _handle: truthy from connect to close', async ({ net, own, listen, to, log, seen, closed }) => {
+parity('_handle: truthy from connect to close', async ({ net, own, listen, to, log, seen, closed }) => {
   const server = await listen({}, peer => peer.resume().end())
   const client = own(new net.Socket())
   const note = stage => log(stage, Boolean(client._handle), client.pending)
@@ -33,7 +33,7 @@ parity('1.13 _handle: truthy from connect to close', async ({ net, own, listen, 
   await closed(client)
 })
 
-parity('1.13 _handle.fd: the descriptor of an open connection, and of no other', { on: 'linux' }, async t => {
+parity('_handle.fd: the descriptor of an open connection, and of no other', { on: 'linux' }, async t => {
   const { pair, log, closed } = t
   const { readlinkSync } = await import('node:fs')
   const { server, client, peer } = await pair()
@@ -47,27 +47,24 @@ parity('1.13 _handle.fd: the descriptor of an open connection, and of no other',
   log('closed', handle.fd < 0)
 })
 
-parity(
-  '1.13 _handle.readStop, readStart: stop and start what is read',
-  async ({ pair, log, until, quiet }) => {
-    const { client, peer } = await pair()
-    let text = ''
-    client.on('data', chunk => (text += chunk))
-    peer.write('1')
-    await until(() => text === '1')
-    log('reading', client._handle.reading)
-    client._handle.readStop()
-    peer.write('2')
-    await quiet()
-    log('stopped', text)
-    client._handle.readStart()
-    await until(() => text === '12')
-    log('started', text)
-  },
-)
+parity('_handle.readStop, readStart: stop and start what is read', async ({ pair, log, until, quiet }) => {
+  const { client, peer } = await pair()
+  let text = ''
+  client.on('data', chunk => (text += chunk))
+  peer.write('1')
+  await until(() => text === '1')
+  log('reading', client._handle.reading)
+  client._handle.readStop()
+  peer.write('2')
+  await quiet()
+  log('stopped', text)
+  client._handle.readStart()
+  await until(() => text === '12')
+  log('started', text)
+})
 
 parity(
-  '1.13 _handle.readStart: reads for a socket that was accepted paused',
+  '_handle.readStart: reads for a socket that was accepted paused',
   async ({ pair, log, until, quiet }) => {
     const { client, peer } = await pair({ server: { pauseOnConnect: true } })
     client.write('x')
@@ -79,7 +76,7 @@ parity(
   },
 )
 
-parity('1.13 _handle.reading: follows pause, the high-water mark and the end', async t => {
+parity('_handle.reading: follows pause, the high-water mark and the end', async t => {
   const { pair, log, until, turns } = t
   const { client, peer } = await pair({ client: { highWaterMark: 4 } })
   client.on('data', () => {})
@@ -95,7 +92,7 @@ parity('1.13 _handle.reading: follows pause, the high-water mark and the end', a
   log('resumed', client._handle.reading)
 })
 
-parity('1.13 _handle.ref, unref, hasRef: what the socket’s own do', async ({ pair, log }) => {
+parity('_handle.ref, unref, hasRef: what the socket’s own do', async ({ pair, log }) => {
   const { server, client } = await pair()
   for (const owner of [server, client]) {
     log('fresh', owner._handle.hasRef())
@@ -106,7 +103,7 @@ parity('1.13 _handle.ref, unref, hasRef: what the socket’s own do', async ({ p
   }
 })
 
-parity('1.13 _handle.writeQueueSize: what the kernel has not taken', async ({ pair, log, until }) => {
+parity('_handle.writeQueueSize: what the kernel has not taken', async ({ pair, log, until }) => {
   const { client, peer } = await pair({ server: { pauseOnConnect: true } })
   log('idle', client._handle.writeQueueSize)
   client.write(Buffer.alloc(8_000_000))
@@ -116,7 +113,7 @@ parity('1.13 _handle.writeQueueSize: what the kernel has not taken', async ({ pa
   log('sent', client._handle.writeQueueSize)
 })
 
-parity('1.13 _handle: of a server, null before listen and after close', async ({ net, own, log, seen }) => {
+parity('_handle: of a server, null before listen and after close', async ({ net, own, log, seen }) => {
   const server = own(net.createServer())
   log('fresh', server._handle)
   server.listen(0)
@@ -128,7 +125,7 @@ parity('1.13 _handle: of a server, null before listen and after close', async ({
 
 // --- the states of streams ---------------------------------------------------------------------------------------
 
-parity('1.13 _writableState, _readableState: what packages read of them, at every stage', async t => {
+parity('_writableState, _readableState: what packages read of them, at every stage', async t => {
   const { net, own, listen, to, log, seen, closed } = t
   const server = await listen({}, peer => peer.resume().end('hi'))
   const client = own(new net.Socket())
@@ -171,7 +168,7 @@ parity('1.13 _writableState, _readableState: what packages read of them, at ever
   note('closed')
 })
 
-parity('1.13 _writableState: after an error', async ({ pair, log, closed }) => {
+parity('_writableState: after an error', async ({ pair, log, closed }) => {
   const { client } = await pair()
   client.on('error', () => {})
   client.destroy(new Error('mine'))
@@ -182,7 +179,7 @@ parity('1.13 _writableState: after an error', async ({ pair, log, closed }) => {
 })
 
 parity(
-  '1.13 _events, _eventsCount: changed by the socket as by node:net',
+  '_events, _eventsCount: changed by the socket as by node:net',
   async ({ net, own, listen, to, log, seen }) => {
     const server = await listen()
     const client = own(new net.Socket())
@@ -200,7 +197,7 @@ parity(
 // --- what others hang on sockets ----------------------------------------------------------------------------------
 
 parity(
-  '1.13 encrypted, authorized, alpnProtocol, parser, _httpMessage, _paused: left to others',
+  'encrypted, authorized, alpnProtocol, parser, _httpMessage, _paused: left to others',
   async ({ pair, log }) => {
     const { client, peer } = await pair()
     const names = [
@@ -221,34 +218,31 @@ parity(
   },
 )
 
-parity(
-  '1.13 on, once, addListener, removeListener, pause, resume: may be replaced on one socket',
-  async t => {
-    const { pair, log, seen } = t
-    const { client, peer } = await pair()
-    const calls = new Set()
-    for (const name of ['on', 'once', 'addListener', 'removeListener', 'off', 'pause', 'resume', 'emit']) {
-      const original = client[name]
-      client[name] = function (...args) {
-        calls.add(name)
-        return Reflect.apply(original, this, args)
-      }
+parity('on, once, addListener, removeListener, pause, resume: may be replaced on one socket', async t => {
+  const { pair, log, seen } = t
+  const { client, peer } = await pair()
+  const calls = new Set()
+  for (const name of ['on', 'once', 'addListener', 'removeListener', 'off', 'pause', 'resume', 'emit']) {
+    const original = client[name]
+    client[name] = function (...args) {
+      calls.add(name)
+      return Reflect.apply(original, this, args)
     }
-    client.on('data', chunk => log('data', chunk))
-    client.pause()
-    client.resume()
-    const listener = () => {}
-    client.addListener('x', listener).removeListener('x', listener)
-    peer.end('hello')
-    await seen(client, 'end')
-    log(
-      'called',
-      ['on', 'addListener', 'removeListener', 'pause', 'resume', 'emit'].map(name => calls.has(name)),
-    )
-  },
-)
+  }
+  client.on('data', chunk => log('data', chunk))
+  client.pause()
+  client.resume()
+  const listener = () => {}
+  client.addListener('x', listener).removeListener('x', listener)
+  peer.end('hello')
+  await seen(client, 'end')
+  log(
+    'called',
+    ['on', 'addListener', 'removeListener', 'pause', 'resume', 'emit'].map(name => calls.has(name)),
+  )
+})
 
-parity('1.13 Socket.prototype.on: works on any emitter, as http calls it', ({ net, log }) => {
+parity('Socket.prototype.on: works on any emitter, as http calls it', ({ net, log }) => {
   const emitter = new EventEmitter()
   log(
     'returned',
@@ -273,7 +267,7 @@ function wrap(t, object, name, before) {
   })
 }
 
-parity('1.13 patching net.connect and net.createConnection: what calls the export goes through', async t => {
+parity('patching net.connect and net.createConnection: what calls the export goes through', async t => {
   const { net, own, listen, to, log, closed } = t
   const server = await listen({}, peer => peer.end())
   for (const name of ['connect', 'createConnection'])
@@ -283,7 +277,7 @@ parity('1.13 patching net.connect and net.createConnection: what calls the expor
 })
 
 parity(
-  '1.13 patching net.createServer and net.Server: what calls the export goes through',
+  'patching net.createServer and net.Server: what calls the export goes through',
   ({ net, log, ...t }) => {
     wrap(t, net, 'createServer', args => log('createServer', args.length))
     const server = net.createServer({}, () => {})
@@ -308,7 +302,7 @@ for (const method of [
   '_final',
   '_writeGeneric',
 ]) {
-  parity(`1.13 patching Socket.prototype.${method}: seen for the sockets of both ends`, async t => {
+  parity(`patching Socket.prototype.${method}: seen for the sockets of both ends`, async t => {
     const { net, own, listen, to, log, closed, until } = t
     const calls = new Map()
     wrap(t, net.Socket.prototype, method, function () {
@@ -332,7 +326,7 @@ for (const method of [
   })
 }
 
-parity('1.13 patching Socket.prototype.write: every write is seen, with its arguments', async t => {
+parity('patching Socket.prototype.write: every write is seen, with its arguments', async t => {
   const { pair, net, log, drained } = t
   const { client, peer } = await pair()
   wrap(t, net.Socket.prototype, 'write', args => log('write', ...args))
@@ -344,7 +338,7 @@ parity('1.13 patching Socket.prototype.write: every write is seen, with its argu
   log('arrived', await arrived)
 })
 
-parity('1.13 patching Socket.prototype.emit: all events pass through it', async t => {
+parity('patching Socket.prototype.emit: all events pass through it', async t => {
   const { pair, net, log, closed } = t
   const { client, peer } = await pair()
   const events = new Set()
@@ -360,7 +354,7 @@ parity('1.13 patching Socket.prototype.emit: all events pass through it', async 
   )
 })
 
-parity('1.13 patching EventEmitter.prototype.emit: all events pass through it', async t => {
+parity('patching EventEmitter.prototype.emit: all events pass through it', async t => {
   const { net, own, listen, to, log, closed } = t
   const events = []
   wrap(t, EventEmitter.prototype, 'emit', function ([event]) {
@@ -383,7 +377,7 @@ parity('1.13 patching EventEmitter.prototype.emit: all events pass through it', 
 })
 
 for (const method of ['listen', '_listen2', 'close', 'emit', 'address', '_emitCloseIfDrained']) {
-  parity(`1.13 patching Server.prototype.${method}: seen`, async t => {
+  parity(`patching Server.prototype.${method}: seen`, async t => {
     const { net, own, log, seen } = t
     const calls = []
     wrap(t, net.Server.prototype, method, args => calls.push(method === 'emit' ? args[0] : args.length))
@@ -397,7 +391,7 @@ for (const method of ['listen', '_listen2', 'close', 'emit', 'address', '_emitCl
   })
 }
 
-parity('1.13 patching a server: listen, _listen2 and emit of one alone', async t => {
+parity('patching a server: listen, _listen2 and emit of one alone', async t => {
   const { net, own, connect, to, log, seen } = t
   const server = own(net.createServer())
   for (const name of ['listen', '_listen2', 'emit'])
@@ -410,7 +404,7 @@ parity('1.13 patching a server: listen, _listen2 and emit of one alone', async t
   await seen(client, 'close')
 })
 
-parity('1.13 patching Socket.prototype.connect: it may change the arguments', async t => {
+parity('patching Socket.prototype.connect: it may change the arguments', async t => {
   const { net, own, listen, log, closed } = t
   const server = await listen({}, peer => peer.end('redirected'))
   wrap(t, net.Socket.prototype, 'connect', ([first]) => {
@@ -427,7 +421,7 @@ parity('1.13 patching Socket.prototype.connect: it may change the arguments', as
 // --- handing over ------------------------------------------------------------------------------------------------
 
 parity(
-  '1.13 _setupWorker: the connections of those who share a server count, and close waits for them',
+  '_setupWorker: the connections of those who share a server count, and close waits for them',
   async t => {
     const { net, own, log, seen, turns } = t
     const server = own(net.createServer())
@@ -460,7 +454,7 @@ parity(
 )
 
 parity(
-  '1.13 _emitCloseIfDrained: emits close on nextTick, unless something is open',
+  '_emitCloseIfDrained: emits close on nextTick, unless something is open',
   async ({ net, own, listen, log, turns }) => {
     const idle = own(net.createServer()).on('close', () => log('close'))
     log('idle', idle._emitCloseIfDrained())
@@ -477,7 +471,7 @@ parity(
   },
 )
 
-parity('1.13 _connectionKey, _connections, _usingWorkers, _workers: sane at every stage', async t => {
+parity('_connectionKey, _connections, _usingWorkers, _workers: sane at every stage', async t => {
   const { net, own, listen, connect, to, log, seen } = t
   const server = own(net.createServer())
   const note = stage =>

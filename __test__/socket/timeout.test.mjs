@@ -1,4 +1,4 @@
-// setTimeout(): validation, what it starts from, what refreshes it, and that it never closes anything.
+// setTimeout(): validation, when the timer starts, what refreshes it, and that it never closes anything.
 
 import { parity } from '../helpers/parity.mjs'
 

@@ -1,4 +1,4 @@
-// write(), end(): what may be written, what they return, when they call back, and every way they fail.
+// write() and end(): which arguments they accept, what they return, when they call back, and every way they fail.
 
 import { constants } from 'node:os'
 import { parity } from '../helpers/parity.mjs'
