@@ -230,7 +230,7 @@ class Host {
     if (this.dead) return this.#lost('the process ended before the scenario began')
     const outcome = await new Promise(resolve => {
       this.#waiting = resolve
-      // Its own timer reports first; this one is for a process that does not answer any more.
+      // The process's own timer reports first; this one is for a process that no longer answers.
       this.timer = setTimeout(
         () => {
           this.#settle(this.#lost('the process does not answer'))
@@ -242,7 +242,7 @@ class Host {
     })
     if (this.stray) outcome.failure ??= `an error before the scenario began: ${this.stray}`
     this.stray = undefined
-    // What a failed scenario left open must not disturb the next one.
+    // Whatever a failed scenario left open must not disturb the next one.
     if (outcome.failure) {
       this.dead = true
       this.child.kill('SIGKILL')
@@ -272,13 +272,13 @@ class Host {
   }
 }
 
-/** The environment of a process that runs on a driver, without what was meant for ava's. */
+/** The environment for a process on a driver, without the variables meant for ava's process. */
 export function environment({ driver }) {
   const { NODE_OPTIONS, NODE_V8_COVERAGE, FORCE_COLOR, FERRONET_DRIVER, ...env } = process.env
   return { ...env, NO_COLOR: '1', NODE_DISABLE_COLORS: '1', ...(driver ? { FERRONET_DRIVER: driver } : {}) }
 }
 
-/** What a process prints, as it comes. */
+/** Collects what a process prints. */
 export function collect(child) {
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr']) {
@@ -287,8 +287,8 @@ export function collect(child) {
   return output
 }
 
-// Where an error was thrown and what it says: what people read first, without stacks and Node's version. An error that
-// nobody listened to was thrown by `emit` in node:events, or given on by ferronet: both are inside, as docs/api.md says.
+// Where an error was thrown and its message, which people read first, without stacks and Node's version. An unhandled
+// 'error' is thrown by `emit` in node:events, or by ferronet; we treat both the same, as docs/api.md describes.
 function firstWords(stderr) {
   const lines = stderr.split('\n').filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
   const thrown = lines.find(line => /^\s*(\w*Error|Uncaught|thrown)\b/.test(line))

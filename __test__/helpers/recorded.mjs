@@ -20,7 +20,7 @@ export function recorded(name) {
 
 const numbers = new Map([...getSystemErrorMap()].map(([errno, [code]]) => [code, errno]))
 
-// An error's number is this platform's own.
+// Error numbers differ between platforms.
 function here(_key, value) {
   if (typeof value?.errno === 'number' && numbers.has(value.code)) value.errno = numbers.get(value.code)
   return value
