@@ -76,7 +76,7 @@ async function reach(server, wanted) {
     if (connections === wanted) return
     await sleep(50)
   }
-  throw new Error(`the server never had ${wanted} connections`)
+  throw new Error(`the server did not reach ${wanted} connections`)
 }
 
 async function settle(server) {

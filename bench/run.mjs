@@ -32,14 +32,14 @@ const HELP = `Measures ferronet against node:net, and both against a server with
   --warmup N           seconds before that (1)
   --one-core           both ends on the same core; streams are then judged by their
                        CPU time per MB
-  --json FILE          writes the results
-  --svg FILE           draws them; later: node bench/plot.mjs results.json plot.svg
-  --list               lists scenarios and peers
+  --json FILE          write the results to this file
+  --svg FILE           draw them; later: node bench/plot.mjs results.json plot.svg
+  --list               list scenarios and peers
   --help               this text
 
-Each round gives every peer its turn, so that they share the machine's moods;
-ratios are taken within a round. The peer under test has one core, its opposite
-another unless --one-core is given. How to read the tables: docs/benchmarks.md.`
+In each round every peer runs once, so that they meet the same conditions; ratios
+are computed within a round. The peer under test has one core and its opposite
+another, unless --one-core is given. docs/benchmarks.md explains the tables.`
 
 const { values: options } = parseOptions()
 if (options.help) {
@@ -54,7 +54,7 @@ if (options.list) {
   for (const name of Object.keys(peers)) console.log(`  ${name}`)
   process.exit()
 }
-if (process.platform !== 'linux') stop('The load generator is made of epoll and needs Linux.')
+if (process.platform !== 'linux') stop('The load generator uses epoll and needs Linux.')
 
 const rounds = number('rounds', options.quick ? 2 : 5)
 const seconds = number('seconds', options.quick ? 1 : 3)
@@ -99,9 +99,9 @@ process.exitCode = failed ? 1 : 0
 async function runAll() {
   console.log(`Node ${machine.node}, ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`)
   if (cores.subject === undefined) {
-    console.log('Not pinned: that takes `taskset` and two cores. Expect noise.')
+    console.log('Not pinned to cores, which needs `taskset` and two cores. Expect noise.')
   }
-  if (oneCore) console.log('One core for both ends: look at CPU, and hardly at throughput and latency.')
+  if (oneCore) console.log('One core for both ends: look at CPU rather than at throughput and latency.')
   const run = { node, native, cores, oneCore, scratch, warmup, seconds }
   const plan = chosen.map(scenario => ({
     scenario,

@@ -20,7 +20,7 @@ const { values } = parseArgs({
 })
 const total = Number(values.connections)
 if (!Number.isInteger(total) || total < 100) {
-  console.error('--connections takes a number from 100 on')
+  console.error('--connections takes a number of at least 100')
   process.exit(2)
 }
 // V8's young generation grows with the rate of allocation, by tens of MiB, which would hide a leak.
@@ -155,4 +155,4 @@ const rss = least('rss') - most('rss')
 if (rss > RSS_ALLOWED) complaints.push(`memory has grown by ${mb(rss).trim()} MiB since it was warm`)
 for (const complaint of complaints) console.error(complaint)
 if (complaints.length > 0) process.exitCode = 1
-else console.log('descriptors and memory are where they were')
+else console.log('descriptors and memory are back where they were')

@@ -64,7 +64,7 @@ export async function fuzz({
       await judgeAll(seeds, pools, { atOnce: jobs, rounds, done: note })
     }
     if (verbose && seeds.length + (program ? 1 : 0) === 1) await tell(program ?? seeds[0], pools, report)
-    // The largest groups first, and two at once, because most of the time is spent waiting.
+    // The largest groups first, and three at once, because most of the time is spent waiting.
     const all = [...cases.values()].sort((a, b) => b.seeds.size - a.seeds.size)
     const queue = all.slice(0, shrinkMost)
     const worker = async () => {
@@ -141,7 +141,7 @@ export function spellCase({ sign, seeds, program, subject, differences, traces }
   }
   lines.push(
     '',
-    `  again: npm run fuzz -- --seeds ${seeds[0]}, or --program with a file of this:`,
+    `  to run it again: npm run fuzz -- --seeds ${seeds[0]}, or --program with a file that contains:`,
     `  ${JSON.stringify(program)}`,
   )
   return lines.join('\n')

@@ -147,7 +147,7 @@ impl Connection {
                         let started = self.started.pop_front().ok_or_else(|| {
                             io::Error::new(
                                 ErrorKind::InvalidData,
-                                "the server answered what nobody asked",
+                                "the server sent an answer without a request",
                             )
                         })?;
                         window.answered(now - started);

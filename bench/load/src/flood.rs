@@ -94,7 +94,10 @@ pub(crate) fn drain(streams: &[TcpStream]) -> io::Result<()> {
                 .max(Duration::from_millis(1)),
         ))?;
         if stream.read(&mut [0; 1])? > 0 {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the sink answered"));
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "the sink sent something",
+            ));
         }
     }
     Ok(())

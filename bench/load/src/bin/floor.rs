@@ -3,7 +3,7 @@
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> Result<(), &'static str> {
-    Err("the floor is made of epoll and needs Linux")
+    Err("the floor uses epoll and needs Linux")
 }
 
 #[cfg(target_os = "linux")]

@@ -2,7 +2,7 @@
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> Result<(), &'static str> {
-    Err("the load generator is made of epoll and needs Linux")
+    Err("the load generator uses epoll and needs Linux")
 }
 
 #[cfg(target_os = "linux")]
