@@ -1,4 +1,4 @@
-// One measurement: one scenario, one peer, one round. Starts both ends, reads the counters, ends both.
+// One measurement: one scenario, one peer, one round. Starts both ends, reads the counters, stops both.
 
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,9 +34,9 @@ async function measureServer(run, scenario, peer) {
     }
     return {
       ...figures(scenario, report, report.server_cpu_seconds),
-      // Where both share a core they wait for each other, and nobody can tell who else they wait for.
+      // When both share a core they wait for each other, and we cannot tell whether they wait for something else too.
       disturbed: run.oneCore ? undefined : report.load_waited_seconds / report.seconds,
-      // The peer idled although the load generator was busy all the time: a lower bound.
+      // The peer was idle at times while the load generator was always busy, so this is a lower bound.
       bounded:
         report.load_cpu_seconds > 0.96 * report.seconds && report.server_cpu_seconds < 0.94 * report.seconds,
     }
@@ -48,7 +48,7 @@ async function measureServer(run, scenario, peer) {
 async function measureMemory(run, scenario, peer) {
   const { server, place, path } = await startServer(run, scenario, peer)
   try {
-    // The first ones make the peer load and compile what it needs once, not per connection. (A thousand
+    // The first connections make the peer load and compile what it needs only once. (A thousand
     // would also grow V8's young generation, and hide 1.6 KB of each of node:net's connections.)
     await hold(run, server, WARM_UP_CONNECTIONS, place)
     const before = await settle(server)
@@ -76,7 +76,7 @@ async function reach(server, wanted) {
     if (connections === wanted) return
     await sleep(50)
   }
-  throw new Error(`the server never had ${wanted} connections`)
+  throw new Error(`the server did not reach ${wanted} connections`)
 }
 
 async function settle(server) {
@@ -119,7 +119,7 @@ async function measureClient(run, scenario, peer) {
   }
 }
 
-/** Which part of the time another process held the core of a program that has it for itself. */
+/** The share of time in which another process used a core that is reserved for our program. */
 function disturbed({ oneCore }, program, began) {
   if (oneCore) return undefined
   return program.waitedSeconds() / ((performance.now() - began) / 1000)

@@ -6,7 +6,7 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { DISTURBED, RATIOS } from './report.mjs'
 
-/** Colours that stay apart for colour-blind readers as well; node:net itself is the line at 1. */
+/** Colours that colour-blind readers can tell apart too; node:net itself is the line at 1. */
 const COLOURS = {
   ferronet: '#d1495b',
   'ferronet:helper-thread': '#edae49',
@@ -17,13 +17,13 @@ const COLOURS = {
 const OTHERS = ['#66a182', '#8d6a9f', '#a0a0a0']
 const MEMORY = 'memory'
 const BESIDE = 'beside'
-/** Whoever serves two kinds at once has a bar for each of these. */
+/** A scenario with two kinds of work has one bar for each. */
 const BOTH = { value: 'pings/s', upload: 'uploads’ MB/s', p50: 'p50 of the pings', p99: 'p99 of the pings' }
 
 /** An SVG document, as text. */
 export async function plot(report) {
   const { vega, vegaLite } = await libraries()
-  // Without a canvas vega takes each letter for 0.8 of the font size: margins as wide as the plot.
+  // Without a canvas vega assumes 0.8 of the font size per letter, which makes the margins as wide as the plot.
   vega.textMetrics.width = (item, text) => `${text ?? item.text ?? ''}`.length * (item.fontSize ?? 11) * 0.58
   const { spec } = vegaLite.compile(chart(report))
   const view = new vega.View(vega.parse(spec), { renderer: 'none' })
@@ -44,7 +44,7 @@ export async function libraries() {
 }
 
 function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
-  // A row is what has bars and a target of its own: a scenario, or one side of it.
+  // Each scenario, or each side of it, is a row with its own bars and target.
   const rows = scenarios.flatMap(({ title, unit, peers, goals }) => {
     const row = (of, title) => ({ title, unit, of, peers, goal: goals.find(goal => goal.of === of) })
     if (unit !== BESIDE) return [row('value', title)]
@@ -65,7 +65,7 @@ function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
   const unknown = names.filter(name => !(name in COLOURS))
   const colours = names.map(name => COLOURS[name] ?? OTHERS[unknown.indexOf(name) % OTHERS.length])
 
-  // Two scales: what batching wins would make everything else look alike.
+  // Two scales, because the gains from batching would make all other bars look the same.
   const far = new Set(bars.filter(({ ratio }) => ratio > 5).map(({ title }) => title))
   const alone = unit => unit !== MEMORY && unit !== BESIDE
   const timed = of => of === 'p50' || of === 'p99'

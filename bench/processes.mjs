@@ -1,5 +1,5 @@
-// The child processes of a run: started pinned to a core, spoken to in JSON lines, ended by their handle.
-// Every wait has a limit, and nothing that was started outlives `endAll`.
+// The child processes of a run: started on a fixed core, controlled with JSON lines, ended by their handle.
+// Every wait has a limit, and no process that was started outlives `endAll`.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -63,7 +63,7 @@ export class Program {
     if (done) {
       await this.#exited
       const { exitCode, signalCode } = this.#child
-      // Only the message: results are published, and a stack names the machine's directories.
+      // Only the message, because results are published and a stack contains the machine's directories.
       const reason =
         /^(?:\w*Error|error).*$/m.exec(this.#errors)?.[0] ?? this.#errors.trim().split('\n').at(-1)
       throw new Error(`ended early (${signalCode ?? exitCode}): ${reason || 'no message'}`)
@@ -87,7 +87,7 @@ export class Program {
     return Number(waited) / 1e9
   }
 
-  /** Asks by ending standard input, then insists. */
+  /** Asks the process to exit by ending its standard input, then kills it. */
   async end() {
     this.#child.stdin.end()
     const insist = setTimeout(() => this.#child.kill('SIGKILL'), 2000)

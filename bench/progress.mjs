@@ -1,4 +1,4 @@
-// How far a run is: on a terminal one line that rewrites itself, elsewhere one line per round.
+// Shows the progress of a run: on a terminal as one line that is rewritten, elsewhere as one line per round.
 
 export class Progress {
   #total
@@ -7,7 +7,7 @@ export class Progress {
   #began = Date.now()
   #what = ''
 
-  /** `guess` is what one step takes, in seconds, until the first ones are over. */
+  /** `guess` is the assumed duration of a step in seconds, until the first ones are done. */
   constructor(total, guess) {
     this.#total = total
     this.#guess = guess

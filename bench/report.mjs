@@ -1,5 +1,5 @@
-// From rounds to a verdict: medians, ratios, tables. Ratios come first: an absolute figure says something
-// about the machine, a ratio within one run says something about the peer.
+// Turns rounds into a verdict: medians, ratios, tables. Ratios come first, because an absolute figure mostly
+// describes the machine and a ratio within one run describes the peer.
 
 export function median(values) {
   const sorted = values.filter(value => value !== undefined).sort((a, b) => a - b)
@@ -8,10 +8,10 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** `rounds[i]` maps a peer's name to what it showed in round i. `oneCore`: both ends shared one. */
+/** `rounds[i]` maps a peer's name to its result in round i. `oneCore`: both ends shared one core. */
 export function summarize(scenario, names, rounds, failures, oneCore = false) {
   const of = (name, key) => rounds.map(round => round[name]?.[key])
-  // Each round compares neighbours in time; the median is taken of their ratios, not of their figures.
+  // A round compares runs that are close in time, so we take the median of their ratios, not of their figures.
   const ratios = (name, base, key = 'value') =>
     rounds
       .filter(round => round[name]?.[key] !== undefined && round[base]?.[key] !== undefined)
@@ -50,10 +50,10 @@ export function summarize(scenario, names, rounds, failures, oneCore = false) {
   return { name, title, unit, kind, goals, disturbed, peers }
 }
 
-/** From this part of a round on, what else ran on the machine is worth a warning. */
+/** We warn if other processes used more than this share of a round. */
 export const DISTURBED = 0.05
 
-/** The scenario's targets, and whether ferronet's default driver reached them. */
+/** The scenario's targets, and whether ferronet's default driver met them. */
 function judge({ unit, targets = {} }, peers, oneCore) {
   const ferronet = peers.find(({ peer }) => peer === 'ferronet')
   return goals(unit, targets, oneCore).map(goal => {
@@ -65,8 +65,8 @@ function judge({ unit, targets = {} }, peers, oneCore) {
 }
 
 /**
- * On a core that both ends share, throughput and latency are those of both together. What is left to
- * judge there is the peer's own CPU time per MB, of which the target for throughput allows the reciprocal.
+ * On a shared core, throughput and latency describe both ends together. So we judge the peer's own CPU time
+ * per MB, against the reciprocal of the target for throughput.
  */
 function goals(unit, targets, oneCore) {
   if (oneCore && unit !== 'memory') {
@@ -79,7 +79,7 @@ function goals(unit, targets, oneCore) {
   }))
 }
 
-/** Where a peer's summary has the ratio that a target is about. */
+/** The ratio in a peer's summary that a target applies to. */
 export const RATIOS = {
   value: 'ratio',
   upload: 'uploadRatio',
@@ -91,7 +91,7 @@ export const RATIOS = {
 
 const LABELS = { value: '', upload: 'upload', cpu: 'CPU', p50: 'p50', p99: 'p99', p999: 'p99.9' }
 
-/** What a list of targets calls one of them. */
+/** The name of a target in a list of targets. */
 export const label = ({ of }) => LABELS[of]
 
 const UNITS = {

@@ -1,5 +1,5 @@
 // `npm run bench`: every scenario with every peer, round after round, then tables of ratios.
-// Starts nothing but children of its own, speaks to nothing but this machine, and always ends.
+// It only starts its own child processes, only talks to this machine, and always ends.
 
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -30,16 +30,16 @@ const HELP = `Measures ferronet against node:net, and both against a server with
   --rounds N           rounds per scenario (5)
   --seconds N          measured seconds per round and peer (3)
   --warmup N           seconds before that (1)
-  --one-core           both ends on the same core: streams are then judged by their
+  --one-core           both ends on the same core; streams are then judged by their
                        CPU time per MB
-  --json FILE          writes the results
-  --svg FILE           draws them; later: node bench/plot.mjs results.json plot.svg
-  --list               lists scenarios and peers
+  --json FILE          write the results to this file
+  --svg FILE           draw them; later: node bench/plot.mjs results.json plot.svg
+  --list               list scenarios and peers
   --help               this text
 
-Each round gives every peer its turn, so that they share the machine's moods;
-ratios are taken within a round. The peer under test has one core, its opposite
-another unless --one-core is given. How to read the tables: docs/benchmarks.md.`
+In each round every peer runs once, so that they meet the same conditions; ratios
+are computed within a round. The peer under test has one core and its opposite
+another, unless --one-core is given. docs/benchmarks.md explains the tables.`
 
 const { values: options } = parseOptions()
 if (options.help) {
@@ -54,7 +54,7 @@ if (options.list) {
   for (const name of Object.keys(peers)) console.log(`  ${name}`)
   process.exit()
 }
-if (process.platform !== 'linux') stop('The load generator is made of epoll and needs Linux.')
+if (process.platform !== 'linux') stop('The load generator uses epoll and needs Linux.')
 
 const rounds = number('rounds', options.quick ? 2 : 5)
 const seconds = number('seconds', options.quick ? 1 : 3)
@@ -99,9 +99,9 @@ process.exitCode = failed ? 1 : 0
 async function runAll() {
   console.log(`Node ${machine.node}, ${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`)
   if (cores.subject === undefined) {
-    console.log('Not pinned: that takes `taskset` and two cores. Expect noise.')
+    console.log('Not pinned to cores, which needs `taskset` and two cores. Expect noise.')
   }
-  if (oneCore) console.log('One core for both ends: look at CPU, and hardly at throughput and latency.')
+  if (oneCore) console.log('One core for both ends: look at CPU rather than at throughput and latency.')
   const run = { node, native, cores, oneCore, scratch, warmup, seconds }
   const plan = chosen.map(scenario => ({
     scenario,
@@ -121,7 +121,7 @@ async function runAll() {
     for (let round = 0; round < rounds; round++) {
       const shown = {}
       progress.round(`${scenario.name}, round ${round + 1}/${rounds}`)
-      // Who starts rotates: the first after a pause finds a cooler machine.
+      // The order rotates, because the first peer after a pause runs on a cooler machine.
       for (let turn = 0; turn < names.length; turn++) {
         const name = names[(turn + round) % names.length]
         progress.turn(name)
@@ -137,14 +137,14 @@ async function runAll() {
     }
     const result = summarize(scenario, names, seen, failures, oneCore)
     results.push(result)
-    // Each time, so that an interrupted run leaves what it has.
+    // After each scenario, so that an interrupted run keeps what it has.
     if (options.json) write(options.json, `${JSON.stringify(report(), null, 2)}\n`)
     progress.clear()
     console.log(`\n${table(result)}`)
   }
 }
 
-/** Once more, and again, when something else used the machine; then the least disturbed one counts. */
+/** Repeats a measurement at most twice if other processes used the machine, and keeps the least disturbed one. */
 async function measureQuietly(run, scenario, peer) {
   let best
   for (let attempt = 0; attempt < 3; attempt++) {
@@ -218,7 +218,7 @@ function chooseScenarios() {
   })
 }
 
-/** Before the run, not after it: a missing library must not cost twenty minutes. */
+/** Checked before the run, so that a missing library does not waste twenty minutes. */
 async function preparePlot() {
   try {
     const { plot, libraries } = await import('./plot.mjs')
@@ -229,7 +229,7 @@ async function preparePlot() {
   }
 }
 
-/** Everything is compared with node:net, so that one is always there. */
+/** Everything is compared with node:net, so it is always included. */
 function choosePeers() {
   const wanted = options.peers?.split(',') ?? Object.keys(peers)
   const names = ['node:net', ...wanted.filter(name => name !== 'node:net')]
@@ -269,7 +269,7 @@ function buildNative() {
   return directory
 }
 
-/** What a reader needs to judge the figures; nothing that names the machine. */
+/** What readers need to judge the figures, but nothing that identifies the machine. */
 function describeMachine() {
   const [{ model } = {}] = os.cpus()
   const versions = JSON.parse(

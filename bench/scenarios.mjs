@@ -1,12 +1,12 @@
-// What is measured, as data. The runner knows three kinds of scenario:
+// The scenarios, as data. There are three kinds:
 //
 //   server   the peer serves, ferronet-load loads it       higher is better
 //   client   the peer is the client of ferronet-floor      higher is better
 //   memory   the peer holds idle connections               lower is better
 //
-// `targets` are the ratios to node:net that ferronet is built to reach, in the same run on the same Node:
+// `targets` are the ratios to node:net that ferronet should reach, in the same run on the same Node:
 //
-//   value    requests/s, MB/s or bytes per connection, as the unit says
+//   value    requests/s, MB/s or bytes per connection, depending on the unit
 //   upload   MB/s of the uploads beside requests           higher is better
 //   p50 …    latency of a request                          lower is better
 
@@ -145,7 +145,7 @@ export const scenarios = [
     unit: 'ops',
     targets: { value: 1.3 },
   },
-  // Last, because the ports they leave in TIME_WAIT keep the kernel busy for a minute.
+  // These come last, because their ports in TIME_WAIT keep the kernel busy for a minute.
   {
     name: 'churn',
     title: 'connect, 64 B there and back, close',
@@ -166,7 +166,7 @@ export const scenarios = [
   },
 ]
 
-/** Small messages on a server that is sent as much as it takes: nobody may be kept waiting for the other. */
+/** Small messages to a server that receives uploads at full speed. Neither may hold up the other. */
 function beside(pingers, uploaders) {
   return {
     name: `beside-${pingers}-${uploaders}`,
@@ -175,14 +175,14 @@ function beside(pingers, uploaders) {
     server: 'beside',
     load: ['beside', '--connections', `${pingers}`, '--uploaders', `${uploaders}`, '--size', '64'],
     unit: 'beside',
-    // Both share one core: what one kind gains the other may lose, so throughput is only kept from falling.
+    // Both share one core, so one kind may gain at the other's expense. For the uploads it is enough not to lose.
     targets: { p50: 1.0, p99: 1.0, upload: 0.95 },
   }
 }
 
 /**
- * Who is compared. `only` names the scenarios whose programs exist in that variant. `native` has
- * no heap worth comparing, so the memory scenario goes without it.
+ * The peers. `only` lists the scenarios whose programs exist in that variant. `native` has no heap worth
+ * comparing, so the memory scenario leaves it out.
  */
 export const peers = {
   'node:net': { module: 'node:net' },

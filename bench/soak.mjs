@@ -1,4 +1,4 @@
-// Opens and closes many connections in one process and watches what they leave behind.
+// Opens and closes many connections in one process and checks for leaks.
 //
 //   node bench/soak.mjs [--connections 200000] [--module ferronet|node:net]
 //
@@ -20,10 +20,10 @@ const { values } = parseArgs({
 })
 const total = Number(values.connections)
 if (!Number.isInteger(total) || total < 100) {
-  console.error('--connections takes a number from 100 on')
+  console.error('--connections takes a number of at least 100')
   process.exit(2)
 }
-// V8 lets its young generation grow with the rate of allocation, by tens of MiB that would hide a leak.
+// V8's young generation grows with the rate of allocation, by tens of MiB, which would hide a leak.
 const flags = ['--expose-gc', '--max-semi-space-size=4']
 if (!flags.every(flag => process.execArgv.includes(flag))) {
   const child = spawn(
@@ -42,15 +42,15 @@ const { gc } = globalThis
 const { default: net } = await import(values.module)
 
 const STEPS = 10
-/** Steps until caches, pools and the allocator have what they need. */
+/** Steps of warm-up, until caches, pools and the allocator have grown to their size. */
 const WARM = 2
 const AT_ONCE = 32
-// What may be left at the end, over what was there when warm. The heap is counted by V8, to the byte; what the system
-// gives a process is not, so that a native leak must reach 100 bytes a connection to be told from noise.
+// How much more there may be at the end than after the warm-up. V8 counts its heap to the byte. The resident size is
+// less exact, so a native leak only stands out from the noise at 100 bytes a connection.
 const HEAP_ALLOWED = 1 << 20
 const RSS_ALLOWED = (16 << 20) + 100 * total * (1 - WARM / STEPS)
-// A port that was closed in order rests for a minute. Linux has many local addresses for the ports to belong to; elsewhere
-// there is one, and half of the connections are reset.
+// After a regular close a port stays in TIME_WAIT for a minute. Linux has many loopback addresses to spread the ports
+// over; elsewhere there is one, and resetting half of the connections is enough.
 const hosts = process.platform === 'linux' ? 250 : 1
 
 const fdDirectory = process.platform === 'linux' ? '/proc/self/fd' : '/dev/fd'
@@ -63,7 +63,7 @@ function descriptors() {
 }
 
 async function settled() {
-  // What is closed is freed in later phases of the loop.
+  // Closed sockets are freed in later phases of the loop.
   for (let turn = 0; turn < 5; turn++) await immediate()
   gc()
   await immediate()
@@ -142,7 +142,7 @@ for (let at = 1; at <= STEPS; at++) {
 }
 server.close()
 
-// One step may be caught at a bad moment, three in a row not.
+// One step may be measured at a bad moment, but not three in a row.
 const most = name => Math.max(...found.slice(0, WARM).map(step => step[name]))
 const least = name => Math.min(...found.slice(-3).map(step => step[name]))
 const complaints = []
@@ -155,4 +155,4 @@ const rss = least('rss') - most('rss')
 if (rss > RSS_ALLOWED) complaints.push(`memory has grown by ${mb(rss).trim()} MiB since it was warm`)
 for (const complaint of complaints) console.error(complaint)
 if (complaints.length > 0) process.exitCode = 1
-else console.log('descriptors and memory are where they were')
+else console.log('descriptors and memory are back where they were')

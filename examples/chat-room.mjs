@@ -15,7 +15,7 @@ const usage = `usage: node examples/chat-room.mjs [options]
   --path PATH        Unix socket to listen on
   --max-buffered N   bytes that may wait for one slow client before it is dropped (1048576)
 
-With --port or --path alone the room is on that one only; without either it is on both.`
+With only --port or only --path the room listens there alone; without either it listens on both.`
 
 const { values } = commandLine(usage, {
   options: {
@@ -27,11 +27,11 @@ const { values } = commandLine(usage, {
 })
 const maxBuffered = wholeNumber(values['max-buffered'], '--max-buffered')
 const maxLine = 4096 // characters
-const grace = 1000 // milliseconds for clients to take the last words when the room closes
+const grace = 1000 // milliseconds for clients to read the goodbye when the room closes
 
-/** Everybody connected, with or without a name. @type {Set<import('ferronet').Socket>} */
+/** Every connection, with or without a name. @type {Set<import('ferronet').Socket>} */
 const sockets = new Set()
-/** Those who gave their name: the name in lower case → who has it. */
+/** Clients that have given their name, by that name in lower case. */
 const members = new Map()
 let closing = false
 
@@ -50,7 +50,7 @@ function onConnection(socket) {
   }
 
   socket.on('data', chunk => {
-    if (!socket.writable) return // sent away: what still comes is not heard
+    if (!socket.writable) return // we said goodbye already: ignore the rest
     let heard = []
     try {
       heard = lines.push(chunk)
@@ -103,7 +103,7 @@ function broadcast(line, except) {
 function send(socket, line) {
   if (!socket.writable) return
   socket.write(`${line}\r\n`)
-  // write() accepts everything and keeps what the client does not take. The room cannot wait for its slowest reader,
+  // write() accepts everything and buffers what the client does not read. The room cannot wait for its slowest client,
   // and must not fill the memory for it either.
   if (socket.writableLength > maxBuffered) socket.destroy(new Error('reads too slowly'))
 }
@@ -112,9 +112,9 @@ function send(socket, line) {
 const servers = []
 
 async function open(endpoint) {
-  // keepAlive finds out about clients that vanished without a word, as laptops do.
+  // keepAlive notices clients that disappear without closing the connection, as laptops do.
   const server = net.createServer({ keepAlive: true, keepAliveInitialDelay: 60_000 }, onConnection)
-  const advice = endpoint.path ? '' : `PORT=${(endpoint.port + 1) % 65536} npm start takes another`
+  const advice = endpoint.path ? '' : `PORT=${(endpoint.port + 1) % 65536} npm start uses another`
   endpoint = await listen(server, endpoint, advice)
   server.on('error', err => console.error(`accepting failed: ${explain(err)}`))
   server.on('close', () => console.log(`closed ${text(endpoint)}`))
@@ -124,7 +124,7 @@ async function open(endpoint) {
 }
 
 function shutDown() {
-  if (closing) return // npm passes on the Ctrl+C that the terminal has already sent
+  if (closing) return // npm forwards the Ctrl+C that the terminal has already sent us
   closing = true
   for (const server of servers) server.close()
   for (const socket of sockets) socket.end('* The room is closing. Goodbye.\r\n')

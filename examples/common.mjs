@@ -1,5 +1,5 @@
-// What the examples share around their sockets: the command line, where to listen, and failures told in one line
-// that a person can act on. The sockets themselves are in the examples.
+// What the examples share: the command line, where to listen, and error messages of one line that a person can act on.
+// The sockets themselves are in the examples.
 
 import { once } from 'node:events'
 import { lstatSync, unlinkSync } from 'node:fs'
@@ -9,7 +9,7 @@ import net from 'ferronet'
 
 const program = basename(process.argv[1], '.mjs')
 
-/** Parses the command line; `--help` prints the usage, a mistake is answered with one line and exit code 2. */
+/** Parses the command line. `--help` prints the usage; a mistake prints one line and exits with code 2. */
 export function commandLine(usage, { options = {}, allowPositionals = false } = {}) {
   let parsed
   try {
@@ -24,7 +24,7 @@ export function commandLine(usage, { options = {}, allowPositionals = false } = 
   return parsed
 }
 
-/** A whole number from the command line or the environment, or one line saying what was expected. */
+/** A whole number from the command line or the environment. Exits with one line if it is something else. */
 export function wholeNumber(text, name, max = Number.MAX_SAFE_INTEGER) {
   const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
   if (!(value <= max)) misuse(`${name} must be a whole number from 0 to ${max}, not '${text}'`)
@@ -33,7 +33,7 @@ export function wholeNumber(text, name, max = Number.MAX_SAFE_INTEGER) {
 
 export const portNumber = (text, name = '--port') => wholeNumber(text, name, 65535)
 
-/** Where a client's words on the command line lead: HOST PORT, PORT of localhost, or PATH. */
+/** Where a client should connect to, from its arguments: HOST PORT, PORT on localhost, or PATH. */
 export function destination(args) {
   if (args.length === 2) return { host: args[0], port: portNumber(args[1], 'PORT') }
   if (args.length !== 1) misuse('expected HOST PORT, PORT or PATH')
@@ -41,8 +41,8 @@ export function destination(args) {
 }
 
 /**
- * Listens on `{ host, port }` or `{ path }`, and returns the endpoint with the port the system chose for port 0. Where
- * that fails the program ends with one line, which closes with the advice.
+ * Listens on `{ host, port }` or `{ path }`, and returns the endpoint, with the port the system chose for port 0. If that
+ * fails, prints one line that ends with the advice, and exits.
  */
 export async function listen(server, endpoint, advice = '') {
   try {
@@ -58,8 +58,8 @@ export async function listen(server, endpoint, advice = '') {
   return endpoint.path ? endpoint : { ...endpoint, port: server.address().port }
 }
 
-// A server that was killed leaves its socket file behind, and the next one finds the path taken. The file is left
-// over if it is a socket that nobody answers on.
+// A server that was killed leaves its socket file behind, and the next one finds the path in use. The file is left
+// over if it is a socket that refuses connections.
 async function isLeftOver(path) {
   if (!path || !lstatSync(path, { throwIfNoEntry: false })?.isSocket()) return false
   const probe = net.connect(path)
@@ -79,9 +79,9 @@ export function text({ host, port, path }) {
   return `${net.isIPv6(host) ? `[${host}]` : host}:${port}`
 }
 
-/** The errors a newcomer meets, in words; the others as the system calls them. */
+/** The common errors in words, the others in the system's. */
 export function explain(err) {
-  // A name with several addresses fails with one error for each: the first tells enough.
+  // A name with several addresses fails with one error for each. The first is enough to print.
   const { code, message } = err.errors?.[0] ?? err
   const words = {
     EACCES: 'permission denied',

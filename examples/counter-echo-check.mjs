@@ -1,4 +1,4 @@
-// A test of a running counter-echo server: two clients, who must be numbered one after the other and hear their echo.
+// Tests a running counter-echo server with two clients, which must get consecutive numbers and hear their echo.
 //
 //   node examples/counter-echo.mjs        and then, in another terminal:  node examples/counter-echo-check.mjs 8000
 
@@ -8,14 +8,14 @@ import { commandLine, destination, explain, fail, text } from './common.mjs'
 const usage = `usage: node examples/counter-echo-check.mjs [HOST] PORT
        node examples/counter-echo-check.mjs PATH
 
-HOST is localhost if left out. Says what it saw and exits with 0, or with 1 and what was wrong. It wants the server
-for itself: other clients take numbers too.`
+HOST is localhost if left out. Prints what it saw and exits with 0, or prints what was wrong and exits with 1. The
+server must have no other clients meanwhile, because they would take numbers too.`
 
 const { positionals } = commandLine(usage, { allowPositionals: true })
 const endpoint = destination(positionals)
 
-// One client. It says `words` and ends its side; `done` is called with its number after the server has ended too.
-// A server that sends something else, or nothing for a while, fails the test.
+// One client. It sends `words` and ends its side; `done` is called with its number after the server has ended too.
+// The test fails if the server sends something else, or nothing for a while.
 function runTest(expected, words, done) {
   const client = net.connect({ ...endpoint, allowHalfOpen: true }, () => client.end(words))
   let heard = ''

@@ -1,4 +1,4 @@
-// A server that greets each client with its number, echoes what it sends, and says goodbye when it falls silent.
+// A server that greets each client with its number, echoes what it sends, and disconnects it when it has been idle.
 //
 //   node examples/counter-echo.mjs                 then, in another terminal:  nc 127.0.0.1 8000
 
@@ -10,7 +10,7 @@ const usage = `usage: node examples/counter-echo.mjs [options]
   --port N       TCP port (8000; 0 lets the system choose)
   --host NAME    address to listen on (127.0.0.1)
   --path PATH    listen on a Unix socket instead of TCP
-  --idle MS      milliseconds of silence before a client is sent away (3000)
+  --idle MS      milliseconds of silence before a client is disconnected (3000)
   --clients N    close after this many clients (no limit)`
 
 const { values } = commandLine(usage, {
@@ -33,15 +33,15 @@ const server = net.createServer(socket => {
   const number = ++clients
   connected.add(socket)
   console.log(`client ${number} came`)
-  if (number === limit) server.close() // accepts nobody else; 'close' comes once the last client has left
+  if (number === limit) server.close() // accepts no more clients; 'close' comes once the last one has left
 
   socket.write(`${number}\n`)
   socket.pipe(socket) // the echo; when the client ends its side, pipe() ends ours
 
   socket.setTimeout(idle)
   socket.on('timeout', () => {
-    // 'timeout' only tells: closing is up to us. The first time, politely; a client that does not answer our FIN
-    // is silent for a second time, and dropped.
+    // 'timeout' closes nothing, we have to. The first time politely. A client that does not answer our FIN times out
+    // a second time and is dropped.
     if (socket.writableEnded) socket.destroy()
     else farewell(socket, 'timeout\n')
   })
@@ -56,7 +56,7 @@ const server = net.createServer(socket => {
 function farewell(socket, words) {
   socket.unpipe() // nothing may be echoed after the end
   socket.end(words)
-  socket.resume() // unpipe() paused the socket; what still comes is read and dropped, up to the client's FIN
+  socket.resume() // unpipe() paused the socket; read and drop the rest, up to the client's FIN
 }
 
 function shutDown() {

@@ -1,4 +1,4 @@
-// A program of 2010: an echo server and its client on net.Stream, as Node 0.1 had it.
+// A program in the style of 2010: an echo server and its client on net.Stream, as in Node 0.1.
 //
 //   node examples/legacy.mjs hello world
 
@@ -7,7 +7,7 @@ import { commandLine, explain, fail, listen, portNumber, text } from './common.m
 
 const usage = `usage: node examples/legacy.mjs [options] [WORD...]
 
-Starts an echo server, says each WORD to it as a client, prints what both see, and ends.
+Starts an echo server, sends each WORD to it as a client, prints what both see, and exits.
 
   --port N       TCP port (0: the system chooses)
   --path PATH    use a Unix socket instead of TCP`
@@ -28,7 +28,7 @@ const server = net.createServer(function (stream) {
   })
   stream.addListener('end', function () {
     console.log(`server: ${stream.readyState}, the client has ended`)
-    stream.end('goodbye\n') // a stream is half-open: without this it would stay so
+    stream.end('goodbye\n') // the stream is half-open and would stay so without this
     server.close()
   })
   stream.addListener('error', function (err) {

@@ -1,4 +1,4 @@
-// A telnet-style client: what you type goes to the server, what the server sends is printed.
+// A telnet-style client: sends what you type to the server and prints what the server sends.
 //
 //   node examples/telnet-client.mjs 127.0.0.1 8000
 //   node examples/telnet-client.mjs /tmp/room.sock
@@ -9,8 +9,8 @@ import { commandLine, destination, explain, text } from './common.mjs'
 const usage = `usage: node examples/telnet-client.mjs [HOST] PORT
        node examples/telnet-client.mjs PATH
 
-Connects by TCP (HOST is localhost if left out) or to a Unix socket. The end of the input (Ctrl+D) ends our side of
-the connection; the client stays until the server has ended its own.`
+Connects over TCP (HOST is localhost if left out) or to a Unix socket. The end of the input (Ctrl+D) ends our side of
+the connection; the client stays until the server has ended its side too.`
 
 const { positionals } = commandLine(usage, { allowPositionals: true })
 const endpoint = destination(positionals)
@@ -21,7 +21,7 @@ const socket = net.connect(endpoint, () => console.error(`connected to ${text(en
 process.stdin.pipe(socket) // ends the socket when the input ends: the half-close
 socket.pipe(process.stdout)
 
-socket.on('end', () => process.stdin.unpipe(socket)) // the server is done: what is typed from here on has no reader
+socket.on('end', () => process.stdin.unpipe(socket)) // the server has ended: nothing typed from here on can be sent
 socket.on('error', err => {
   console.error(`telnet-client: ${text(endpoint)}: ${explain(err)}`)
   process.exitCode = 1

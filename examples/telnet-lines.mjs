@@ -1,5 +1,5 @@
-// Bytes in, lines out. TCP knows no messages: a chunk may hold half a line, ten lines, or half of one character. And
-// telnet mixes commands of its own into the text. Both are undone here, whatever the cuts between chunks.
+// Bytes in, lines out. TCP has no messages: a chunk may hold half a line, ten lines, or half a character. And telnet
+// mixes its own commands into the text. This class sorts out both, wherever the chunks are cut.
 
 import { StringDecoder } from 'node:string_decoder'
 
@@ -20,7 +20,7 @@ export class TelnetLines {
     this.#limit = limit
   }
 
-  /** The lines that this chunk completes, without their `\r\n` or `\n`. Throws a RangeError at an endless line. */
+  /** The lines that this chunk completes, without `\r\n` or `\n`. Throws a RangeError if a line is too long. */
   push(chunk) {
     const lines = (this.#rest + this.#decoder.write(this.#withoutCommands(chunk))).split('\n')
     this.#rest = lines.pop()
@@ -30,7 +30,7 @@ export class TelnetLines {
     return lines.map(plain)
   }
 
-  /** What came after the last line end, if anything: call it at 'end'. */
+  /** The rest after the last line end, if any. Call it at 'end'. */
   end() {
     const rest = plain(this.#rest + this.#decoder.end())
     this.#rest = ''
@@ -66,6 +66,6 @@ export class TelnetLines {
   }
 }
 
-// Control characters go: the '\r' before '\n', telnet's NUL after a bare '\r', and escape sequences that one client
+// Removes control characters: the '\r' before '\n', telnet's NUL after a bare '\r', and escape sequences that one client
 // could send to the terminals of all the others.
 const plain = line => line.replace(/\p{Cc}/gu, '')

@@ -1,5 +1,5 @@
-// Connections spread over worker threads: the main thread accepts, and each connection goes on in a thread of its own
-// choosing. Every line a client sends is hashed many times over, which would keep a single thread from serving anybody.
+// Spreads connections over worker threads: the main thread accepts them and passes each to one of the workers. Every
+// line a client sends is hashed many times over; a single thread would keep the other clients waiting.
 //
 //   node examples/threads.mjs --port 8000        and then, in another terminal:  nc 127.0.0.1 8000
 
@@ -15,7 +15,7 @@ async function main() {
   const { commandLine, listen, portNumber, text, wholeNumber } = await import('./common.mjs')
   const usage = `usage: node examples/threads.mjs [options]
 
-Answers each line with a hash of it, from the thread that the connection was given to. Ends on SIGINT and SIGTERM.
+Answers each line with a hash of it, from the worker that got the connection. Exits on SIGINT and SIGTERM.
 
   --port N       TCP port (8000)
   --path PATH    use a Unix socket instead of TCP
@@ -35,7 +35,7 @@ Answers each line with a hash of it, from the thread that the connection was giv
   await Promise.all(workers.map(worker => once(worker, 'online')))
   let next = 0
   const server = net.createServer({ pauseOnConnect: true, allowHalfOpen: true }, socket => {
-    // Nothing has been read of it here; had it been, the bytes would go along.
+    // Nothing has been read yet, because of pauseOnConnect. If it had, those bytes would go along.
     workers[next++ % count].postMessage(net.detach(socket))
   })
   console.log(`listening on ${text(await listen(server, where))}`)
@@ -51,7 +51,7 @@ Answers each line with a hash of it, from the thread that the connection was giv
 async function serve(socket) {
   const { createHash } = await import('node:crypto')
   const { createInterface } = await import('node:readline')
-  socket.on('error', () => {}) // a client that is gone is no news
+  socket.on('error', () => {}) // nothing to do when a client disappears
   // It was accepted paused, and still is.
   socket.resume()
   for await (const line of createInterface({ input: socket })) {

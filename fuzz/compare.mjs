@@ -1,17 +1,17 @@
-// Decides about programs: alike, or different, or left to chance. Runs each on node:net and on the subjects; what
-// differs is run again, on both sides, until it is known whether node:net ever does the same.
+// Judges programs: the same, different, or a matter of chance. Runs each one on node:net and on the subjects. If they
+// differ, runs it again on both sides until we know whether node:net ever does the same.
 
 import { known } from './known.mjs'
 import { generate } from './program.mjs'
 import { shrink } from './shrink.mjs'
 
-// The first look is quick; whoever is looked at again gets time, as a silence may just be a busy machine.
+// The first run is quick. Repeated runs get more time, because a silence may just be a busy machine.
 const QUICK = { quiet: 50, limit: 10_000 }
 const PATIENT = { quiet: 200, limit: 15_000 }
 const ROUNDS = 10
-// In how many of the rounds a subject has to do what node:net never does.
+// In how many rounds a subject must do something that node:net never does.
 const OFTEN = 5
-// A fact with more values than this on node:net itself is left to chance.
+// A fact that has more values than this on node:net itself is a matter of chance.
 const STEADY = 2
 
 /** One fact that differs: its `key`, and what the two sides had, as lists of values. */
@@ -48,7 +48,7 @@ export async function judge(program, pools, { rounds = ROUNDS } = {}) {
   return { verdict, found }
 }
 
-/** node:net's runs of a program, made as they are asked for: every other one with jitter. */
+/** node:net's runs of a program, made on demand; every other one has jitter. */
 class Reference {
   runs = []
   constructor(program, pool, patience = PATIENT) {
@@ -71,7 +71,7 @@ class Reference {
   }
 }
 
-/** Which facts of a program really differ, and which (`rare`) only the subject shows, but seldom. */
+/** Which facts of a program really differ, and which ones (`rare`) only the subject shows, but rarely. */
 async function confirm(program, pool, nodes, rounds = ROUNDS, often = OFTEN) {
   const runs = []
   let keys
@@ -79,9 +79,9 @@ async function confirm(program, pool, nodes, rounds = ROUNDS, often = OFTEN) {
     const [reference, run] = await Promise.all([nodes.upTo(2 * round), pool.run(program, nodes.patience)])
     runs.push(run)
     keys = keysThatDiffer(reference, runs)
-    // Not worth another round if nothing can become frequent any more.
+    // Stop if nothing can become frequent any more.
     if (!keys.some(key => strange(key, reference, runs) + rounds - round >= often)) break
-    // By now node:net has run twice as often.
+    // By now node:net has had twice as many runs.
     if (keys.some(key => strange(key, reference, runs) >= often)) break
   }
   const differences = []
@@ -99,7 +99,7 @@ async function confirm(program, pool, nodes, rounds = ROUNDS, often = OFTEN) {
   return { differences: ordered(differences), rare: ordered(rare) }
 }
 
-/** The facts in which some run has a value that no run of node:net has, though that one is steady. */
+/** The facts for which some run has a value that no run of node:net has, although node:net's is stable. */
 function keysThatDiffer(nodes, runs) {
   const keys = new Set([...nodes, ...runs].flatMap(({ views }) => Object.keys(views)))
   return [...keys].filter(key => {
@@ -113,7 +113,7 @@ function strange(key, nodes, runs) {
   return runs.filter(({ views }) => !values.has(views[key])).length
 }
 
-// The most telling first: where it ends, what arrived, what order; then results, then properties.
+// The most important first: how it ended, what arrived, in which order; then results, then properties.
 function ordered(differences) {
   const weight = ({ key }) => {
     if (/^the program|wrong$|did not close/.test(key)) return 0
@@ -126,13 +126,13 @@ function ordered(differences) {
   return differences.sort((a, b) => weight(a) - weight(b))
 }
 
-/** What happened, in a word or two, the same for seeds that likely have one cause. */
+/** What happened, in a word or two; seeds that probably have the same cause get the same words. */
 export function signature(differences) {
   const { key } = differences[0]
   return key.replace(/(client|accepted)\d+( again)?/g, '$1').replace(/(call|callback) \w+/g, '$1')
 }
 
-/** The smallest program in which the first of the differences is still there. */
+/** The smallest program that still has the first of the differences. */
 export async function minimal(program, pools, pool, differences, budget) {
   const keys = new Set(differences.map(({ key }) => key))
   let last = differences
@@ -148,7 +148,7 @@ export async function minimal(program, pools, pool, differences, budget) {
   return { program: smallest, differences: last }
 }
 
-/** A run of each side with its log, for showing: those in which the difference is to be seen, if they are found soon. */
+/** A run of each side with its log, for the report. Prefers runs that show the difference, if they come up soon. */
 export async function show(program, pools, pool, differences) {
   const { key } = differences[0]
   let [node, subject] = [undefined, undefined]

@@ -1,11 +1,11 @@
-// What the sockets of a program send: each byte is a function of its stream and its place there, so that whoever
-// receives one knows whether it is the right one. Nothing here knows about sockets.
+// What the sockets of a program send. Each byte is a function of its stream and its position in it, so that the
+// receiver can tell whether it is the right one. Nothing here knows about sockets.
 
-// A prime, so that a chunk which is lost, repeated or moved by any usual size does not fall on its own likeness.
+// A prime, so that a chunk that is lost, repeated or shifted by any usual size does not match by accident.
 const PERIOD = 65_521
 
-// Of seven bits, and never a control character: the same bytes in utf8, latin1 and ascii, and in utf16le pairs of them
-// are characters too.
+// Seven bits and never a control character, so the bytes are the same in utf8, latin1 and ascii, and pairs of them are
+// valid characters in utf16le too.
 const pattern = Buffer.alloc(2 * PERIOD)
 for (let at = 0, state = 1; at < PERIOD; at++) {
   state = (Math.imul(state, 1103515245) + 12345) >>> 0
@@ -15,11 +15,11 @@ for (let at = 0, state = 1; at < PERIOD; at++) {
 const WIDE = 'é€😀ß漢'
 const HIGH = Buffer.from(Array.from({ length: 128 }, (_, at) => 255 - at)).toString('latin1')
 
-/** One direction of one connection, from its sender's side: what was sent so far is what may be received. */
+/** One direction of one connection, on the sender's side. Only what was sent so far may be received. */
 export class Stream {
   #number
   #odd = []
-  /** Bytes that were handed out to be sent. */
+  /** Bytes that were handed out for sending. */
   length = 0
 
   constructor(number) {
@@ -54,7 +54,7 @@ export class Stream {
     this.length += bytes.length
   }
 
-  /** The first place at which `bytes` are not what belongs at `offset`, or -1. */
+  /** The first index at which `bytes` are not what belongs at `offset`, or -1. */
   wrongAt(offset, bytes) {
     if (bytes.length === 0) return -1
     let wanted = this.#plain(offset, bytes.length)

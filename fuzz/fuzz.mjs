@@ -1,5 +1,5 @@
-// The fuzzer as a function: what run.mjs is the command line of, and what the tests call. Finds, confirms, makes small
-// and puts into words; decides nothing about sockets itself.
+// The fuzzer as a function, called by run.mjs (the command line) and by the tests. Finds differences, confirms and
+// shrinks them, and describes them in words. It decides nothing about sockets itself.
 
 import { judge, judgeAll, minimal, show, signature } from './compare.mjs'
 import { Pool } from './pool.mjs'
@@ -9,8 +9,8 @@ import { spellLog } from './views.mjs'
 const SHRINK_BUDGET = 30_000
 
 /**
- * Judges the seeds, or one `program`, and returns the counts. `found(case)` is called for each difference that is
- * shown (spellCase makes it a text), `report(line)` with everything else that is worth saying.
+ * Judges the seeds, or one `program`, and returns the counts. Calls `found(case)` for each difference to show
+ * (spellCase turns it into text), and `report(line)` with everything else worth mentioning.
  */
 export async function fuzz({
   seeds = [],
@@ -64,7 +64,7 @@ export async function fuzz({
       await judgeAll(seeds, pools, { atOnce: jobs, rounds, done: note })
     }
     if (verbose && seeds.length + (program ? 1 : 0) === 1) await tell(program ?? seeds[0], pools, report)
-    // The largest groups first; two at once, as most of it is waiting.
+    // The largest groups first, and three at once, because most of the time is spent waiting.
     const all = [...cases.values()].sort((a, b) => b.seeds.size - a.seeds.size)
     const queue = all.slice(0, shrinkMost)
     const worker = async () => {
@@ -102,8 +102,8 @@ function sorted(seeds) {
 }
 
 /**
- * A difference as a text: the program, what differs, both traces, and how to see it again. Without traces it is one that
- * was not made small: a line.
+ * A difference as text: the program, what differs, both traces, and how to reproduce it. A difference without traces was
+ * not shrunk; it gets one line.
  */
 export function spellCase({ sign, seeds, program, subject, differences, traces }) {
   const those = `seeds ${seeds.slice(0, 12).join(', ')}${seeds.length > 12 ? `, … (${seeds.length})` : ''}`
@@ -141,7 +141,7 @@ export function spellCase({ sign, seeds, program, subject, differences, traces }
   }
   lines.push(
     '',
-    `  again: npm run fuzz -- --seeds ${seeds[0]}, or --program with a file of this:`,
+    `  to run it again: npm run fuzz -- --seeds ${seeds[0]}, or --program with a file that contains:`,
     `  ${JSON.stringify(program)}`,
   )
   return lines.join('\n')

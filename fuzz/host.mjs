@@ -27,7 +27,7 @@ process.on('unhandledRejection', error => {
 })
 process.on('warning', () => {})
 
-// Of the program before, which had ended: nobody's fault that can be named.
+// From the program before, which had ended; we cannot tell what caused it.
 function stray(error) {
   process.send({ stray: String(error?.stack ?? error) })
 }

@@ -1,12 +1,12 @@
 // Runs a program (program.mjs) against a module with net's interface and writes down what its sockets did. Called by
-// host.mjs, one program after the other; leaves nothing open behind it. What of the log is compared, views.mjs decides.
+// host.mjs, one program after the other, and leaves nothing open. views.mjs decides which parts of the log are compared.
 
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
 import { Stream } from './content.mjs'
 import { Random } from './program.mjs'
 
-/** Events of a socket or server that are written down. 'data' is, as bytes; 'readable', 'pause' and the like are not. */
+/** Events of a socket or server that are recorded. 'data' is recorded as bytes; 'readable', 'pause' and the like are not. */
 const WRITTEN = new Set([
   'connect',
   'ready',
@@ -26,20 +26,20 @@ const SOCKET_OPTIONS = ['allowHalfOpen', 'noDelay', 'highWaterMark']
 // How long a 'timeout' hop is (ms).
 const SHORT = 3
 const LATE = ['immediate', 'immediate', 'immediate2', 'timeout']
-// How often it is looked whether a program is through (ms).
+// How often we check whether a program is done (ms).
 const TICK = 4
-// How long what is destroyed at the end may take to close (ms).
+// How long sockets that are destroyed at the end may take to close (ms).
 const BYE = 3_000
-// What a program of pairs waits with until both ends are there.
+// Events that a paired program holds back until both ends exist.
 const PAIRING =
   /^(?:client|accepted)(\d+) (connect|connect 2|ready|(?<=accepted\d+ )start|again start|close)$/
-// Where there are no paths to listen on, what would use them uses TCP.
+// On platforms without paths to listen on, programs use TCP instead.
 const HAS_PATHS = process.platform !== 'win32'
 
 let runs = 0
 
 /**
- * `quiet`: after how many ms without an event nothing more is expected. `limit`: how long a program may take. `jitter`:
+ * `quiet`: after how many ms without an event the program counts as done. `limit`: how long a program may take. `jitter`:
  * a number that makes this run irregular in time, as a busy machine does; 0 for none. `directory`: for Unix sockets.
  * Resolves with `{ log, outcome, lost }`; `lost` names what could not be closed afterwards.
  */
@@ -47,7 +47,7 @@ export function interpret(net, program, options) {
   return new Run(net, program, options).whole()
 }
 
-/** What reaches 'uncaughtException' belongs to the program that runs. */
+/** Whatever reaches 'uncaughtException' comes from the running program. */
 let current
 export function uncaught(error) {
   if (current === undefined) return false
@@ -106,7 +106,7 @@ class Run {
       if (this.#hops > 0) continue
       const silence = now - this.#last
       if (silence > Math.max(this.quiet, 4 * this.#idle)) break
-      // Two looks, so that ticks and close callbacks of the last one closed have run.
+      // Checks twice, so that the ticks and close callbacks of the last socket have run.
       calm = this.#allClosed() && silence > TICK ? calm + 1 : 0
       if (calm > 1) break
     }
@@ -181,7 +181,7 @@ class Run {
     this.#fire(`${name} start`)
   }
 
-  // Both ends of a pair are there, or never will be: what was to happen when they are, and who was to come next.
+  // Both ends of a pair exist, or never will: run what waited for them, and start the next pair.
   #settled(half, number) {
     if (half.settled) return
     half.settled = true
@@ -191,7 +191,7 @@ class Run {
         for (const event of events) if (half[event]) this.#fireNow(`${name}${number} ${event}`)
         if (--left === 0 && half.again) this.#fireNow(`client${number} settled`)
       }
-      // Neither end need be the first to act, so on a run with jitter either may be late.
+      // Either end may act first, so on a run with jitter either may be late.
       if (this.random?.chance(0.6)) this.#later('immediate', () => this.#later(this.random.of(LATE), fire))
       else this.#later('immediate', fire)
     }
@@ -210,11 +210,11 @@ class Run {
     }
   }
 
-  // Whoever listens accepts in the order of these: from here on one more connection is on its way.
+  // The server accepts connections in this order. From here on one more is on its way.
   #arrives(actor) {
     if (this.program.sockets[actor.number - 1].target !== 'server') return
     const again = actor.track !== actor.name
-    // The system is asked in a tick of connect()'s own.
+    // connect() calls the system in a tick of its own.
     process.nextTick(() => {
       if (actor.emitter.destroyed) return
       this.#arriving.push({ actor, again, up: actor.out, down: actor.in })
@@ -412,7 +412,7 @@ class Run {
     this.#all(ops)
   }
 
-  // What throws, throws when the others have had their turn: an event sets off all of them.
+  // An event triggers all of its operations; exceptions are thrown after the last one.
   #all(ops) {
     let thrown
     for (const op of ops) {
@@ -504,7 +504,7 @@ class Run {
         actor.emitted = false
         const chunk = op.size === 0 ? socket.read() : socket.read(op.size)
         if (chunk === null) return null
-        // A stream that has closed gives what it has left without an event.
+        // A closed stream hands out the rest of its data without an event.
         if (!actor.emitted) this.#receive(actor, chunk)
         return 'bytes'
       }
@@ -565,7 +565,7 @@ class Run {
     this.log.push(entry)
   }
 
-  // Values that differ from run to run get names.
+  // Values that vary from run to run are replaced by names.
   #plain(value) {
     if (Array.isArray(value)) return value.map(each => this.#plain(each))
     if (!(value instanceof Error))
@@ -580,7 +580,7 @@ class Run {
 
   // --- time
 
-  // On a run with jitter some handlers take long, so that more than usual is ready when the loop comes round.
+  // On a run with jitter some handlers take long, so that more than usual is ready in the next iteration.
   #stumble() {
     if (this.random === undefined || !this.random.chance(0.3)) return
     if (this.random.chance(0.5)) spin(this.random.next() * 2)
@@ -629,7 +629,7 @@ class Run {
   }
 }
 
-/** What the handle has read and neither the program has been given nor the stream holds. */
+/** Bytes that the handle has read and that neither the stream nor the program has. */
 function ahead({ emitter, received }) {
   return emitter.bytesRead - received - emitter.readableLength
 }

@@ -1,5 +1,5 @@
-// The differences that are meant: each is described in docs/api.md, and has a predicate that fits it and little else.
-// A program whose differences are all covered by one of them counts as known.
+// The intended differences. Each is described in docs/api.md and has a predicate that matches it and little else. A
+// program counts as known if one of them covers all of its differences.
 
 const list = [
   {
@@ -17,7 +17,7 @@ const list = [
       ),
   },
   {
-    // Also what follows of it: the next operations of that side, the callbacks, the state that 'error' and 'close' find.
+    // And what follows from it: that side's next operations, the callbacks, the state seen in 'error' and 'close'.
     reason:
       'that a connection is dead is known when collected small writes are sent, not in write() (docs/api.md)',
     covers: ({ ops, sockets }, differences) => {
@@ -26,14 +26,14 @@ const list = [
       const [side] = sides
       const writes = ops.some(({ actor, verb }) => actor === side && (verb === 'write' || verb === 'end'))
       const echoes = side.startsWith('accepted') && /echo/.test(JSON.stringify(sockets))
-      // Told by an error of the system, or by what 'error' and 'close' find.
+      // Visible as a system error, or in the state seen in 'error' and 'close'.
       const dead = ({ key, node, subject }) =>
         /EPIPE|ECONNRESET/.test([...node, ...subject].join()) || /: at '(error|close)'/.test(key)
       return (writes || echoes) && differences.some(dead) && nothingIsLost(differences)
     },
   },
   {
-    // libuv before 1.52 (Node 20 and 22): ferronet does as the newest, on every Node.
+    // With libuv before 1.52 (Node 20 and 22); ferronet behaves like the newest on every Node.
     reason:
       'both directions closed: the end comes an iteration after the last bytes, as with libuv 1.52 (docs/api.md)',
     covers: (program, differences, { libuv = '' }) =>
@@ -55,7 +55,7 @@ const list = [
     },
   },
   {
-    // A program that errs on the way (a write after the end) cuts its own connection off, sooner or later.
+    // A program with an error of its own (a write after the end) cuts its connection off sooner or later.
     reason: 'of two sockets that are ready at the same time the kernel chooses the first (docs/api.md)',
     covers: (program, differences) => {
       const connections = new Set(sidesOf(program, differences).map(side => side.replace(/\D+/, '')))
@@ -100,17 +100,17 @@ const list = [
   },
 ]
 
-/** The reason why these differences of a program are meant, or undefined. `libuv`: the version under node:net. */
+/** The reason why these differences are intended, or undefined. `libuv`: the version under node:net. */
 export function known(program, differences, facts) {
   if (differences.length === 0) return undefined
   return list.find(({ covers }) => covers(program, differences, facts))?.reason
 }
 
-// Events of which a difference in timing may make more or fewer, or move them; the others must be the same.
+// Events that a difference in timing may add, remove or move. All others must be the same.
 const timing = /^(data|end|finish|error|callback|iterated|sink finish)\b/
 
 /**
- * Whether these differences can be of timing alone: no byte is wrong, everything closes, and each socket has the same
+ * Whether these differences can come from timing alone: no byte is wrong, everything closes, and each socket has the same
  * events. Fewer bytes, or no 'drain', only if an error has cut the connection off.
  */
 function nothingIsLost(differences) {
@@ -135,14 +135,14 @@ function nothingIsLost(differences) {
   })
 }
 
-/** Whose facts differ; of a program that failed on one side only, all who take part. */
+/** The actors whose facts differ. If the program failed on one side only, all of its actors. */
 function sidesOf({ ops }, differences) {
   const told = differences.filter(({ subject }) => subject.some(value => value !== undefined))
   const sides = told.length > 0 ? told.map(({ key }) => sideOf(key)) : ops.map(({ actor }) => actor)
   return [...new Set(sides)].filter(side => /^(client|accepted)\d/.test(side))
 }
 
-/** `client1`, `accepted2`: whom a fact is about. */
+/** The actor a fact is about: `client1`, `accepted2`. */
 function sideOf(key) {
   return key.split(/[: ]/)[0]
 }

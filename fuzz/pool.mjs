@@ -1,11 +1,11 @@
 // Processes that run programs: a few for each subject (node:net, or a module under one of its drivers), each serving
-// one program at a time. A process that dies or hangs is replaced, and that it did is the outcome of its program.
+// one program at a time. A process that dies or hangs is replaced, and its program's outcome says so.
 
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const HOST = fileURLToPath(new URL('host.mjs', import.meta.url))
-// Beyond the program's own limit, for a process that does not answer any more.
+// Added to the program's own limit, for a process that no longer answers.
 const GRACE = 15_000
 
 export class Pool {
@@ -87,7 +87,7 @@ class Host {
       this.#child.on('exit', (code, signal) => {
         this.usable = false
         const how = signal ?? `exit code ${code}`
-        // What it said last may still be on its way.
+        // Its last message may still be on the way.
         setTimeout(() => {
           this.#settle?.({
             views: { 'the program': `the process ended: ${how}` },
@@ -103,7 +103,7 @@ class Host {
         if (message.ready) resolve()
         if (message.loadError) this.loadError = message.loadError
         if (message.id !== undefined && message.id === this.#ids) {
-          // What could not be closed must not disturb the next program.
+          // Sockets that could not be closed must not disturb the next program.
           if (message.tainted) this.usable = false
           this.#settle?.(message)
         }

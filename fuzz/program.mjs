@@ -1,5 +1,5 @@
-// From a seed to a program, and from a program to words. A program is plain data: what the server and the sockets are,
-// and a flat list of operations, each with the event that sets it off. The same seed gives the same program on every
+// Turns a seed into a program, and a program into words. A program is plain data: the server, the sockets, and a flat
+// list of operations, each with the event that triggers it. The same seed gives the same program on every
 // platform and Node; interpret.mjs runs it.
 //
 //   { seed, transport: 'tcp' | 'unix', paired, server: { options of net.createServer, maxConnections },
@@ -7,14 +7,14 @@
 //     ops: [{ id, actor, on: [who, event, …], hop, verb, … }] }
 //
 // Actors are 'server', 'client1' and its opposite 'accepted1', 'client2', … An operation runs once, the first time its
-// event comes. `hop` is what lies between the event and the operation.
+// event comes. `hop` is the delay between the event and the operation.
 //
-// Whether a client hears of its connection first or the server, is the kernel's choice, and so is what a program does
-// that acts at once. So most programs are `paired`: their sockets connect one after the other, and 'connect' and
-// 'start' of a pair set nothing off before both its ends are there. The others act at once, and are of a kind in which
-// that makes no difference to what arrives: nobody destroys anything.
+// The kernel decides whether the client or the server is told first about a connection, and a program that acts at once
+// depends on that. So most programs are `paired`: their sockets connect one after the other, and 'connect' and 'start'
+// trigger nothing until both ends exist. The other programs act at once, but destroy nothing, so that it makes no
+// difference to what arrives.
 
-/** Small and the same everywhere; nothing depends on its quality. */
+/** A small random generator, the same everywhere. Its quality does not matter. */
 export class Random {
   #state
 
@@ -43,7 +43,7 @@ export class Random {
     return list[this.below(list.length)]
   }
 
-  /** One of the keys, as often as its weight says. */
+  /** A random key, weighted. */
   weighted(weights) {
     const entries = Object.entries(weights)
     let left = this.next() * entries.reduce((sum, [, weight]) => sum + weight, 0)
@@ -83,7 +83,7 @@ const ENCODINGS = {
 const HOPS = { sync: 50, nextTick: 10, microtask: 8, immediate: 22, immediate2: 4, timeout: 6 }
 const MOST_BYTES = 3 * KIB * KIB
 
-// What a program is mostly about: how often each verb is drawn.
+// The themes of programs: how often each verb is drawn.
 const THEMES = {
   mixed: {
     write: 30,
@@ -141,7 +141,7 @@ export function generate(seed) {
   program.ops.forEach((op, at) => {
     op.id = at < 26 ? letters[at] : letters[Math.floor(at / 26) - 1] + letters[at % 26]
   })
-  // Now that all is known: what 'received' waits for, and the operations that follow another's callback.
+  // Only now do we know what 'received' waits for, and which operations follow another's callback.
   for (const op of program.ops) {
     if (op.on[1] === 'received') op.on = [op.on[0], 'received', threshold(random, program, op.on[0])]
   }
@@ -172,7 +172,7 @@ function serverOptions(random, paired) {
   if (random.chance(0.2)) options.highWaterMark = random.of([1, 100, 4 * KIB, 256 * KIB])
   if (random.chance(0.2)) options.noDelay = true
   if (random.chance(0.1)) options.keepAlive = true
-  // Not 0, which Node 20 takes for none.
+  // Not 0, which Node 20 treats as no limit.
   if (paired && random.chance(0.06)) options.maxConnections = 1 + random.below(2)
   return options
 }
@@ -240,7 +240,7 @@ function makeConversation(context, number) {
   if (program.server.pauseOnConnect && random.chance(0.85)) {
     add(accepted, [accepted, 'start'], 'resume')
   }
-  // Most connections come to an end by themselves: an open one costs the run its patience.
+  // Most connections end by themselves, because for an open one the run has to wait until it times out.
   if (random.chance(0.7))
     add(
       client,
@@ -254,7 +254,7 @@ function makeConversation(context, number) {
       'end',
     )
   if (random.chance(0.7) && !echoes) {
-    // The early answer, the late answer, and the one that just makes it.
+    // An early answer, a late one, and one that is just in time.
     if (random.chance(0.4))
       addWrite(
         context,
@@ -293,10 +293,10 @@ function hop(random) {
   return random.weighted(HOPS)
 }
 
-// Events of one's own. When something of the other side happens is for the kernel to say.
+// Only an actor's own events; the kernel decides when something happens on the other side.
 function trigger(random, actor, program) {
   const client = actor.startsWith('client')
-  // Before the connection is made it is not known whether the server will keep it.
+  // Before the connection exists we do not know whether the server will keep it.
   const early = program.server.maxConnections === undefined ? 10 : 0
   const event = random.weighted({
     start: client ? early : 45,
@@ -351,7 +351,7 @@ function addWrite(context, actor, on, verb = 'write') {
     if (context.bytes + size > MOST_BYTES) return
     context.bytes += size
     const op = { actor, on, hop: how, verb, size, as: random.weighted(ENCODINGS) }
-    // A character that is cut in two by a destroyed connection has no bytes to compare.
+    // If destroying the connection cuts a character in two, there are no bytes to compare.
     if (op.as === 'wide' && (socket.client.encoding === 'utf8' || socket.accepted.encoding === 'utf8'))
       op.as = 'string'
     if (op.as === 'high' && (socket.client.encoding === 'utf8' || socket.accepted.encoding === 'utf8'))
@@ -374,7 +374,7 @@ function makeServerOps({ random, program }) {
   const early = program.ops.some(({ actor, on }) => actor.startsWith('client') && on[1] === 'start')
   const count = random.chance(0.5) ? 1 + random.below(2) : 0
   for (let at = 0; at < count; at++) {
-    // Of the last one, so that nobody is on the way meanwhile.
+    // On the last socket, so that no other connection is on its way.
     const number = program.sockets.length
     const on = random.of([
       ['server', 'listening'],

@@ -1,5 +1,5 @@
-// `npm run fuzz`: random programs of sockets, run on node:net and on ferronet, and whatever differs made small.
-// CONTRIBUTING.md says how to read what this prints.
+// `npm run fuzz`: runs random programs of sockets on node:net and on ferronet, and shrinks those that differ.
+// CONTRIBUTING.md explains the output.
 
 import { existsSync, readFileSync } from 'node:fs'
 import os from 'node:os'
@@ -12,23 +12,23 @@ const HELP = `Runs random programs of sockets on node:net and on ferronet, and c
   npm run fuzz -- [options]
 
   --seeds A-B          which programs (1-500); also one number, or several: 7,12,40-60
-  --driver WHICH       in-loop, helper-thread or both (both; elsewhere than on Linux
+  --driver WHICH       in-loop, helper-thread or both (both; outside Linux
                        there is only helper-thread)
   --node WHICH         the Node to run everything under: a path, or a version such as
                        24 that npm fetches once (the one that runs this)
-  --only-node          compares node:net with itself: is it the fuzzer that is wrong?
-  --program FILE       runs the program in this file, as a report prints it, and no seed
+  --only-node          compares node:net with itself, to see whether the fuzzer is wrong
+  --program FILE       runs the program in this file, as printed in a report, and no seeds
   --module NAME        compares this module with node:net instead of ferronet
-  --shrink N           how many of the differences to make small (5); 0 for none
+  --shrink N           how many of the differences to shrink (5); 0 for none
   --jobs N             processes for each side (half as many again as there are cores)
-  --verbose            every seed that was not alike at once, and what became of it;
-                       of a single seed, its program too
+  --verbose            every seed that differed at first, and the verdict on it;
+                       for a single seed, its program too
   --help               this text
 
-Each seed is one program, the same on every machine. What differs is run again on
-both sides, ten times and more, and only what node:net never does and ferronet keeps
-doing is called different. The last line counts; the exit code is 1 if it counts
-any that are different.`
+Each seed is one program, the same on every machine. A program that differs runs
+again on both sides, at least ten times, and only what node:net never does and
+ferronet keeps doing is called different. The last line has the counts; the exit
+code is 1 if any program is different.`
 
 let options
 try {
@@ -117,7 +117,7 @@ function programOf(path) {
     const program = JSON.parse(text)
     if (Array.isArray(program.sockets) && Array.isArray(program.ops) && program.server) return program
   } catch {}
-  throw new Error(`--program: ${path} holds no program as a report prints it`)
+  throw new Error(`--program: ${path} does not contain a program as printed in a report`)
 }
 
 function nodeOf(wanted) {
@@ -129,6 +129,6 @@ function nodeOf(wanted) {
 function whole(name, text, least) {
   const number = Number(text)
   if (!Number.isInteger(number) || number < least)
-    throw new Error(`--${name} takes a whole number from ${least} on, not '${text}'`)
+    throw new Error(`--${name} takes a whole number of at least ${least}, not '${text}'`)
   return number
 }

@@ -1,7 +1,7 @@
-// Makes a program smaller while something holds of it: whole sockets go first, then operations, in halves and one by
-// one, then options; what is left is made plainer. Deterministic, but for what `holds` answers.
+// Makes a program smaller while a condition holds. Removes whole sockets first, then operations, in halves and one by
+// one, then options, and simplifies what is left. Deterministic, except for what `holds` answers.
 
-/** The smallest program found within `budget` ms for which `holds(program)` is true, as it is for the given one. */
+/** The smallest program found within `budget` ms for which `holds(program)` is still true. */
 export async function shrink(program, holds, budget = 30_000) {
   const end = performance.now() + budget
   let best = program
@@ -24,7 +24,7 @@ export async function shrink(program, holds, budget = 30_000) {
   return best
 }
 
-// Numbers are names, so only the last socket can go.
+// Sockets are referred to by number, so only the last one can be removed.
 function withoutLastSocket(program, number) {
   if (number !== program.sockets.length) return undefined
   const gone = new Set([`client${number}`, `accepted${number}`])
@@ -47,7 +47,7 @@ async function fewerOps(current, attempt) {
   return progress
 }
 
-/** Functions that make a program plainer in one place, or return undefined if it is already. */
+/** Functions that simplify a program in one place, or return undefined if there is nothing to simplify. */
 function* simplifications(program) {
   for (const option of Object.keys(program.server)) {
     yield now => ({ ...now, server: without(now.server, option) })

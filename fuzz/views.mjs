@@ -1,19 +1,19 @@
-// What of a log is compared: many small facts, each under a key of its own, because a program in which one of them is
-// left to chance has others that are not.
+// What is compared of a log: many small facts, each under its own key. If one of a program's facts is a matter of
+// chance, the others can still be compared.
 //
 // Promised, and so compared: the order of one emitter's events and callbacks, each call's result, each callback's
 // arguments, the properties at those moments, the bytes. Not promised: how bytes fall into chunks; how the events of
-// two sockets interleave; and where in the events of one direction of a socket those of the other fall, when there are
-// more bytes than the kernel takes at once.
+// two sockets interleave; and how the events of a socket's two directions interleave when there are more bytes than
+// the kernel accepts at once.
 
 import { volume } from './program.mjs'
 
 const READING = new Set(['connect', 'ready', 'data', 'end', 'error', 'close', 'sink finish', 'iterated'])
 const WRITING = new Set(['connect', 'ready', 'drain', 'finish', 'error', 'close'])
-// What every kernel buffers without asking anybody.
+// What every kernel buffers, even if nobody reads.
 const SMALL = 8 * 1024
 
-/** `{ key: value }` of a run; the values are strings, and keys read as what they are about. */
+/** The facts of a run as `{ key: value }`. Values are strings; a key says what the fact is about. */
 export function viewsOf(program, { log, outcome, lost }) {
   const views = { 'the program': outcome }
   if (lost.length > 0) views['after destroy()'] = `${lost.join(', ')} did not close`
@@ -22,7 +22,7 @@ export function viewsOf(program, { log, outcome, lost }) {
     if (!tracks.has(entry.track)) tracks.set(entry.track, [])
     tracks.get(entry.track).push(entry)
   }
-  // An error ends what makes the outcome of such a program certain.
+  // After an error the outcome of such a program is no longer certain.
   if (!program.paired && log.some(({ kind, name }) => name === 'error' || kind === 'uncaught')) {
     views['an error'] = 'yes'
     for (const { track, kind, name } of log) if (kind === 'wrong') views[`${track}: wrong`] = name
@@ -31,7 +31,7 @@ export function viewsOf(program, { log, outcome, lost }) {
   const small = volume(program) <= SMALL
   for (const [track, entries] of tracks) {
     if (track === 'process') {
-      // Whose exception came first is the order of two sockets.
+      // Which exception came first is a matter of two sockets, and their order is not promised.
       views['uncaught exceptions'] = entries
         .map(({ value }) => told(value))
         .sort()
@@ -74,7 +74,7 @@ function socketViews(views, track, entries, { small, paired }) {
     entries.reduce((sum, { kind, value }) => sum + (kind === 'data' ? value : 0), 0),
   )
   for (const { kind, name } of entries) if (kind === 'wrong') views[`${track}: wrong`] = name
-  // Who acts at once may meet the other end before or after anything: only what comes of it is promised.
+  // In a program that acts at once the order of events is open; only the outcome is promised.
   common(views, track, paired ? entries : entries.filter(({ kind }) => kind === 'final'))
 }
 
@@ -108,7 +108,7 @@ function told(value) {
   return String(value)
 }
 
-/** A log as lines for people, one list for each track. */
+/** A log as readable lines, one list for each track. */
 export function spellLog(log) {
   const tracks = new Map()
   for (const entry of log) {

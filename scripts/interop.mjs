@@ -1,5 +1,5 @@
-// Run after the compiler: takes the mark `__esModule` off the entries. With it, half of the tools that read
-// `import net from 'ferronet'` would look for `exports.default`, which node:net does not have either; without it the
+// Runs after the compiler and removes `__esModule` from the entries. With it, half of the tools that read
+// `import net from 'ferronet'` would look for `exports.default`, which node:net does not have either. Without it the
 // default import is the module itself, everywhere.
 
 import { readFileSync, writeFileSync } from 'node:fs'

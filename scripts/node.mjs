@@ -3,7 +3,7 @@
 //   node scripts/node.mjs 24         the newest 24
 //   node scripts/node.mjs 20.19.0    exactly this one
 //
-// What was fetched stays in .cache/nodes; a major version that is there already is not looked up again.
+// Fetched versions stay in .cache/nodes. A major version that is already there is not looked up again.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
@@ -13,7 +13,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const windows = process.platform === 'win32'
 const cache = fileURLToPath(new URL('../.cache/nodes', import.meta.url))
 
-/** The path of a Node of that version, fetched if need be. */
+/** The path of a Node of that version, fetched if necessary. */
 export function node(wanted) {
   if (!/^\d+(\.\d+){0,2}$/.test(wanted))
     throw new Error(`expected a version such as 24 or 24.10.0, not '${wanted}'`)
@@ -32,7 +32,7 @@ function cached(wanted) {
 function fetch(wanted) {
   const name = `node-${windows ? 'win' : process.platform}-${process.arch}`
   mkdirSync(cache, { recursive: true })
-  // Unpacked aside and then moved, so that a fetch that was interrupted is not taken for a Node.
+  // Unpack into a temporary directory and move it, so that an interrupted fetch does not look like a Node.
   const scratch = mkdtempSync(join(cache, 'fetch-'))
   try {
     console.error(`> fetching ${name}@${wanted} …`)
@@ -40,7 +40,7 @@ function fetch(wanted) {
     const [archive] = readdirSync(scratch)
     run('tar', ['-xzf', join(scratch, archive), '-C', scratch])
     const { version: named } = JSON.parse(readFileSync(join(scratch, 'package', 'package.json'), 'utf8'))
-    const version = named.replace(/^v/, '') // some of these packages have one
+    const version = named.replace(/^v/, '') // some of these packages have a v
     if (!existsSync(join(cache, version))) renameSync(join(scratch, 'package'), join(cache, version))
     return version
   } finally {

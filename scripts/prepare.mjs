@@ -1,5 +1,5 @@
-// Run before `npm start` and `npm test`: makes a fresh clone ready, and does nothing when it is. Uses nothing but
-// Node's own modules, because there may be no others yet.
+// Runs before `npm start` and `npm test`. Makes a fresh clone ready, and does nothing if it is ready already. Only uses
+// Node's own modules, because no others may be installed yet.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
@@ -14,7 +14,7 @@ const { engines } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 checkNode()
 
-// Without install scripts: all they do is to compile parts of ssh2 that it goes without as well.
+// Without install scripts: they only compile parts of ssh2 that it can do without.
 if (newest('package-lock.json') > oldest('node_modules/.package-lock.json')) {
   step(
     'installing the development packages (under a minute)',
@@ -36,7 +36,7 @@ if (newest(...tsSources) > oldest('dist/index.js')) {
   stamp('dist/index.js')
 }
 
-// native/ may hold the addons of other platforms too: this one's is ferronet.linux-x64-gnu.node, or the like.
+// native/ may hold addons for other platforms too. Ours is ferronet.linux-x64-gnu.node or the like.
 function addon() {
   const name = `ferronet.${process.platform}-${process.arch}`
   return (
@@ -78,8 +78,8 @@ function older(a, b) {
 }
 
 /**
- * The latest time at which one of the files, or of the files and directories in the directories, was changed; 0 if there
- * is none. The directories count because a file that was removed leaves no other trace.
+ * The latest time at which one of these files, or anything in these directories, was changed; 0 if there is none. The
+ * directories themselves count too, because removing a file leaves no other trace.
  */
 function newest(...paths) {
   let latest = 0
@@ -91,7 +91,7 @@ function newest(...paths) {
   return latest
 }
 
-/** The time at which the oldest of the files was changed; 0 if one of them is not there. */
+/** When the oldest of the files was changed; 0 if one of them is missing. */
 function oldest(...files) {
   return Math.min(...files.map(file => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0))
 }
@@ -100,14 +100,14 @@ function list(directory) {
   return existsSync(directory) ? readdirSync(directory).map(name => join(directory, name)) : []
 }
 
-// A builder that finds nothing to do may leave its output as old as it was.
+// A build that finds nothing to do may leave its output untouched.
 function stamp(...files) {
   const now = new Date()
   for (const file of files) if (existsSync(file)) utimesSync(file, now, now)
 }
 
 function npm(...args) {
-  // npm tells its scripts where it is itself; run by hand, this script looks on the PATH.
+  // npm tells its scripts where npm is. If this script is run by hand, it looks on the PATH.
   const self = process.env.npm_execpath
   return self?.endsWith('.js') ? [process.execPath, [self, ...args]] : [windows ? 'npm.cmd' : 'npm', args]
 }

@@ -1,4 +1,4 @@
-// Runs the JavaScript tests on every supported line of Node, one after the other, with one and the same build:
+// Runs the JavaScript tests on every supported line of Node, one after the other, with the same build:
 //
 //   node scripts/test-nodes.mjs                20, 22, 24 and 26
 //   node scripts/test-nodes.mjs 20.19.0 26     these

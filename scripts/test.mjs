@@ -1,11 +1,11 @@
 // `npm test`: the Rust tests, the JavaScript tests and the type tests, one after the other. The last line counts them
 // all: `N passed, N failed`.
 //
-//   npm test                                  everything
-//   npm test -- __test__/examples.test.mjs    these files only
-//   npm test -- --match '*telnet*'            the JavaScript tests with such a title only
-//   npm test -- --only js                     one of rust, js, types
-//   npm test -- --node /path/to/node          the JavaScript tests, under another Node
+//   npm test                                     everything
+//   npm test -- __test__/socket/write.test.mjs   only these files
+//   npm test -- --match '*telnet*'               only JavaScript tests whose title matches
+//   npm test -- --only js                        one of rust, js, types
+//   npm test -- --node /path/to/node             the JavaScript tests, under another Node
 
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -48,7 +48,7 @@ async function rust() {
 }
 
 async function js() {
-  // TAP, because ava's other reporter does not count what passed once something failed.
+  // TAP, because once a test failed, ava's other reporter no longer counts those that passed.
   const args = ['node_modules/ava/entrypoints/cli.mjs', '--tap']
   for (const title of values.match) args.push('--match', title)
   const output = await run('JavaScript tests', values.node, [...args, ...files])
@@ -70,12 +70,12 @@ async function types() {
   return { passed: output.ok ? 1 : 0, failed: output.ok ? 0 : 1, skipped: 0 }
 }
 
-/** A run that failed without a failed test (nothing compiled, a process died) counts as one failure. */
+/** A run that fails without a failed test (a compile error, a process that died) counts as one failure. */
 function verdict(output, counts) {
   return output.ok || counts.failed ? counts : { ...counts, failed: 1 }
 }
 
-/** Shows what the command prints while it prints it, and keeps the text without its colours. */
+/** Passes on the command's output as it comes, and keeps the text without colours. */
 async function run(what, command, args) {
   console.log(`\n> ${what}`)
   const colours =

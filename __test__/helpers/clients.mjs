@@ -1,6 +1,6 @@
-// Runs a program of fixtures/clients, a real client at work, on node:net and on ferronet, and compares what came out:
-// with ferronet's sockets injected by the client's own option, and under `--import ferronet/register`, on each driver.
-// The server is started once for all of them.
+// Runs a program of fixtures/clients, which does real work with a client, on node:net and on ferronet, and compares the
+// results: once with ferronet's sockets passed in through the client's own option, once under `--import
+// ferronet/register`, on each driver. The server is started once for all runs.
 //
 //   work('ioredis', { against: 'redis-server', server: redis, nodesOwn: ['tls'] })
 
@@ -17,14 +17,14 @@ const registers = existsSync(new URL('../../dist/register.js', import.meta.url))
 const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
 
 /**
- * `injectable`: the client has an option for sockets. `nodesOwn`: the parts in which, under register, the client has
- * its sockets made by Node's own tls or http, whose inside the hook does not reach.
+ * `injectable`: the client has an option for sockets. `nodesOwn`: the parts in which, under register, Node's own tls or
+ * http create the client's sockets, which the hook does not reach.
  */
 export function work(program, { client = program, server, against, injectable = true, nodesOwn = [] }) {
   const title = `${client} against ${against}`
   const lacking = server ? missing(server) : ''
   if (lacking) {
-    // One line of what `npm test` prints; the others' tests run.
+    // Prints one line in the output of `npm test`; the tests of other clients still run.
     test.skip(`${title} (${lacking})`, () => {})
     return
   }
@@ -71,7 +71,7 @@ async function run(program, mode, address = {}, driver) {
     cwd: root,
     env: environment({ driver }),
     stdio: ['ignore', 'pipe', 'pipe'],
-    // For those that hang where their own limit (fixtures/clients/common.mjs) cannot end them.
+    // For programs that hang where their own limit (fixtures/clients/common.mjs) cannot stop them.
     timeout: 100_000,
     killSignal: 'SIGKILL',
   })

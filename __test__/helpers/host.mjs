@@ -1,6 +1,6 @@
-// The process a scenario runs in. `host.mjs <test file> <module>` serves scenarios one after another over
-// IPC; with a third argument, a title, it runs that one alone and then leaves the process to itself, so
-// that the way it ends is part of what is seen. Entries also go to file descriptor 3 as they happen.
+// The process a scenario runs in. `host.mjs <test file> <module>` runs scenarios one after another, as asked
+// over IPC. With a title as third argument it runs only that scenario and then lets the process end by
+// itself, so that the way it ends is part of the trace. Entries also go to file descriptor 3 as they happen.
 
 import { writeSync } from 'node:fs'
 import { Scenario } from './scenario.mjs'
@@ -72,7 +72,7 @@ function serve() {
 
 function alone(scenario) {
   const trace = new Trace()
-  // Synchronous, and after everything else that wants to say something at 'exit'.
+  // Synchronous, and after all other 'exit' listeners.
   process.on('exit', code => {
     trace.record('main', 'process exit', [code])
     writeSync(3, `${JSON.stringify(trace)}\n`)

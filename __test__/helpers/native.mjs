@@ -1,5 +1,5 @@
-// The addon of fixtures/native, compiled when it is first asked for (the C compiler is there: Rust links with it), and
-// again when its source has changed.
+// The addon of fixtures/native, compiled on first use and again when its source has changed. There always is a C
+// compiler, because Rust links with it.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -19,7 +19,7 @@ export function native() {
 
 function compile(addon) {
   mkdirSync(directory, { recursive: true })
-  // Several processes may come here at the same time: each makes its own, and the last one stays.
+  // Several processes may get here at the same time: each compiles its own, and the last one stays.
   const scratch = `${addon}.${process.pid}`
   const undefined_ = process.platform === 'darwin' ? ['-undefined', 'dynamic_lookup'] : []
   const { status, stderr, error } = spawnSync(

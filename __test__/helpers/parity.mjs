@@ -3,9 +3,9 @@
 //
 //   parity('a peer that ends …', async ({ listen, connect, watch, closed }) => { … })
 //
-// ava loads a test file and, for each module and driver, starts one process that loads the same file again
-// as its scenarios (host.mjs) and runs them when asked. So a test file holds only `parity` calls, and
-// whatever a scenario does to its process (a hang, a crash) costs that scenario alone.
+// ava loads a test file and, for each module and driver, starts one process that loads the same file again,
+// registers its scenarios (host.mjs) and runs them when asked. So a test file only contains `parity` calls, and
+// if a scenario hangs or crashes its process, the others are not affected.
 //
 // FERRONET_TEST_ONLY=node    runs node:net twice instead, which is how a flaky scenario is found
 // FERRONET_TEST_TRACES=<dir> writes the traces there, one file for each test file and run
@@ -15,7 +15,7 @@ import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
 
@@ -24,6 +24,7 @@ const ava = scenarios ? undefined : (await import('ava')).default
 
 const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 30_000)
 const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
+const testDirectory = fileURLToPath(new URL('..', import.meta.url))
 const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
 
 const node = { name: 'node:net', moduleName: 'node:net' }
@@ -32,16 +33,20 @@ const onDrivers = moduleName =>
   drivers.map(driver => ({ name: `${moduleName}, ${driver}`, moduleName, driver }))
 const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] : onDrivers('ferronet')
 
-// `on`: a platform ('linux', 'unix'), elsewhere the test does not exist. `since`: the first Node versions
-// whose node:net does this, one for each release line (['22.12', '23.1']); on an older Node ferronet's
-// trace is held against `expected` instead. `libuv`: the same of libuv's versions. `expected` is checked wherever it is given. `module`: another entry of
-// ferronet, which node:net has nothing to compare with; what it does wrong the scenario throws, or `expected` shows.
+// Options:
+//   on        a platform ('linux', 'unix'); on others the test does not exist
+//   since     the first Node versions whose node:net does this, one for each release line (['22.12', '23.1']);
+//             on an older Node, ferronet's trace is compared with `expected` instead
+//   libuv     the same for versions of libuv
+//   expected  the expected trace, compared wherever it is given
+//   module    another entry of ferronet, without a counterpart in node:net; the scenario throws if something is
+//             wrong, or `expected` shows it
 export function parity(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.host(run).perform(title))
 }
 
-// The same in a process of its own, whose exit code, signal and output are part of the trace. `execArgv`: flags of
-// Node for it.
+// The same in a process of its own, whose exit code, signal and output are part of the trace. `execArgv`: Node's flags
+// for that process.
 export function parityProcess(title, options, scenario) {
   declare(title, options, scenario, (runner, run) => runner.alone(run, title, options.execArgv))
 }
@@ -167,8 +172,14 @@ class Runner {
     if (!directory) return
     mkdirSync(directory, { recursive: true })
     for (const [run, traces] of Object.entries(this.#traces)) {
-      const name = `${basename(this.file, '.test.mjs')}.${run.replace(/\W+/g, '-')}.json`
-      writeFileSync(join(directory, name), `${JSON.stringify(traces, null, 1)}\n`)
+      const name = `${relative(testDirectory, this.file)
+        .replace(/\.test\.mjs$/, '')
+        .replaceAll(sep, '-')}.${run.replace(/\W+/g, '-')}.json`
+      // One scenario a line, so that a diff shows which ones changed.
+      const lines = Object.entries(traces).map(entry =>
+        entry.map(part => JSON.stringify(part ?? null)).join(': '),
+      )
+      writeFileSync(join(directory, name), `{\n${lines.join(',\n')}\n}\n`)
     }
   }
 }
@@ -219,7 +230,7 @@ class Host {
     if (this.dead) return this.#lost('the process ended before the scenario began')
     const outcome = await new Promise(resolve => {
       this.#waiting = resolve
-      // Its own timer reports first; this one is for a process that does not answer any more.
+      // The process's own timer reports first; this one is for a process that no longer answers.
       this.timer = setTimeout(
         () => {
           this.#settle(this.#lost('the process does not answer'))
@@ -231,7 +242,7 @@ class Host {
     })
     if (this.stray) outcome.failure ??= `an error before the scenario began: ${this.stray}`
     this.stray = undefined
-    // What a failed scenario left open must not disturb the next one.
+    // Whatever a failed scenario left open must not disturb the next one.
     if (outcome.failure) {
       this.dead = true
       this.child.kill('SIGKILL')
@@ -261,13 +272,13 @@ class Host {
   }
 }
 
-/** The environment of a process that runs on a driver, without what was meant for ava's. */
+/** The environment for a process on a driver, without the variables meant for ava's process. */
 export function environment({ driver }) {
   const { NODE_OPTIONS, NODE_V8_COVERAGE, FORCE_COLOR, FERRONET_DRIVER, ...env } = process.env
   return { ...env, NO_COLOR: '1', NODE_DISABLE_COLORS: '1', ...(driver ? { FERRONET_DRIVER: driver } : {}) }
 }
 
-/** What a process prints, as it comes. */
+/** Collects what a process prints. */
 export function collect(child) {
   const output = { stdout: '', stderr: '' }
   for (const name of ['stdout', 'stderr']) {
@@ -276,8 +287,8 @@ export function collect(child) {
   return output
 }
 
-// Where an error was thrown and what it says: what people read first, without stacks and Node's version. An error that
-// nobody listened to was thrown by `emit` in node:events, or given on by ferronet: both are inside, as docs/api.md says.
+// Where an error was thrown and its message, which people read first, without stacks and Node's version. An unhandled
+// 'error' is thrown by `emit` in node:events, or by ferronet; we treat both the same, as docs/api.md describes.
 function firstWords(stderr) {
   const lines = stderr.split('\n').filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
   const thrown = lines.find(line => /^\s*(\w*Error|Uncaught|thrown)\b/.test(line))

@@ -1,11 +1,11 @@
-// The thread of peer.mjs: one verb at a time, each ends when the kernel has settled what it set off.
+// The thread of peer.mjs. Runs one verb at a time; each is done when the kernel has processed all of its effects.
 
 import { readFileSync } from 'node:fs'
 import net from 'node:net'
 import { setImmediate as immediate } from 'node:timers/promises'
 import { parentPort, workerData as state } from 'node:worker_threads'
 
-/** The connections, in the order in which they came about; the verbs know them by their index. */
+/** The connections in the order in which they were made. Verbs refer to them by index. */
 const sockets = []
 
 const verbs = {
@@ -38,7 +38,7 @@ const verbs = {
     await settleAll([socket], ends => ends.here?.unsent === 0)
   },
 
-  /** Begins a write, which goes on by itself as far as the other end reads. */
+  /** Starts a write, which continues by itself as far as the other end reads. */
   async start(index, content) {
     sockets[index].write(typeof content === 'number' ? Buffer.alloc(content, 'x') : content)
   },
@@ -51,7 +51,7 @@ const verbs = {
     await settleAll([socket], received)
   },
 
-  /** Closes both directions; what was received has to be read before, or it is a reset. */
+  /** Closes both directions. Received bytes must have been read before, or this is a reset. */
   async close(index) {
     const socket = sockets[index]
     socket.destroy()
@@ -85,7 +85,7 @@ const verbs = {
     if (!socket.readableEnded) await first(socket, 'end')
   },
 
-  /** `count` clients at once that each send a request and FIN, and will read on. Returns the index of the first. */
+  /** Connects `count` clients at once that each send a request and FIN, and keep reading. Returns the first one's index. */
   async requests(count, to) {
     const from = sockets.length
     await Promise.all(Array.from({ length: count }, () => verbs.connect(to)))
@@ -117,7 +117,7 @@ function keep(socket) {
   socket.on('error', () => {})
   socket.received = 0
   socket.on('data', chunk => (socket.received += chunk.length))
-  // A listener of 'data' alone would start the flow, had it not been paused before.
+  // Adding a 'data' listener would start the flow if the socket were not paused.
   socket.ports = [socket.localPort, socket.remotePort]
   return sockets.push(socket) - 1
 }
@@ -126,8 +126,8 @@ function first(emitter, event) {
   return new Promise(resolve => emitter.once(event, resolve))
 }
 
-// What was sent on a Unix socket is with the receiver when the call returns; TCP's acknowledgement comes later. The list
-// is long on a busy machine, so it is read once for all.
+// On a Unix socket the receiver has the bytes when the call returns. With TCP the acknowledgement comes later. The list
+// is long on a busy machine, so we read it once for all connections.
 async function settleAll(waiting, settled) {
   let left = waiting.filter(socket => socket.ports[0] !== undefined)
   while (left.length > 0) {

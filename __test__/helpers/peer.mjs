@@ -1,6 +1,6 @@
-// The other end of a scenario's connections, in a thread of its own and always on node:net, so that it goes on while
-// the scenario's thread stands still: `do()` returns when what was asked for has happened and the kernel of the
-// scenario's end knows of it. What the scenario's event loop then finds waiting is the same in each run.
+// The other end of a scenario's connections, in a thread of its own and always on node:net, so that it can work while
+// the scenario's thread is blocked. `do()` returns when the verb is done and its effect has reached the kernel at the
+// scenario's end. So the scenario's event loop finds the same in each run.
 
 import { Worker } from 'node:worker_threads'
 

@@ -1,7 +1,7 @@
-// What node:net did in the scenarios of a test file that only its newest versions can run: elsewhere ferronet is held
-// against that (`parity`'s `expected`). Where node:net can run them, it is held against it too, so it cannot go stale.
-// Made by running the file under the newest Node with FERRONET_TEST_ONLY=node FERRONET_TEST_TRACES=<dir>, whose
-// `<file>.node-net.json` it is.
+// What node:net did in the scenarios of a test file that only its newest versions can run. On older versions ferronet is
+// compared with the recording (`parity`'s `expected`). Where node:net can run them, node:net is compared with it too, so
+// it cannot become stale. To record: run the file under the newest Node with FERRONET_TEST_ONLY=node
+// FERRONET_TEST_TRACES=<dir>, and copy <dir>/<folder>-<file>.node-net.json.
 
 import { readFileSync } from 'node:fs'
 import { getSystemErrorMap } from 'node:util'
@@ -20,7 +20,7 @@ export function recorded(name) {
 
 const numbers = new Map([...getSystemErrorMap()].map(([errno, [code]]) => [code, errno]))
 
-// An error's number is this platform's own.
+// Error numbers differ between platforms.
 function here(_key, value) {
   if (typeof value?.errno === 'number' && numbers.has(value.code)) value.errno = numbers.get(value.code)
   return value

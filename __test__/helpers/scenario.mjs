@@ -1,5 +1,5 @@
-// What a scenario function is given: the module under test, the recorder, and the few pieces of set-up that
-// nearly all of them share. Runs in the scenario's own process, never in ava's.
+// The argument of a scenario function: the module under test, the recorder, and the set-up that nearly all
+// scenarios share. Runs in the scenario's own process, never in ava's.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setImmediate as immediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 
-// The events whose order is a promise. 'readable', 'pause' and 'resume' belong to the stream's inner life.
+// The events whose order is promised. 'readable', 'pause' and 'resume' are internal to streams.
 const promised = new Set([
   'lookup',
   'connectionAttempt',
@@ -54,7 +54,7 @@ export class Scenario {
 
   // Records every promised event of an emitter without becoming one of its listeners (a 'data' listener
   // would start the flow): on a track of its own, or with `into` merged into a track where order between
-  // objects is promised. An 'error' does get a listener, unless `uncaught` says that it shall have none.
+  // objects is promised. 'error' does get a listener, unless `uncaught` is set.
   watch(emitter, name, { into, also = [], except = [], uncaught = false } = {}) {
     this.own(emitter)
     if (!uncaught) emitter.on('error', () => {})
@@ -75,8 +75,8 @@ export class Scenario {
     return emitter
   }
 
-  // The first time `event` is emitted; also when that was in the past, if the emitter is watched, or if it is the 'close'
-  // of one that is owned.
+  // Resolves when `event` is first emitted. That may be in the past if the emitter is watched, or if it is the 'close' of
+  // an owned one.
   seen(emitter, event) {
     if (event === 'close' && this.#owned.get(emitter)) return Promise.resolve()
     return this.#watched.get(emitter)?.wait(event) ?? this.#first(emitter, event)
@@ -86,7 +86,7 @@ export class Scenario {
     return Promise.all(emitters.map(emitter => this.seen(emitter, 'close')))
   }
 
-  // What `body` throws synchronously, as an entry; its result otherwise.
+  // Runs `body`, and records what it returns or throws.
   attempt(label, body) {
     try {
       const result = body()
@@ -103,11 +103,11 @@ export class Scenario {
 
   // --- set-up
 
-  // Bound to 127.0.0.1 and any port unless told otherwise; resolves when it listens.
+  // Listens on 127.0.0.1 and any port, unless the options say otherwise; resolves when it listens.
   async listen(options = {}, onConnection) {
     const { path, host = '127.0.0.1', port = 0, backlog, ...serverOptions } = options
     const server = this.own(this.net.createServer(serverOptions))
-    // What becomes of the accepted end is seldom the point, so its errors are nobody's surprise.
+    // Few scenarios are about the accepted end, so its errors are ignored.
     server.on('connection', peer => this.own(peer).on('error', () => {}))
     if (onConnection) server.on('connection', onConnection)
     server.listen(path === undefined ? { host, port, backlog } : { path, backlog })
@@ -137,7 +137,7 @@ export class Scenario {
     return { server, client, peer }
   }
 
-  // A path to listen on that nobody else has.
+  // An unused path to listen on.
   socketPath(name = 's.sock') {
     if (process.platform === 'win32') {
       const unique = `${process.pid}-${process.hrtime.bigint()}`
@@ -155,7 +155,7 @@ export class Scenario {
   }
 
   // Runs `body` in a worker thread that has loaded the same module under the same driver. The function
-  // travels as its source: it sees only its argument, `{ net, data, port }`.
+  // is passed as its source, so it only sees its argument, `{ net, data, port }`.
   worker(body, data) {
     const worker = new Worker(new URL('worker.mjs', import.meta.url), {
       workerData: { source: String(body), data, moduleName: this.moduleName },
@@ -171,8 +171,8 @@ export class Scenario {
     for (let turn = 0; turn < count; turn++) await immediate()
   }
 
-  // A connection made, used and closed since: whatever was on its way before has been seen by now. For
-  // saying that something did not happen.
+  // Makes, uses and closes a connection, so that anything that was on its way before has arrived. Used to
+  // show that something did not happen.
   async quiet() {
     const { server, client, peer } = await this.pair()
     const back = this.drained(client)
@@ -183,7 +183,7 @@ export class Scenario {
     await this.turns(2)
   }
 
-  // Turns of the event loop until `condition` holds; the scenario's time-out is the limit.
+  // Waits turn by turn until `condition` holds; the scenario's time-out is the limit.
   async until(condition) {
     while (!condition()) await immediate()
   }
@@ -196,7 +196,7 @@ export class Scenario {
     return typeof chunks[0] === 'string' ? chunks.join('') : Buffer.concat(chunks)
   }
 
-  // What reaches 'uncaughtException' or 'unhandledRejection' during this scenario is an entry, not a failure.
+  // From here on, 'uncaughtException' and 'unhandledRejection' are recorded instead of failing the scenario.
   catchUncaught(listener = () => {}) {
     this.catchesUncaught = (error, origin) => {
       this.log(origin, error)
@@ -218,7 +218,7 @@ export class Scenario {
     return emitter
   }
 
-  // Destroys what is still open and waits for its 'close', newest first.
+  // Destroys everything that is still open and waits for its 'close', newest first.
   async finish() {
     for (const emitter of this.#owned.keys()) emitter.on('error', () => {})
     for (const task of this.#cleanups.reverse()) await task()
@@ -241,7 +241,7 @@ export class Scenario {
   }
 }
 
-// Which events a watched emitter has emitted so far, and who waits for one.
+// The events that a watched emitter has emitted so far, and the promises waiting for one.
 class Sightings {
   #past = new Set()
   #waiting = new Map()

@@ -1,10 +1,10 @@
-// Real servers for the tests of their clients: PostgreSQL, Redis, MariaDB, mosquitto and sshd, each with a temporary
-// directory, a certificate and ports of its own, all on the loopback. One function a server:
+// Real servers for testing their clients: PostgreSQL, Redis, MariaDB, mosquitto and sshd, each with its own temporary
+// directory, certificate and ports, all on the loopback interface. There is a function for each server:
 //
 //   const { address, stop } = await redis()
 //
-// resolves when the server takes connections, and `missing(redis)` says what this machine lacks to run it. A server
-// does not outlive the thread that started it, however that ends.
+// resolves when the server accepts connections, and `missing(redis)` says what this machine lacks to run it. A server
+// does not outlive the thread that started it, however that thread ends.
 
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -124,7 +124,7 @@ export const mariadb = server({
     }
     await serve('mariadbd', ['--no-defaults', ...flags(settings, (name, value) => [`--${name}=${value}`])], {
       ready: /ready for connections/,
-      signal: 'SIGKILL', // what it would write down is removed
+      signal: 'SIGKILL', // its data is deleted anyway
     })
     return { host: '127.0.0.1', port, path, ca, ...login }
   },
@@ -154,7 +154,7 @@ export const mosquitto = server({
   },
 })
 
-/** OpenSSH's server, for the user who runs the tests. */
+/** OpenSSH's server, for the user that runs the tests. */
 export const sshd = server({
   needs: ['setpriv', 'sshd', 'ssh-keygen'],
   async start({ directory, ports: [port], file, run, serve }) {
@@ -176,8 +176,8 @@ export const sshd = server({
        SetEnv HOME=${directory}
        Subsystem sftp internal-sftp`.replace(/^ +/gm, ''),
     )
-    // As root it locks up the process that talks to strangers here; whoever starts sshd makes it. It stays, because
-    // others may have come to use it.
+    // As root, sshd confines its unprivileged process to this directory, which whatever starts sshd has to create. We do
+    // not remove it, because other servers may use it by now.
     if (root) mkdirSync('/run/sshd', { recursive: true, mode: 0o755 })
     await serve('sshd', ['-D', '-e', '-f', configuration], { ready: /Server listening on/ })
     const username = execFileSync('id', ['-un'], { encoding: 'utf8' }).trim()
@@ -192,7 +192,7 @@ export const sshd = server({
   },
 })
 
-/** No server: a directory and a certificate, for clients whose servers are JavaScript and run beside them. */
+/** No server, only a directory and a certificate, for clients whose servers are JavaScript and run next to them. */
 export const none = server({
   needs: ['openssl'],
   async start({ directory, certificate }) {
@@ -201,7 +201,7 @@ export const none = server({
   },
 })
 
-/** What this machine lacks to run the server, in a few words; '' if it has everything. */
+/** What this machine lacks to run the server, in a few words; '' if nothing is missing. */
 export function missing({ needs }) {
   const lacking = needs.filter(name => !program(name))
   return lacking.length ? `no ${lacking.join(', no ')}` : ''
@@ -218,7 +218,7 @@ export async function certificate(directory) {
   return { key, cert, ca: readFileSync(cert, 'utf8') }
 }
 
-/** Where a program is. Debian keeps servers off a user's PATH, and PostgreSQL's programs off everybody's. */
+/** The path of a program. Debian keeps servers off a user's PATH, and PostgreSQL's programs off every PATH. */
 export function program(name) {
   const postgresql = '/usr/lib/postgresql'
   const versions = existsSync(postgresql) ? readdirSync(postgresql).sort((a, b) => b - a) : []
@@ -231,7 +231,7 @@ export function program(name) {
     .find(path => existsSync(path))
 }
 
-// A free port may be taken between finding it and listening on it: then everything is tried again.
+// Something else may take a free port before the server listens on it. Then we try everything again.
 function server({ needs, account, ports = 1, start }) {
   const begin = async () => {
     for (let attempt = 1; ; attempt++) {
@@ -247,7 +247,7 @@ function server({ needs, account, ports = 1, start }) {
   return Object.assign(begin, { needs })
 }
 
-/** A directory, and ways to run programs there; if root does it, in the name of the account. */
+/** A directory, and functions to run programs in it; for root, as another account. */
 function prepare(account) {
   const id = flag => Number(execFileSync('id', [flag, account], { encoding: 'utf8' }))
   const ids = root && account ? { uid: id('-u'), gid: id('-g') } : undefined
@@ -276,9 +276,9 @@ function prepare(account) {
     /** Runs a program to its end. */
     run: (name, args) => promisify(execFile)(program(name), args, { ...ids, cwd: directory }),
 
-    /** Starts the server; resolves when what it logs says that it is ready. `signal` is what stops it. */
+    /** Starts the server; resolves when its log says that it is ready. `signal` stops it. */
     async serve(name, args, { ready, signal = 'SIGTERM' }) {
-      // With setpriv it gets the signal from the kernel too, when the thread that starts it has ended.
+      // With setpriv the kernel also sends it the signal when the thread that started it ends.
       const as = ids ? [`--reuid=${ids.uid}`, `--regid=${ids.gid}`, '--clear-groups'] : []
       const child = spawn('setpriv', [`--pdeathsig=${signal.slice(3)}`, ...as, program(name), ...args], {
         cwd: directory,
@@ -287,7 +287,7 @@ function prepare(account) {
       const exited = once(child, 'exit')
       end = async () => {
         child.kill(signal)
-        const timer = setTimeout(() => child.kill('SIGKILL'), 20_000) // of no use to a server that is well
+        const timer = setTimeout(() => child.kill('SIGKILL'), 20_000) // in case the server does not react to the signal
         await exited
         clearTimeout(timer)
       }

@@ -1,8 +1,8 @@
-// Streams of bytes that can be checked: what handover.test.mjs and threads.test.mjs send through sockets that move.
+// Streams of bytes that can be checked: what the tests in handover/ send through sockets that move.
 
 import { createHash } from 'node:crypto'
 
-// `count` chunks of sizes from 1 byte to 100 KB, the same in each run, no two alike.
+// `count` different chunks of 1 byte to 100 KB, the same in each run.
 export function* chunks(count, seed = 1) {
   let state = seed
   for (let at = 0; at < count; at++) {
@@ -13,8 +13,8 @@ export function* chunks(count, seed = 1) {
   }
 }
 
-// Writes the rest of `source`, waiting for 'drain', then ends. Returns a function that stops it, after which another
-// socket can go on with the same source.
+// Writes the rest of `source`, waiting for 'drain', then ends. Returns a function that stops this, so that another
+// socket can continue with the same source.
 export function send(socket, source, { end = true } = {}) {
   let stopped = false
   const more = () => {
@@ -47,7 +47,7 @@ export class Sum {
     this.#hash.update(chunk)
   }
 
-  // Of all that `source` will give, which is used up.
+  // The hash of everything that `source` yields; this uses it up.
   static of(source) {
     const sum = new Sum()
     for (const chunk of source) sum.add(chunk)
@@ -59,7 +59,7 @@ export class Sum {
   }
 }
 
-// Sends back what comes, until `moved()` says that another socket goes on.
+// Echoes what arrives, until `moved()` says that another socket has taken over.
 export function echo(socket, moved = () => false) {
   socket.on('data', chunk => {
     if (!socket.write(chunk)) socket.pause()

@@ -1,6 +1,6 @@
 // What a scenario saw, as JSON that can be compared between two runs in two processes: one list of entries
-// per track. Everything that legally differs between runs (ports, temporary paths, object identities) is
-// replaced by a name here and nowhere else. Never looks at the clock.
+// per track. Everything that may differ between runs (ports, temporary paths, object identities) is replaced
+// by a name, only in this file. It never looks at the clock.
 
 import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
@@ -17,7 +17,7 @@ export class Trace {
     this.#fd = fd
   }
 
-  // From here on `value` (a port, a path) is spelled `<name>`.
+  // From here on `value` (a port, a path) is recorded as `<name>`.
   alias(value, name) {
     this.#names.set(String(value), `<${name}>`)
     return value
@@ -28,7 +28,7 @@ export class Trace {
     const entries = this.#entries(track)
     const last = entries.at(-1)
     if (kind !== undefined && last?.event === event && last.kind === kind) {
-      // How bytes fall into chunks is the kernel's choice, so neighbouring chunks are one entry.
+      // The kernel decides how bytes are split into chunks, so neighbouring chunks are one entry.
       last.chunks.push(args[0])
       this.#write(track, event, [{ more: this.spell(args[0]) }])
       return
@@ -125,7 +125,7 @@ export class Trace {
   #spellKeys(object, depth) {
     const spelled = {}
     for (const key of Object.keys(object).sort()) {
-      // Node's stream code leaves `domain…` keys on errors when a domain was ever loaded.
+      // Node's stream code leaves `domain…` keys on errors if a domain was ever loaded.
       if (!key.startsWith('domain')) spelled[key] = this.spell(object[key], key, depth + 1)
     }
     return spelled

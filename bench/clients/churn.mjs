@@ -1,4 +1,4 @@
-// Connect, one request, its answer, close; then the same again.
+// Connects, sends a request, reads the answer, closes, and starts again.
 
 import { performance } from 'node:perf_hooks'
 import { connections, done, measure, net, port, REQUEST } from './program.mjs'

@@ -1,4 +1,4 @@
-// A message, its echo, the next message, on every connection.
+// On every connection: sends a message, waits for its echo, sends the next.
 
 import { performance } from 'node:perf_hooks'
 import { connections, done, measure, net, port, REQUEST, sharing } from './program.mjs'

@@ -1,4 +1,4 @@
-// What the client programs share: which net they use, whom they talk to, and the measured window.
+// What the client programs share: which net they use, where they connect to, and the measured window.
 //
 //   node clients/ping-pong.mjs module port connections warm-up-seconds seconds
 
@@ -8,7 +8,7 @@ const [name, ...numbers] = process.argv.slice(2)
 
 export const { default: net } = await import(name)
 export const [port, connections, warmUp, seconds] = numbers.map(Number)
-/** For the clients of which there is a measurement with chunks of shared memory: options of a socket. */
+/** Socket options, for clients that are also measured with shared chunks. */
 export const sharing = process.env.BENCH_SHARED_CHUNKS ? { sharedChunks: true } : {}
 export const REQUEST = Buffer.alloc(64, '?')
 

@@ -1,5 +1,4 @@
-// Uploads are swallowed, everything else comes back: one server for both, who says which it is with the
-// first byte it sends.
+// Discards uploads and echoes everything else, on one server. The first byte of a connection says which it is.
 
 import { listen, net, UPLOAD } from './program.mjs'
 

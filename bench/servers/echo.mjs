@@ -1,4 +1,4 @@
-// Everything comes back. Ping-pong, bulk echo, churn and idle connections use it.
+// Echoes everything. Used by ping-pong, bulk echo, churn and idle connections.
 
 import { listen, net, sharing } from './program.mjs'
 

@@ -1,4 +1,4 @@
-// pipeline.mjs with what a careful user adds by hand.
+// pipeline.mjs with cork() added by hand, as a careful user would.
 
 import { ANSWER, FRAME, listen, net } from './program.mjs'
 

@@ -1,4 +1,4 @@
-// One answer for each 64-byte request, and one `write()` for each answer, as protocol servers do it.
+// One answer for each 64-byte request, and one `write()` for each answer, as protocol servers do.
 
 import { ANSWER, FRAME, listen, net } from './program.mjs'
 

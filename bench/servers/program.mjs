@@ -1,5 +1,5 @@
 // What all server programs share: which net they use, where they listen, and the lines they exchange
-// with the runner. Nothing in here is on the path of a byte.
+// with the runner. No byte that is measured passes through this file.
 //
 //   node servers/echo.mjs [module] [unix-path]      module: node:net (default), ferronet, …
 
@@ -9,17 +9,17 @@ const [name = 'node:net', path] = process.argv.slice(2)
 
 export const { default: net } = await import(name)
 
-/** Bytes of a request, and of an answer, wherever the protocol has frames. */
+/** The size of a request and of an answer, in protocols with frames. */
 export const FRAME = 64
 export const ANSWER = Buffer.alloc(FRAME, 'a')
 export const CHUNK = Buffer.alloc(64 * 1024, 'z')
-/** What an upload beside other requests begins with, and they do not. */
+/** The first byte of an upload next to other requests; the requests start with another. */
 export const UPLOAD = 'Z'.charCodeAt(0)
 
-/** For the servers of which there is a measurement with chunks of shared memory: options of a socket. */
+/** Socket options, for servers that are also measured with shared chunks. */
 export const sharing = process.env.BENCH_SHARED_CHUNKS ? { sharedChunks: true } : {}
 
-/** Answers the runner's questions; `counters` adds what only this program knows. */
+/** Answers the runner's questions; `counters` adds this program's own counts. */
 export function listen(server, counters = () => ({})) {
   const say = line => process.stdout.write(`${JSON.stringify(line)}\n`)
 
@@ -31,7 +31,7 @@ export function listen(server, counters = () => ({})) {
     .on('line', command => {
       if (command === 'gc') {
         globalThis.gc?.()
-        // A second one, later: the first only queues finalizers.
+        // Collect again later, because the first collection only queues finalizers.
         setTimeout(() => {
           globalThis.gc?.()
           say({ gc: globalThis.gc !== undefined })
@@ -41,6 +41,6 @@ export function listen(server, counters = () => ({})) {
         server.getConnections((_error, connections) => say({ connections, ...counters() }))
       }
     })
-    // The runner is gone, or done.
+    // The runner is done, or has died.
     .on('close', () => process.exit())
 }

@@ -1,4 +1,4 @@
-// Counts what it is sent.
+// Counts the bytes it receives.
 
 import { listen, net, sharing } from './program.mjs'
 

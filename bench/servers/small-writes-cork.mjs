@@ -1,4 +1,4 @@
-// small-writes.mjs with what a careful user adds by hand.
+// small-writes.mjs with cork() added by hand, as a careful user would.
 
 import { ANSWER, FRAME, listen, net } from './program.mjs'
 

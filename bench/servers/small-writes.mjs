@@ -1,4 +1,4 @@
-// Sixteen small writes for each request: a header, fields, a trailer, written as they are made.
+// Sixteen small writes for each request: a header, fields and a trailer, each written as soon as it is ready.
 
 import { ANSWER, FRAME, listen, net } from './program.mjs'
 

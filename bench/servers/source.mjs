@@ -1,10 +1,10 @@
-// Sends 64 KiB chunks for ever once it has been asked, and waits for 'drain' when told to.
+// Sends 64 KiB chunks endlessly once asked to, and waits for 'drain' when write() returns false.
 
 import { CHUNK, listen, net } from './program.mjs'
 
 const server = net.createServer(socket => {
   const fill = () => {
-    // A reader that keeps up would hold this loop for ever: after a megabyte the others have their turn.
+    // With a reader that keeps up this loop would never end, so after a megabyte other connections get a turn.
     for (let count = 0; count < 16; count++) {
       if (!socket.write(CHUNK)) {
         socket.once('drain', fill)

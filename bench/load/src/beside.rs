@@ -1,9 +1,9 @@
-//! Pings beside uploads on one server: how long do small messages wait while others pour?
+//! Pings beside uploads on one server: how long do small messages wait next to bulk data?
 //!
-//! One thread serves both kinds, so nothing but its own order decides who waits. Pings go first, and one
-//! piece of upload follows before the next look at the pings: that piece is all that this end delays
-//! them. (A second thread would not be kinder: both have one core, and the kernel switches between two
-//! busy threads in milliseconds.) While the server is behind, epoll has no pings to report and the
+//! One thread serves both kinds, so only its own order decides what waits. Pings go first; one piece of
+//! upload follows before the next look at the pings, and that piece is the only delay this end adds.
+//! (A second thread would not help: both would share one core, and the kernel takes milliseconds to
+//! switch between two busy threads.) While the server is behind, epoll has no pings to report and the
 //! uploads get all turns, so they are only held back once this end's core is full.
 
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use crate::measure::{Schedule, Window};
 use crate::sys::{self, Chunk, Epoll, Interest};
 use crate::{CHUNK, UPLOAD_BYTE};
 
-/// The server tells the two kinds apart by the first byte it is sent: an upload's is `UPLOAD_BYTE`, a
+/// The server tells the two kinds apart by the first byte it receives: an upload's is `UPLOAD_BYTE`, a
 /// ping's is 0.
 pub fn run(
     pings: &Exchange,
@@ -35,7 +35,7 @@ pub fn run(
         streams.push(stream);
     }
     let chunk = Chunk::of(&[UPLOAD_BYTE; CHUNK])?;
-    // Uploads that have room, in the order of their turns; `queued` keeps each in it once.
+    // Uploads whose sockets have room, in the order of their turns; `queued` makes each appear only once.
     let mut turns = (0..uploaders).collect::<VecDeque<_>>();
     let mut queued = vec![true; uploaders];
 
@@ -72,7 +72,7 @@ pub fn run(
                     window.uploaded(count);
                     turns.push_back(upload);
                 }
-                // Full: the next edge says when there is room again.
+                // Full: the next edge tells us when there is room again.
                 Err(error) if error.kind() == ErrorKind::WouldBlock => queued[upload] = false,
                 Err(error) => return Err(error),
             }

@@ -1,4 +1,4 @@
-//! Short connections: connect, one request, its answer, close; then the same again.
+//! Short connections: connects, sends a request, reads the answer, closes, and starts again.
 //!
 //! The client ends first, as clients do, so its ports stay in TIME_WAIT. Resetting the connection
 //! instead would save the port but show the server an ECONNRESET, which is another code path. So the
@@ -16,12 +16,12 @@ use crate::sys::{self, Epoll, Event, Interest};
 
 const SOURCES: usize = 64;
 
-/// How far one connection is.
+/// The state of one connection.
 enum State {
     Connecting,
     /// Holds the bytes of the answer so far.
     Answer(usize),
-    /// Our end is shut; the server's is awaited.
+    /// We have ended our side and wait for the server's end.
     Ending,
 }
 
@@ -45,12 +45,12 @@ pub fn run(concurrent: usize, endpoint: &Endpoint, schedule: Schedule) -> io::Re
                     state: State::Connecting,
                     started,
                 };
-                // On loopback the handshake is over by the time connect() says that it is in progress.
+                // On loopback the handshake is done by the time connect() reports that it is in progress.
                 connection.ask()?;
                 epoll.add(&connection.stream, key, Interest::EDGE)?;
                 Ok(Some(connection))
             }
-            // A Unix server's backlog is full: it is told at once and must be tried again.
+            // A Unix server's backlog is full: connect() fails at once, so we have to try again.
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
@@ -93,7 +93,7 @@ pub fn run(concurrent: usize, endpoint: &Endpoint, schedule: Schedule) -> io::Re
 }
 
 impl Connection {
-    /// Sends the request unless the connection does not stand yet.
+    /// Sends the request, unless the connection is not established yet.
     fn ask(&mut self) -> io::Result<()> {
         match self.stream.write(&[b'?'; FRAME]) {
             Ok(_) => self.state = State::Answer(0),
@@ -103,7 +103,7 @@ impl Connection {
         Ok(())
     }
 
-    /// `true` when this connection's life is over.
+    /// `true` when this connection is done.
     fn turn(&mut self, event: Event, window: &mut Window) -> io::Result<bool> {
         match self.state {
             State::Connecting => {

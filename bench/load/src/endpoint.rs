@@ -21,7 +21,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// Refuses what is not on this machine: nothing here may load somebody else's network.
+    /// Refuses addresses on other machines, so that nothing here can load another network.
     pub fn endpoint(self) -> io::Result<Endpoint> {
         match (self.tcp, self.unix) {
             (Some(address), _) if address.ip().is_loopback() => Ok(Endpoint::Tcp(address)),
@@ -38,7 +38,7 @@ impl Place {
     }
 }
 
-/// A parsed and checked place.
+/// A parsed and checked endpoint.
 pub enum Endpoint {
     Tcp(SocketAddrV4),
     Unix(PathBuf),
@@ -71,7 +71,7 @@ impl Endpoint {
     }
 }
 
-/// An endpoint as the kernel reads it.
+/// An endpoint in the kernel's form.
 pub(crate) enum Address {
     Tcp(libc::sockaddr_in),
     Unix(libc::sockaddr_un),

@@ -1,5 +1,5 @@
-//! Requests and answers on standing connections: ping-pong, pipelined, small writes, bulk echo.
-//! They differ in three numbers only. Each connection keeps `outstanding` requests under way.
+//! Requests and answers on long-lived connections: ping-pong, pipelined, small writes, bulk echo.
+//! They only differ in three numbers. Each connection keeps `outstanding` requests in flight.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,14 +11,14 @@ use crate::endpoint::Endpoint;
 use crate::measure::{Schedule, Window};
 use crate::sys::{self, Epoll, Event, Interest};
 
-/// What goes back and forth.
+/// The sizes of requests and answers.
 pub struct Exchange {
     pub connections: usize,
     /// Bytes of one request.
     pub request: usize,
     /// Bytes of its whole answer.
     pub answer: usize,
-    /// Requests under way per connection.
+    /// Requests in flight per connection.
     pub outstanding: usize,
     /// The answer is the request's bytes again; otherwise it is made of `ANSWER_BYTE`.
     pub echo: bool,
@@ -32,7 +32,7 @@ pub(crate) struct Connection {
     sending: usize,
     /// Where in an answer the next byte to receive is.
     receiving: usize,
-    /// When each request under way was started, oldest first.
+    /// When each request in flight was started, oldest first.
     started: VecDeque<Instant>,
 }
 
@@ -83,7 +83,7 @@ impl Exchange {
 
 impl Buffers {
     pub(crate) fn of(exchange: &Exchange) -> Self {
-        // Not the same byte everywhere, and not a divisor of a power of two: a shifted echo is noticed.
+        // Bytes that vary, with a period that does not divide a power of two, so that a shifted echo is noticed.
         let pattern = |length: usize| {
             (0..length)
                 .map(|at| (at % exchange.request % 251) as u8)
@@ -147,14 +147,14 @@ impl Connection {
                         let started = self.started.pop_front().ok_or_else(|| {
                             io::Error::new(
                                 ErrorKind::InvalidData,
-                                "the server answered what nobody asked",
+                                "the server sent an answer without a request",
                             )
                         })?;
                         window.answered(now - started);
                     }
                     self.ask(finished, now, exchange, buffers)?;
                 }
-                // A short read has emptied the socket; what comes later is a new edge.
+                // A short read has emptied the socket; later bytes bring a new edge.
                 if count < buffers.received.len() {
                     break;
                 }

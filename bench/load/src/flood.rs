@@ -1,4 +1,4 @@
-//! Bytes in one direction, as fast as they go: upload to a sink, download from a source.
+//! Bytes in one direction, as fast as possible: upload to a sink, download from a source.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -12,10 +12,10 @@ use crate::{CHUNK, UPLOAD_BYTE};
 /// Chunks for one connection before the next one has its turn.
 const BUDGET: usize = 16;
 
-/// Sends without pause, then ends every connection and waits for the server to have read them all.
+/// Sends without pause, then ends every connection and waits until the server has read everything.
 pub fn upload(connections: usize, endpoint: &Endpoint, schedule: Schedule) -> io::Result<Window> {
     let (mut epoll, streams) = open(connections, endpoint, Interest::WRITE)?;
-    // The sender of plain copies is busier than a sink: it would measure itself (2026-11: 3.4 GB/s,
+    // A sender that copies is busier than a sink, so it would measure itself (2026-11: 3.4 GB/s,
     // where the sink used 44 % of its core).
     let chunk = Chunk::of(&[UPLOAD_BYTE; 4 * CHUNK])?;
     let mut window = Window::open(schedule)?;
@@ -82,7 +82,7 @@ fn open(
     Ok((epoll, streams))
 }
 
-/// The server's end of stream says that it has read everything: then its own count of bytes is final.
+/// The server ends its side after it has read everything, so its own count of bytes is final then.
 pub(crate) fn drain(streams: &[TcpStream]) -> io::Result<()> {
     let limit = Instant::now() + Duration::from_secs(5);
     for mut stream in streams {
@@ -94,7 +94,10 @@ pub(crate) fn drain(streams: &[TcpStream]) -> io::Result<()> {
                 .max(Duration::from_millis(1)),
         ))?;
         if stream.read(&mut [0; 1])? > 0 {
-            return Err(io::Error::new(ErrorKind::InvalidData, "the sink answered"));
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "the sink sent something",
+            ));
         }
     }
     Ok(())

@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::endpoint::Endpoint;
 use crate::sys;
 
-/// Opens them a hundred at a time with a pause: a server's backlog is commonly 511, and a SYN that it
-/// drops comes back a second later.
+/// Opens them a hundred at a time with pauses, because a server's backlog is commonly 511 and a dropped
+/// SYN is only sent again after a second.
 pub fn open(connections: usize, endpoint: &Endpoint) -> io::Result<Vec<TcpStream>> {
     sys::raise_descriptor_limit(connections as u64)?;
     let mut streams = Vec::with_capacity(connections);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::sys::{self, CpuClock};
 
-/// How long to warm up and to measure, and whose CPU to read at both ends of the window.
+/// How long to warm up and to measure, and which process's CPU time to read at both ends of the window.
 #[derive(Clone, Copy)]
 pub struct Schedule {
     pub warm_up: Duration,
@@ -28,7 +28,7 @@ pub struct Window {
     bytes: u64,
     /// Bytes of the finished warm-up, so that a server's own count can be compared with all of them.
     warm_up_bytes: u64,
-    /// What went out beside the answers that came in, and the same of the warm-up.
+    /// Uploaded bytes beside the answers that came in, and the same for the warm-up.
     uploaded: u64,
     warm_up_uploaded: u64,
     latencies: Histogram<u64>,
@@ -83,7 +83,7 @@ impl Window {
         })
     }
 
-    /// Contents are compared during the warm-up only: it costs what it costs, but not while measuring.
+    /// Contents are only compared during the warm-up, because the comparison costs CPU time.
     pub fn verifies(&self) -> bool {
         self.phase == Phase::WarmUp
     }

@@ -1,4 +1,4 @@
-//! The one door to libc: epoll, non-blocking connect and accept, CPU clocks, limits.
+//! All calls of libc: epoll, non-blocking connect and accept, CPU clocks, limits.
 //! Everything else uses std. Never blocks, except `Epoll::wait` and `connect_blocking`.
 
 use std::fs::File;
@@ -19,7 +19,7 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     }
 }
 
-/// What to be told about a socket.
+/// Which events of a socket epoll should report.
 #[derive(Clone, Copy)]
 pub struct Interest(u32);
 
@@ -27,9 +27,9 @@ impl Interest {
     /// Both directions, once per change: registered once, never modified.
     pub const EDGE: Self =
         Self((libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET) as u32);
-    /// Readable, again and again: for endless readers, who leave bytes behind to be fair.
+    /// Readable, level-triggered: for endless readers, which leave bytes behind to be fair.
     pub const READ: Self = Self((libc::EPOLLIN | libc::EPOLLRDHUP) as u32);
-    /// Writable, again and again: for endless writers.
+    /// Writable, level-triggered: for endless writers.
     pub const WRITE: Self = Self((libc::EPOLLOUT | libc::EPOLLRDHUP) as u32);
 }
 
@@ -71,7 +71,7 @@ impl Epoll {
         })
     }
 
-    /// Closing the socket takes it out again: it is never duplicated.
+    /// Closing the socket removes it, because we never duplicate its descriptor.
     pub fn add(&self, socket: &impl AsRawFd, key: usize, interest: Interest) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, socket.as_raw_fd(), key, interest)
     }
@@ -99,7 +99,7 @@ impl Epoll {
     /// Waits at most `timeout` (`None`: for ever) and returns how many events there are; an
     /// interrupted wait has none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
-        // Rounded up: rounding down would spin through the last millisecond.
+        // Rounded up, because rounding down would busy-wait through the last millisecond.
         let millis = timeout.map_or(-1, |left| {
             left.as_micros().div_ceil(1000).min(60_000) as libc::c_int
         });
@@ -128,8 +128,8 @@ impl Epoll {
 ///
 /// `source` is the last byte of the 127.0.0.x address to connect from.
 ///
-/// A connection is std's `TcpStream` whatever its family: only `recv`, `send` and `shutdown` are asked
-/// of it, and those are the same calls for TCP and Unix sockets.
+/// A connection is std's `TcpStream` whatever its family. We only use `recv`, `send` and `shutdown`,
+/// which are the same calls for TCP and Unix sockets.
 pub fn connect(endpoint: &Endpoint, source: Option<u8>) -> io::Result<TcpStream> {
     let address = endpoint.address();
     let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
@@ -153,7 +153,7 @@ pub fn connect(endpoint: &Endpoint, source: Option<u8>) -> io::Result<TcpStream>
     }
 }
 
-/// Connects and waits until the connection stands; the stream is non-blocking afterwards.
+/// Connects and waits until the connection is established. The stream is non-blocking afterwards.
 pub fn connect_blocking(endpoint: &Endpoint) -> io::Result<TcpStream> {
     match endpoint {
         Endpoint::Tcp(address) => {
@@ -170,7 +170,7 @@ pub fn connect_blocking(endpoint: &Endpoint) -> io::Result<TcpStream> {
     }
 }
 
-/// The next waiting connection, non-blocking; `WouldBlock` when there is none.
+/// The next pending connection, non-blocking; `WouldBlock` when there is none.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<TcpStream> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
     // SAFETY: null pointers say that the peer's address is not wanted.
@@ -233,7 +233,7 @@ impl Chunk {
         })
     }
 
-    /// Sends it, or as much of its beginning as there is room for.
+    /// Sends as much of it as there is room for.
     pub fn send(&self, stream: &TcpStream) -> io::Result<usize> {
         let mut from = 0;
         // SAFETY: `from` outlives the call, which moves it and leaves the file's own position alone.
@@ -249,7 +249,7 @@ impl Chunk {
     }
 }
 
-/// Receives and forgets: on TCP `MSG_TRUNC` spares the copy; a Unix socket ignores it and fills `room`.
+/// Receives and discards: on TCP `MSG_TRUNC` spares the copy; a Unix socket ignores it and fills `room`.
 pub fn discard(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
     // SAFETY: the kernel writes at most `room.len()` bytes into `room`.
     let count = unsafe {
@@ -263,7 +263,7 @@ pub fn discard(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 
-/// Room for `wanted` descriptors besides the handful every process has.
+/// Raises the limit so that `wanted` descriptors fit besides those every process has.
 pub fn raise_descriptor_limit(wanted: u64) -> io::Result<()> {
     let needed = wanted + 64;
     let mut limit = libc::rlimit {
@@ -282,7 +282,7 @@ pub fn raise_descriptor_limit(wanted: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel ends this process after that time, whatever it hangs in.
+/// Makes the kernel end this process after that time, even if it hangs.
 pub fn end_after(limit: Duration) {
     // SAFETY: takes no pointers; SIGALRM keeps its default action, which is to terminate.
     unsafe { libc::alarm(limit.as_secs().max(1) as libc::c_uint) };

@@ -1,5 +1,5 @@
-//! The load generator against the floor, every mode once and briefly: contents are compared during the
-//! warm-up, so a wrong byte on either side fails here.
+//! Runs every mode of the load generator against the floor, once and briefly. Contents are compared
+//! during the warm-up, so a wrong byte on either side fails here.
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -50,7 +50,7 @@ fn next(lines: &mut BufReader<ChildStdout>) -> Value {
 
 impl Drop for Floor {
     fn drop(&mut self) {
-        // The end of its standard input is the floor's sign to leave.
+        // The floor exits when its standard input ends.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
@@ -117,7 +117,7 @@ fn pings_are_answered_beside_uploads_of_which_every_byte_arrives() {
             report["ops"].as_u64().map(|ops| ops * 64),
             "{report}"
         );
-        // The uploads have been read to their end, and no ping was taken for one of them.
+        // The uploads were read to their end, and no ping was mistaken for one of them.
         assert_eq!(
             floor.stats()["bytes"].as_u64(),
             report["total_uploaded_bytes"]

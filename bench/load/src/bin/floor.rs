@@ -1,9 +1,9 @@
-//! `ferronet-floor`: what one core and one epoll thread can do when no JavaScript is in the way.
-//! The server of every scenario in its cheapest form, and the opposite end of the client scenarios.
+//! `ferronet-floor`: what one core and one epoll thread can do without JavaScript. The cheapest possible
+//! server for every scenario, and the opposite end in the client scenarios.
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> Result<(), &'static str> {
-    Err("the floor is made of epoll and needs Linux")
+    Err("the floor uses epoll and needs Linux")
 }
 
 #[cfg(target_os = "linux")]
@@ -32,7 +32,7 @@ mod linux {
         mode: Mode,
         #[command(flatten)]
         place: Place,
-        /// Listen on that many consecutive loopback addresses, all with the same port, so that a client
+        /// Listen on this many consecutive loopback addresses, all with the same port, so that a client
         /// that connects very often does not run out of ports of its own
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
         addresses: u8,
@@ -40,33 +40,33 @@ mod linux {
 
     #[derive(Clone, Copy, ValueEnum, PartialEq)]
     enum Mode {
-        /// Everything comes back: ping-pong, bulk echo, churn, idle
+        /// Echoes everything: ping-pong, bulk echo, churn, idle
         Echo,
         /// 64 bytes for each 64 bytes
         Pipeline,
         /// 16 × 64 bytes for each 64 bytes
         SmallWrites,
-        /// Reads and forgets
+        /// Reads and discards
         Sink,
-        /// Writes for ever, from the first byte on
+        /// Writes endlessly after the first byte
         Source,
-        /// Forgets what begins like an upload, echoes the rest
+        /// Discards uploads, echoes the rest
         Beside,
     }
 
     const INPUT: usize = usize::MAX;
     /// Listeners have the keys below this one.
     const FIRST: usize = 64;
-    /// As much per call as is still served from the cache.
+    /// The most bytes per call that still come from the cache.
     const RECEIVE: usize = 512 * 1024;
 
     struct Connection {
         stream: TcpStream,
-        /// What the kernel has not taken yet. Nothing is read meanwhile: that is the backpressure.
+        /// Bytes the kernel has not accepted yet. We do not read meanwhile: that is the backpressure.
         unsent: Vec<u8>,
         /// Bytes of a request that is not complete yet.
         partial: usize,
-        /// What its first byte says that it is.
+        /// Which kind it is, from its first byte.
         kind: Option<Kind>,
     }
 
@@ -89,7 +89,7 @@ mod linux {
     pub(super) fn main() -> io::Result<()> {
         let arguments = Arguments::parse();
         let endpoint = arguments.place.endpoint()?;
-        // Where the limit cannot be raised, accept() will say so.
+        // If the limit cannot be raised, accept() will fail with an error.
         let _ = sys::raise_descriptor_limit(12_000);
         let mut floor = Floor {
             mode: arguments.mode,
@@ -168,7 +168,7 @@ mod linux {
         }
 
         fn accept(&mut self, listener: &OwnedFd) -> io::Result<()> {
-            // Bounded: thousands of newcomers must not keep the others waiting.
+            // Limited, so that thousands of new connections do not keep the others waiting.
             for _ in 0..64 {
                 let stream = match sys::accept(listener.as_fd()) {
                     Ok(stream) => stream,
@@ -212,7 +212,7 @@ mod linux {
                 Mode::Echo => connection.echo(event, &mut self.received),
                 Mode::Beside => match connection.sort(&self.epoll, FIRST + slot) {
                     Ok(Kind::Ping) => connection.echo(event, &mut self.received),
-                    // As much as one call takes would keep the pings waiting for longer.
+                    // Reading as much as one call takes would keep the pings waiting longer.
                     Ok(Kind::Upload) => {
                         connection.swallow(&mut self.received[..CHUNK], &mut self.bytes)
                     }
@@ -256,7 +256,7 @@ mod linux {
             Ok(count > 0)
         }
 
-        /// The first byte turns the interest around: from then on only room to write matters.
+        /// After the first byte we stop watching for reads; from then on only room to write matters.
         fn pour(
             &mut self,
             epoll: &Epoll,
@@ -301,7 +301,7 @@ mod linux {
             Ok(true)
         }
 
-        /// All answers to what one receive brought leave in one send.
+        /// Sends all answers to the requests of one receive with one send.
         fn answer(
             &mut self,
             copies: usize,

@@ -2,7 +2,7 @@
 
 #[cfg(not(target_os = "linux"))]
 fn main() -> Result<(), &'static str> {
-    Err("the load generator is made of epoll and needs Linux")
+    Err("the load generator uses epoll and needs Linux")
 }
 
 #[cfg(target_os = "linux")]
@@ -36,7 +36,7 @@ mod linux {
         /// Bytes of one ping-pong message
         #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
         size: u32,
-        /// Requests under way per connection (pipeline, echo)
+        /// Requests in flight per connection (pipeline, echo)
         #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1024))]
         outstanding: u32,
         /// Connections that upload beside the others (beside)
@@ -57,15 +57,15 @@ mod linux {
     enum Mode {
         /// A message, its echo, the next message
         Pingpong,
-        /// Several 64-byte requests under way, each answered by 64 bytes
+        /// Several 64-byte requests in flight, each answered by 64 bytes
         Pipeline,
         /// A 64-byte request answered by 16 × 64 bytes
         SmallWrites,
-        /// Bytes without pause to a sink
+        /// Sends without pause to a sink
         Upload,
-        /// Whatever a source sends
+        /// Receives whatever a source sends
         Download,
-        /// 64 KiB chunks and their echo, several under way
+        /// 64 KiB chunks and their echo, several in flight
         Echo,
         /// Ping-pong and, beside it on the same server, uploads without pause
         Beside,

@@ -1,7 +1,0 @@
-// Servers in cluster workers that share their primary's listening sockets, each accepting for itself (SCHED_NONE).
-
-import cluster from 'node:cluster'
-import { declare } from './fixtures/cluster/scenarios.mjs'
-
-cluster.schedulingPolicy = cluster.SCHED_NONE
-declare('shared')

@@ -1,7 +1,0 @@
-// Servers in cluster workers whose primary accepts for them and deals the connections out (SCHED_RR).
-
-import cluster from 'node:cluster'
-import { declare } from './fixtures/cluster/scenarios.mjs'
-
-cluster.schedulingPolicy = cluster.SCHED_RR
-declare('round robin')

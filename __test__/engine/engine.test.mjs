@@ -1,0 +1,154 @@
+// The engine by itself, for failures that a program cannot cause.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import node from 'node:net'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import test from 'ava'
+
+const require = createRequire(import.meta.url)
+const fixture = fileURLToPath(new URL('../fixtures/engine/unwatchable.cjs', import.meta.url))
+const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
+const UNKNOWN = -4094
+const CONNECT = 1
+const END = 4
+const DATA_SCRATCH = 10
+
+const held = () =>
+  process.platform === 'linux'
+    ? ['/proc/self/fd', '/proc/self/task'].map(directory => readdirSync(directory).length)
+    : []
+
+// An engine whose protocol is in the test's hands, and what it is to be started with.
+function opened(driver, libuv = true) {
+  const { open } = require(join(dirname(require.resolve('ferronet')), '../native/binding.cjs'))
+  const arrived = []
+  const called = []
+  const shared = {
+    events: new Int32Array(4 * 1024),
+    log: new Int32Array(3 * 4096),
+    state: new Int32Array(2),
+    out: Buffer.allocUnsafeSlow(64 * 1024),
+    scratch: Buffer.allocUnsafeSlow(1024 * 1024),
+  }
+  const entries = {
+    dispatch: batch => {
+      for (let at = 0; at < (batch & 0xffff); at++)
+        arrived.push([...shared.events.subarray(4 * at, 4 * at + 4)])
+    },
+    goOn: () => {},
+    posted: () => called.push('posted'),
+    closed: () => called.push('closed'),
+  }
+  return { engine: open(driver, libuv, shared), entries, arrived, called, ...shared }
+}
+
+function started(driver, libuv) {
+  const { engine, entries, ...rest } = opened(driver, libuv)
+  engine.start(entries)
+  engine.setSlabs(Buffer.allocUnsafeSlow(16 * 1024), Buffer.allocUnsafeSlow(256 * 1024))
+  return { engine, ...rest }
+}
+
+for (const driver of drivers) {
+  test.serial(`an engine has no sockets before it is started, and is started once, ${driver}`, t => {
+    const { engine, entries } = opened(driver)
+    t.is(engine.driver, driver)
+    const { errno } = engine
+    t.is(engine.bindTcp('127.0.0.1', 0, 0), errno('ENOTCONN'))
+    engine.start(entries)
+    const slot = engine.bindTcp('127.0.0.1', 0, 0)
+    t.true(slot >= 0)
+    engine.close(slot, false)
+    t.throws(() => engine.start(entries), { message: 'the engine was started before' })
+  })
+
+  test.serial(`a start that fails leaves nothing behind, ${driver}`, t => {
+    const before = held()
+    const { engine, entries } = opened(driver)
+    if (process.platform === 'linux') t.notDeepEqual(held(), before)
+    t.throws(() => engine.start({ ...entries, posted: undefined }), { message: 'posted is not a function' })
+    t.deepEqual(held(), before)
+    t.is(engine.bindTcp('127.0.0.1', 0, 0), engine.errno('ENOTCONN'))
+  })
+
+  test.serial(`a flush that fails in the middle fails for everybody who waits for it, ${driver}`, async t => {
+    const server = node.createServer().listen(0, '127.0.0.1')
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+    const { engine, arrived, log, out } = started(driver)
+    const slots = []
+    const peers = []
+    for (let at = 0; at < 2; at++) {
+      const accepted = once(server, 'connection')
+      slots.push(engine.connectTcp(-1, '127.0.0.1', server.address().port))
+      const [peer] = await accepted
+      peers.push(peer)
+      t.teardown(() => peer.destroy())
+      const told = () =>
+        arrived.some(([kind, slot, status]) => kind === CONNECT && slot === slots[at] && status === 0)
+      while (!told()) await new Promise(resolve => setImmediate(resolve))
+    }
+    t.teardown(() => slots.forEach(slot => void engine.close(slot, false)))
+    out.write('hello')
+    // The second entry is of bytes that there are not.
+    log.set([slots[0], 0, 5, slots[1], out.length + 1, 5])
+    t.is(engine.flush(2), 2)
+    const results = [...log.subarray(6, 12)]
+    assert.deepEqual(
+      [results.slice(0, 2), results.slice(3, 5)],
+      slots.map(slot => [slot, UNKNOWN]),
+    )
+    // And the next one is as good as ever.
+    const data = once(peers[1], 'data')
+    log.set([slots[1], 0, 5])
+    t.is(engine.flush(1), 0)
+    t.is(String((await data)[0]), 'hello')
+  })
+}
+
+if (process.platform === 'linux') {
+  test('a worker whose loop refuses the engine hears so, and ends', async t => {
+    const env = { ...process.env, FERRONET_DRIVER: 'in-loop' }
+    const child = spawn(process.execPath, [fixture], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const output = { stdout: '', stderr: '' }
+    for (const name of Object.keys(output)) child[name].on('data', data => (output[name] += data))
+    const [code, signal] = await once(child, 'close')
+    t.deepEqual([code, signal], [0, null], output.stderr)
+    const [told, end] = output.stdout.trim().split('\n').map(JSON.parse)
+    t.deepEqual(told, { error: 'uv_poll_init failed with -17', left: { descriptors: 0, threads: 0 } })
+    t.deepEqual(end, { exit: 0 })
+  })
+}
+
+test('an engine whose host has no libuv is called back all the same', async t => {
+  const server = node.createServer(peer => peer.end('hello')).listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { engine, arrived, called, scratch } = started(undefined, false)
+  t.is(engine.driver, 'helper-thread')
+  engine.setRef(true)
+  t.teardown(() => engine.setRef(false))
+  const event = async kind => {
+    for (;;) {
+      const found = arrived.find(([arrivedKind]) => arrivedKind === kind)
+      if (found) return found
+      await new Promise(resolve => setImmediate(resolve))
+    }
+  }
+  const slot = engine.connectTcp(-1, '127.0.0.1', server.address().port)
+  t.deepEqual(await event(CONNECT), [CONNECT, slot, 0, 0])
+  t.is(engine.readStart(slot, 0), 0)
+  const [, , from, length] = await event(DATA_SCRATCH)
+  t.is(String(scratch.subarray(from, from + length)), 'hello')
+  await event(END)
+  engine.close(slot, false)
+  engine.post()
+  engine.closeSoon()
+  while (called.length < 2) await new Promise(resolve => setImmediate(resolve))
+  t.deepEqual(called, ['posted', 'closed'])
+})
