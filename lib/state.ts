@@ -137,5 +137,6 @@ export interface Destination {
 export interface Onread {
   buffer: Uint8Array | null
   readonly generate: (() => unknown) | null
-  readonly callback: (nread: number, buffer: Uint8Array) => unknown
+  /** `true` in place of the buffer: the program's function made none. */
+  readonly callback: (nread: number, buffer: Uint8Array | true) => unknown
 }

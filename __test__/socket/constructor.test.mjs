@@ -205,6 +205,44 @@ parity('onread: the callback is called on the socket with the number and the buf
   }
 })
 
+for (const [label, made] of Object.entries({
+  nothing: [undefined, undefined, undefined],
+  'nothing, and then a buffer': [undefined, Buffer.alloc(2), undefined],
+  'an ArrayBuffer': [new ArrayBuffer(8), new ArrayBuffer(8)],
+})) {
+  parity(`onread: a function for buffers that makes ${label}`, async t => {
+    const { net, own, listen, to, log, closed, until } = t
+    let peer
+    const server = await listen({ allowHalfOpen: true }, socket => (peer = socket))
+    let calls = 0
+    let bytes = 0
+    const client = own(
+      new net.Socket({
+        onread: {
+          buffer: () => made[calls++],
+          callback: (nread, buffer) => {
+            bytes += nread
+            log('read', nread, buffer === true || buffer?.length)
+          },
+        },
+      }),
+    )
+    client.on('data', () => log('data'))
+    client.connect(to(server))
+    await until(() => peer !== undefined)
+    for (const [text, total] of [
+      ['abc', 3],
+      ['de', 5],
+    ]) {
+      peer.write(text)
+      await until(() => bytes === total)
+    }
+    log('calls', calls > 2, client.bytesRead)
+    peer.end()
+    await closed(client)
+  })
+}
+
 parity('onread: what the callback returns stops reading only if it is false', async t => {
   const { net, own, listen, to, log, until } = t
   let peer
