@@ -10,7 +10,7 @@ const list = [
         ({ key, node, subject }) =>
           callOf(key) &&
           (`${node} ${subject}` === 'false true' ||
-            (/writableLength$/.test(key) && `${node}` === '0' && Number(subject) > 0)),
+            (/writableLength$/.test(key) && node.some(value => `${value}` === '0') && Number(subject) > 0)),
       ) &&
       differences.every(({ key }) =>
         ops.some(({ id, verb }) => id === callOf(key) && (verb === 'write' || verb === 'end')),
