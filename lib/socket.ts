@@ -653,6 +653,8 @@ export class SocketMethods extends Duplex {
   }
 
   // --- facts ----------------------------------------------------------------------------------------------------
+  //
+  // Tools that list the prototype read these without an instance. There is no `kHandle` then, and no stream.
 
   /** The local end: `{ address, family, port }`, empty while there is none and for pipes. */
   address(): AddressInfo {
@@ -663,7 +665,7 @@ export class SocketMethods extends Duplex {
     // Known for good, as in Node: also when it is closed, and connected again.
     if (this[kBoundPath] !== undefined) return { address: this[kBoundPath] }
     const handle = this[kHandle]
-    if (handle === null || handle.kind === 'pipe') return {}
+    if (handle == null || handle.kind === 'pipe') return {}
     this._sockname ??= localEnd(handle)
     return this._sockname
   }
@@ -671,7 +673,7 @@ export class SocketMethods extends Duplex {
   // Kept once found, so that it can still be asked for after the socket is destroyed.
   _getpeername(): AddressInfo {
     const handle = this[kHandle]
-    if (handle !== null && !this.connecting && handle.kind === 'tcp' && !this._peername) {
+    if (handle != null && !this.connecting && handle.kind === 'tcp' && !this._peername) {
       this._peername = remoteEnd(handle)
     }
     return this._peername ?? {}
@@ -697,17 +699,20 @@ export class SocketMethods extends Duplex {
   }
 
   /** Bytes received; kept after `destroy()`. */
-  get bytesRead(): number {
-    return this[kHandle]?.bytesRead ?? this[kBytesRead]
+  get bytesRead(): number | undefined {
+    const handle = this[kHandle]
+    return handle === null ? this[kBytesRead] : handle?.bytesRead
   }
 
-  get _bytesDispatched(): number {
-    return this[kHandle]?.bytesWritten ?? this[kBytesWritten]
+  get _bytesDispatched(): number | undefined {
+    const handle = this[kHandle]
+    return handle === null ? this[kBytesWritten] : handle?.bytesWritten
   }
 
   /** Bytes written, those included that still wait in the stream. */
-  get bytesWritten(): number {
+  get bytesWritten(): number | undefined {
     let bytes = this._bytesDispatched
+    if (bytes === undefined) return undefined
     for (const item of this._writableState.getBuffer()) bytes += sizeOf(item)
     const pending = this._pendingData
     if (Array.isArray(pending)) {
@@ -725,7 +730,7 @@ export class SocketMethods extends Duplex {
 
   /** Whether there is no connection yet. Since Node 11.2. */
   get pending(): boolean {
-    return this[kHandle] === null || this.connecting
+    return this[kHandle] == null || this.connecting
   }
 
   /** `'opening'`, `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. Since Node 0.5. */
