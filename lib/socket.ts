@@ -73,20 +73,21 @@ import {
 } from './validate.js'
 import {
   type Chunk,
-  COALESCED,
+  callBackWhenSent,
+  callbackOfWrite,
   canceled,
   type Done,
   type Held,
   Request,
   releaseHeld,
   sizeOf,
+  skipTick,
   writeChunk,
   writeChunks,
   writeFailed,
-  writeHeard,
 } from './write.js'
 
-/** The parts of Node's stream states that the two fast paths read, and write.ts and handover.ts set, the same on Node 20 to 26. */
+/** The parts of Node's stream states that the fast path of reading looks at, and write.ts and handover.ts set, the same on Node 20 to 26. */
 interface ReadableState {
   flowing: boolean | null
   length: number
@@ -101,13 +102,13 @@ interface ReadableState {
 }
 interface WritableState {
   length: number
-  corked: number
   ending: boolean
+  needDrain: boolean
   destroyed: boolean
   errored: Error | null
   sync: boolean
-  defaultEncoding: string
-  highWaterMark: number
+  /** What is called after the write in progress, and may be replaced meanwhile. */
+  writecb: Done | null
   getBuffer(): Chunk[]
 }
 
@@ -442,45 +443,7 @@ export class SocketMethods extends Duplex {
 
   // --- write ----------------------------------------------------------------------------------------------------
 
-  /**
-   * Sends `chunk`: a string (`encoding`, default utf8) or bytes. False when the stream's buffer has reached the
-   * high-water mark: wait for `'drain'` before writing more. `callback` is called when the kernel has taken
-   * this chunk, or with the error. Since Node 0.1.90.
-   */
-  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-    if (encoding === undefined && callback === undefined) {
-      // Nothing is queued anywhere and the handle will take it whole: the stream has nothing to keep.
-      const handle = this[kHandle]
-      const state = this._writableState
-      if (
-        handle !== null &&
-        !this.connecting &&
-        state.length === 0 &&
-        handle.writeQueueSize === 0 &&
-        state.corked === 0 &&
-        !state.ending &&
-        !state.destroyed &&
-        handle.writeErrno === 0 &&
-        this._write === writeOriginal &&
-        this._writeGeneric === writeGenericOriginal &&
-        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : isUint8Array(chunk)) &&
-        (chunk as Buffer | string).length <= COALESCED &&
-        (chunk as Buffer | string).length < state.highWaterMark
-      ) {
-        if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
-        const before = handle.bytesWritten
-        if (handle.write(chunk as Buffer | string, 'utf8') >= 0) return true
-        // The stream is to hear of the failure: it tries once more, which counts.
-        handle.bytesWritten = before
-        return super.write(chunk)
-      }
-      return super.write(chunk)
-    }
-    // Not by calling `write` again: who has wrapped it would see one write twice.
-    if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding]
-    if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
-    return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
-  }
+  // `write` is the stream's, as in Node: tools wrap `Duplex.prototype.write` and list this prototype.
 
   override _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
     this._writeGeneric(false, data, encoding, done)
@@ -510,13 +473,15 @@ export class SocketMethods extends Duplex {
       return false
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    const callback = callbackOfWrite(this)
+    if (callback !== null) handle.flushSoon()
     const before = handle.bytesWritten
     const result = writev
       ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
     if (result === 0) {
-      // Hearing of it, the stream writes what has waited behind it.
-      handle.doneAt = handle.bytesWritten
+      if (callback !== null) callBackWhenSent(this, handle, callback)
+      else skipTick(this._writableState)
       done()
     } else if (result < 0) done(errnoException(result, 'write'))
     else {
@@ -539,8 +504,6 @@ export class SocketMethods extends Duplex {
       // Only here: one of those callbacks may destroy the socket or give it away, and with it what is still to be told.
       const request = this[kWriteRequest]
       this[kWriteRequest] = null
-      const handle = this[kHandle]
-      if (handle !== null) handle.doneAt = handle.bytesWritten
       if (request !== null) request.complete(error)
       else if (error !== null) this.destroy(error)
     }
@@ -752,9 +715,6 @@ export class SocketMethods extends Duplex {
   }
 }
 
-const writeOriginal = SocketMethods.prototype._write
-const writeGenericOriginal = SocketMethods.prototype._writeGeneric
-
 // --- helpers of the above, in its order -----------------------------------------------------------------------------
 
 function attach(socket: Socket, handle: Handle): void {
@@ -821,7 +781,8 @@ function readOn(socket: Socket): void {
 // Takes the place of `write` when the peer's FIN has ended our side too: the stream's own "write after end" would
 // blame the program.
 function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-  if (!this.writableEnded) return SocketMethods.prototype.write.call(this, chunk, encoding, callback)
+  if (!this.writableEnded)
+    return Duplex.prototype.write.call(this, chunk, encoding as never, callback as Done)
   const done = typeof encoding === 'function' ? encoding : callback
   const error = endedByPeer()
   if (typeof done === 'function') process.nextTick(done as Done, error)

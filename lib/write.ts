@@ -3,9 +3,9 @@
 // others at the end of the handler or tick.
 
 import { AsyncResource } from 'node:async_hooks'
-import { Duplex } from 'node:stream'
+import { Writable } from 'node:stream'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
-import { kHandle, kHeld } from './fields.js'
+import { kHeld } from './fields.js'
 import type { Handle } from './handle-once.js'
 import type { Socket } from './socket.js'
 
@@ -40,7 +40,7 @@ export class Request extends AsyncResource {
 }
 
 // Up to here the Handle copies a write into its shared buffer and so always takes it, whole.
-export const COALESCED = 4096
+const COALESCED = 4096
 
 /** Returns as `handle.write` does. */
 export function writeChunk(handle: Handle, data: Buffer | string, encoding: BufferEncoding): number {
@@ -86,36 +86,47 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
   return result
 }
 
-/** `stream.write` with a callback, which hears of the kernel's refusal too when the Handle had taken the write. */
-export function writeHeard(
-  socket: Socket,
-  chunk: unknown,
-  encoding: BufferEncoding,
-  callback: Done,
-): boolean {
-  let accepted: Handle | null = null
-  let mark = 0
-  socket[kHandle]?.flushSoon()
-  const result = Duplex.prototype.write.call(socket, chunk, encoding, (error?: Error | null) => {
-    const handle = accepted ?? socket[kHandle]
-    if (error || handle === null) {
-      callback(error)
-      return
-    }
-    if (handle.writeErrno !== 0) {
-      callback(writeFailed(socket, handle.writeErrno))
-      return
-    }
-    if (accepted === null) mark = handle.doneAt
-    if (sent(handle) >= mark) callback(error)
+/** What a stream calls after a write that was given no callback: one function for all, on Node 20 to 26. */
+const nobody = probeNobody()
+
+function probeNobody(): unknown {
+  let found: unknown
+  const probe = new Writable({
+    write() {
+      found = (this as unknown as Socket)._writableState.writecb
+    },
+  })
+  probe.write('x')
+  return found
+}
+
+/** The program's callback of the write that the stream is in the middle of, or null. */
+export function callbackOfWrite(socket: Socket): Done | null {
+  const { writecb } = socket._writableState
+  return writecb === nobody ? null : writecb
+}
+
+/** Node 20 calls back every write in a tick of its own, newer ones only those that have a callback. */
+const ticksForNobody = process.versions.node.startsWith('20.')
+
+/** Before the stream hears that a write without a callback is through: nobody waits for that tick. */
+export function skipTick(state: Socket['_writableState']): void {
+  if (ticksForNobody && !state.needDrain && !state.ending) state.sync = false
+}
+
+/**
+ * The stream calls back when the Handle has taken a write. This has the write in progress called back when the kernel
+ * has its bytes, or has refused them.
+ */
+export function callBackWhenSent(socket: Socket, handle: Handle, callback: Done): void {
+  const mark = handle.bytesWritten
+  socket._writableState.writecb = error => {
+    if (error) callback(error)
+    else if (handle.writeErrno !== 0) callback(writeFailed(socket, handle.writeErrno))
+    else if (sent(handle) >= mark) callback(error)
     else if (handle.closed) callback(canceled())
     else (socket[kHeld] ??= []).push({ handle, mark, callback })
-  })
-  if (socket._writableState.length === 0 && socket[kHandle] !== null) {
-    accepted = socket[kHandle]
-    mark = accepted.bytesWritten
   }
-  return result
 }
 
 /**
