@@ -524,7 +524,9 @@ export const Server = function Server(
   return undefined
 } as unknown as ServerFunction
 
-adoptMethods(Server, ServerMethods, { shown: ['listening'] })
+adoptMethods(Server, ServerMethods, {
+  shown: ['listening', asyncDispose, EventEmitter.captureRejectionSymbol],
+})
 setDefaults(Server.prototype, { [kSharedChunks]: false })
 standsFor(Server, nodeNet.Server)
 
