@@ -1,4 +1,4 @@
-// The public entry: the surface of node:net, and exports only. Plain, writable exports, for tools patch them.
+// The public entry: the surface of node:net, and exports only. Plain, writable exports where Node's are, for tools patch them.
 
 import type * as net from 'node:net'
 
@@ -71,10 +71,14 @@ export const connect = connectFunction as unknown as Connect
 export const createConnection = connect
 
 // Node's own: BlockList and SocketAddress are told by a private brand, and the defaults are the process's.
-export const BlockList = nodeNet.BlockList
+// The two classes are getters, as in Node, which loads them when they are first asked for.
+export let BlockList: typeof net.BlockList
 export type BlockList = net.BlockList
-export const SocketAddress = nodeNet.SocketAddress
+export let SocketAddress: typeof net.SocketAddress
 export type SocketAddress = net.SocketAddress
+for (const name of ['BlockList', 'SocketAddress'] as const) {
+  Object.defineProperty(exports, name, { get: () => nodeNet[name], enumerable: true, configurable: true })
+}
 export const isIP = nodeNet.isIP
 export const isIPv4 = nodeNet.isIPv4
 export const isIPv6 = nodeNet.isIPv6

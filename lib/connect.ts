@@ -277,7 +277,11 @@ function settle(socket: Connection, ended: Attempt, status: number): void {
     return
   }
   const error = fromLoop(() => attemptError(ended, status))
-  series?.errors.push(error)
+  if (series === null) {
+    // There is no other address to try: the attempt is over for everybody who is told of it.
+    socket.connecting = false
+    socket._sockname = null
+  } else series.errors.push(error)
   socket.emit('connectionAttemptFailed', ended.address, ended.port, ended.family, error)
   if (series === null) socket.destroy(error)
   else if (socket.connecting) attemptNext(series)

@@ -6,17 +6,18 @@ type Constructor = abstract new (...args: never[]) => object
 
 /**
  * Gives `target` the prototype of `methods` and its parent's statics. Methods become enumerable, as Node's are
- * and as wrappers that copy them expect; so do the accessors named in `shown`. Those in `fixed` cannot be redefined.
+ * and as wrappers that copy them expect; so do the accessors and symbols in `shown`. Those in `fixed` cannot be redefined.
  */
 export function adoptMethods(
   target: { prototype: object },
   methods: Constructor,
-  { shown = [], fixed = [] }: { shown?: string[]; fixed?: string[] } = {},
+  { shown = [], fixed = [] }: { shown?: PropertyKey[]; fixed?: PropertyKey[] } = {},
 ): void {
   const prototype = methods.prototype as object
-  for (const [name, property] of Object.entries(Object.getOwnPropertyDescriptors(prototype))) {
-    property.enumerable =
-      name !== 'constructor' && (typeof property.value === 'function' || shown.includes(name))
+  for (const name of Reflect.ownKeys(prototype)) {
+    const property = Object.getOwnPropertyDescriptor(prototype, name)!
+    const method = typeof name === 'string' && typeof property.value === 'function'
+    property.enumerable = name !== 'constructor' && (method || shown.includes(name))
     property.configurable = !fixed.includes(name)
     Object.defineProperty(prototype, name, property)
   }

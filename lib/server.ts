@@ -500,7 +500,9 @@ export const Server = function Server(
   return undefined
 } as unknown as ServerFunction
 
-adoptMethods(Server, ServerMethods, { shown: ['listening'] })
+adoptMethods(Server, ServerMethods, {
+  shown: ['listening', asyncDispose, EventEmitter.captureRejectionSymbol],
+})
 setDefaults(Server.prototype, { [kRemembered]: nothingRemembered })
 standsFor(Server, nodeNet.Server)
 

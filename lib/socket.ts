@@ -4,7 +4,6 @@
 
 import { channel } from 'node:diagnostics_channel'
 import { Duplex } from 'node:stream'
-import { types } from 'node:util'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import { handleOf } from './adopt.js'
 import { isNormalized, normalizeArgs } from './arguments.js'
@@ -65,14 +64,15 @@ import {
 import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimers } from './timeout.js'
 import { invalidArgType, missingArgs, validateBlockList, validateInt32 } from './validate.js'
 import {
-  COALESCED,
+  callBackWhenSent,
+  callbackOfWrite,
   closeCallbacks,
   releaseHeld,
   sizeOf,
+  skipTick,
   writeChunk,
   writeChunks,
   writeFailed,
-  writeHeard,
 } from './write.js'
 
 const clientChannel = channel('net.client.socket')
@@ -80,8 +80,6 @@ const clientChannel = channel('net.client.socket')
 const EBADF = errnoOf('EBADF')
 
 const pushOriginal = Duplex.prototype.push
-// Also for arrays of another realm (node:vm, Jest), as in Node.
-const { isUint8Array } = types
 
 /** Duplex, and for the compiler the fields of state.ts. */
 const Base = Duplex as unknown as new () => SocketBase
@@ -307,45 +305,7 @@ export class SocketMethods extends Base {
 
   // --- write ----------------------------------------------------------------------------------------------------
 
-  /**
-   * Sends `chunk`: a string (`encoding`, default utf8) or bytes. False when the stream's buffer has reached the
-   * high-water mark: wait for `'drain'` before writing more. `callback` is called when the kernel has taken
-   * this chunk, or with the error. Since Node 0.1.90.
-   */
-  override write(chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-    if (encoding === undefined && callback === undefined) {
-      // Nothing is queued anywhere and the handle takes the chunk whole, so the stream has nothing to keep.
-      const handle = this[kHandle]
-      const state = this._writableState
-      if (
-        handle !== null &&
-        !this.connecting &&
-        state.length === 0 &&
-        handle.writeQueueSize === 0 &&
-        state.corked === 0 &&
-        !state.ending &&
-        !state.destroyed &&
-        handle.writeErrno === 0 &&
-        this._write === writeOriginal &&
-        this._writeGeneric === writeGenericOriginal &&
-        (typeof chunk === 'string' ? state.defaultEncoding === 'utf8' : isUint8Array(chunk)) &&
-        (chunk as Buffer | string).length <= COALESCED &&
-        (chunk as Buffer | string).length < state.highWaterMark
-      ) {
-        if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
-        const before = handle.bytesWritten
-        if (handle.write(chunk as Buffer | string, 'utf8') >= 0) return true
-        // The stream tries again, so that it notices the failure; that write is the one that counts.
-        handle.bytesWritten = before
-        return super.write(chunk)
-      }
-      return super.write(chunk)
-    }
-    // Not by calling `write` again: a tool that wraps it would see one write twice.
-    if (typeof encoding === 'function') [encoding, callback] = [undefined, encoding]
-    if (typeof callback !== 'function') return super.write(chunk, encoding as BufferEncoding)
-    return writeHeard(this, chunk, encoding as BufferEncoding, callback as Done)
-  }
+  // `write` is the stream's, as in Node: tools wrap `Duplex.prototype.write` and list this prototype.
 
   override _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
     this._writeGeneric(false, data, encoding, done)
@@ -375,13 +335,15 @@ export class SocketMethods extends Base {
       return false
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    const callback = callbackOfWrite(this)
+    if (callback !== null) handle.flushSoon()
     const before = handle.bytesWritten
     const result = writev
       ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
     if (result === 0) {
-      // In `done` the stream writes what has waited behind this write.
-      handle.doneAt = handle.bytesWritten
+      if (callback !== null) callBackWhenSent(this, handle, callback)
+      else skipTick(this._writableState)
       done()
     } else if (result < 0) done(errnoException(result, 'write'))
     else {
@@ -404,8 +366,6 @@ export class SocketMethods extends Base {
       // Read only now, because one of those callbacks may have destroyed the socket or given it away.
       const request = this[kWriteRequest]
       this[kWriteRequest] = null
-      const handle = this[kHandle]
-      if (handle !== null) handle.doneAt = handle.bytesWritten
       if (request !== null) request.complete(error)
       else if (error !== null) this.destroy(error)
     }
@@ -518,6 +478,8 @@ export class SocketMethods extends Base {
   }
 
   // --- facts ----------------------------------------------------------------------------------------------------
+  //
+  // Tools that list the prototype read these without an instance. There is no `kHandle` then, and no stream.
 
   /** The local end: `{ address, family, port }`, empty while there is none and for pipes. */
   address(): AddressInfo {
@@ -528,7 +490,7 @@ export class SocketMethods extends Base {
     // The path stays, as in Node, also after the socket has closed or connected again.
     if (this[kBoundPath] !== undefined) return { address: this[kBoundPath] }
     const handle = this[kHandle]
-    if (handle === null || handle.kind === 'pipe') return {}
+    if (handle == null || handle.kind === 'pipe') return {}
     this._sockname ??= localEnd(handle)
     return this._sockname
   }
@@ -536,7 +498,7 @@ export class SocketMethods extends Base {
   // Kept once found, so that it can still be asked for after the socket is destroyed.
   _getpeername(): AddressInfo {
     const handle = this[kHandle]
-    if (handle !== null && !this.connecting && handle.kind === 'tcp' && !this._peername) {
+    if (handle != null && !this.connecting && handle.kind === 'tcp' && !this._peername) {
       this._peername = remoteEnd(handle)
     }
     return this._peername ?? {}
@@ -562,17 +524,20 @@ export class SocketMethods extends Base {
   }
 
   /** Bytes received; kept after `destroy()`. */
-  get bytesRead(): number {
-    return this[kHandle]?.bytesRead ?? this[kBytesRead]
+  get bytesRead(): number | undefined {
+    const handle = this[kHandle]
+    return handle === null ? this[kBytesRead] : handle?.bytesRead
   }
 
-  get _bytesDispatched(): number {
-    return this[kHandle]?.bytesWritten ?? this[kBytesWritten]
+  get _bytesDispatched(): number | undefined {
+    const handle = this[kHandle]
+    return handle === null ? this[kBytesWritten] : handle?.bytesWritten
   }
 
   /** Bytes written, those included that still wait in the stream. */
-  get bytesWritten(): number {
+  get bytesWritten(): number | undefined {
     let bytes = this._bytesDispatched
+    if (bytes === undefined) return undefined
     for (const item of this._writableState.getBuffer()) bytes += sizeOf(item)
     const pending = this._pendingData
     if (Array.isArray(pending)) {
@@ -590,7 +555,7 @@ export class SocketMethods extends Base {
 
   /** Whether there is no connection yet. Since Node 11.2. */
   get pending(): boolean {
-    return this[kHandle] === null || this.connecting
+    return this[kHandle] == null || this.connecting
   }
 
   /** `'opening'`, `'open'`, `'readOnly'`, `'writeOnly'` or `'closed'`. Since Node 0.5. */
@@ -611,9 +576,6 @@ export class SocketMethods extends Base {
     this[kHandle] = handle
   }
 }
-
-const writeOriginal = SocketMethods.prototype._write
-const writeGenericOriginal = SocketMethods.prototype._writeGeneric
 
 // --- helpers of the above, in its order -----------------------------------------------------------------------------
 
@@ -659,7 +621,8 @@ function readOn(socket: Socket): void {
 // Replaces `write` when the peer's FIN has ended our side too: the stream's own error, "write after end", would blame
 // the program.
 function writeAfterFin(this: Socket, chunk: unknown, encoding?: unknown, callback?: unknown): boolean {
-  if (!this.writableEnded) return SocketMethods.prototype.write.call(this, chunk, encoding, callback)
+  if (!this.writableEnded)
+    return Duplex.prototype.write.call(this, chunk, encoding as never, callback as Done)
   const done = typeof encoding === 'function' ? encoding : callback
   const error = endedByPeer()
   if (typeof done === 'function') process.nextTick(done as Done, error)

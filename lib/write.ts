@@ -2,7 +2,7 @@
 // sends them at the end of the handler or tick. The stream considers such a write done at once; a callback of the
 // program waits until the kernel has the bytes.
 
-import { Duplex } from 'node:stream'
+import { Writable } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
 import type { Chunk } from './node/stream-state.js'
@@ -10,7 +10,7 @@ import type { Done } from './request.js'
 import { type Connection, kHandle, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
 
 // A write of up to so many bytes is copied into the Handle's shared buffer, which always has room for it.
-export const COALESCED = 4096
+const COALESCED = 4096
 
 /** Returns as `handle.write` does. */
 export function writeChunk(handle: Handle, data: Buffer | string, encoding: BufferEncoding): number {
@@ -56,36 +56,47 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
   return result
 }
 
-/** `stream.write` with a callback that gets the kernel's error even if the stream takes the write for done. */
-export function writeHeard(
-  socket: Connection,
-  chunk: unknown,
-  encoding: BufferEncoding,
-  callback: Done,
-): boolean {
-  let accepted: Handle | null = null
-  let mark = 0
-  socket[kHandle]?.flushSoon()
-  const result = Duplex.prototype.write.call(socket, chunk, encoding, (error?: Error | null) => {
-    const handle = accepted ?? socket[kHandle]
-    if (error || handle === null) {
-      callback(error)
-      return
-    }
-    if (handle.writeErrno !== 0) {
-      callback(writeFailed(socket, handle.writeErrno))
-      return
-    }
-    if (accepted === null) mark = handle.doneAt
-    if (sent(handle) >= mark) callback(error)
+/** What a stream calls after a write that was given no callback: one function for all, on Node 20 to 26. */
+const nobody = probeNobody()
+
+function probeNobody(): unknown {
+  let found: unknown
+  const probe = new Writable({
+    write() {
+      found = (this as unknown as Connection)._writableState.writecb
+    },
+  })
+  probe.write('x')
+  return found
+}
+
+/** The program's callback of the write that the stream is in the middle of, or null. */
+export function callbackOfWrite(socket: Connection): Done | null {
+  const { writecb } = socket._writableState
+  return writecb === nobody ? null : writecb
+}
+
+/** Node 20 calls back every write in a tick of its own, newer ones only those that have a callback. */
+const ticksForNobody = process.versions.node.startsWith('20.')
+
+/** Before the stream hears that a write without a callback is through: nobody waits for that tick. */
+export function skipTick(state: Connection['_writableState']): void {
+  if (ticksForNobody && !state.needDrain && !state.ending) state.sync = false
+}
+
+/**
+ * The stream calls back when the Handle has taken a write. This has the write in progress called back when the kernel
+ * has its bytes, or has refused them.
+ */
+export function callBackWhenSent(socket: Connection, handle: Handle, callback: Done): void {
+  const mark = handle.bytesWritten
+  socket._writableState.writecb = error => {
+    if (error) callback(error)
+    else if (handle.writeErrno !== 0) callback(writeFailed(socket, handle.writeErrno))
+    else if (sent(handle) >= mark) callback(error)
     else if (handle.closed) callback(canceled())
     else (socket[kHeld] ??= []).push({ handle, mark, callback })
-  })
-  if (socket._writableState.length === 0 && socket[kHandle] !== null) {
-    accepted = socket[kHandle]
-    mark = accepted.bytesWritten
   }
-  return result
 }
 
 /**

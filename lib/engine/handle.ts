@@ -60,8 +60,6 @@ export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export class Handle extends Reading<Handle> {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
-  /** What `bytesWritten` was when the stream heard last that a write of its own is through. */
-  doneAt = 0
   /** Not null: a write is under way. */
   #backlog: Backlog | null = null
   /** FIN is to follow it. */

@@ -35,13 +35,13 @@ export interface ReadableState {
 
 export interface WritableState {
   length: number
-  corked: number
   ending: boolean
   destroyed: boolean
   errored: Error | null
   sync: boolean
-  defaultEncoding: string
-  highWaterMark: number
+  needDrain: boolean
+  /** What is called after the write in progress; it may be replaced until then. */
+  writecb: ((error?: Error | null) => void) | null
   getBuffer(): Chunk[]
 }
 
