@@ -2,12 +2,11 @@
 // connections, and our listener is a name on its list; otherwise it sends a copy of its listening descriptor, on which
 // each worker accepts for itself.
 
-import type * as net from 'node:net'
 import { endpointException, errnoOf } from './errors.js'
 import { adoptNative, copyNative, isNative, type Native } from './foreign.js'
 import type { Endpoint, Handle, Owner } from './handle-once.js'
 import type { Listener } from './listen.js'
-import { nodeNet } from './node-net.js'
+import { ownerSymbol } from './node/owner-symbol.js'
 import { kOnConnection } from './symbols.js'
 
 /** What a worker asks its primary for, in the words of Node's own `listen`. */
@@ -118,6 +117,9 @@ class Shared implements Listener {
   sockname(): Endpoint | string | number {
     return this.#handle.sockname()
   }
+  getsockname(out: object): number {
+    return this.#handle.getsockname!(out)
+  }
   ref(): void {
     this.#handle.ref()
   }
@@ -180,6 +182,9 @@ class Subscribed implements Listener {
     const status = this.#subscription.getsockname?.(found) ?? errnoOf('EBADF')
     return status === 0 ? found : status
   }
+  getsockname(out: object): number {
+    return this.#subscription.getsockname!(out)
+  }
   ref(): void {
     this.#subscription.ref()
   }
@@ -198,19 +203,8 @@ class Subscribed implements Listener {
   }
 }
 
-// The cluster module finds the server of a handle under a symbol of Node's: it asks it whether it is full, and closes it
-// when the worker disconnects. A socket of Node's with a handle of ours shows which symbol that is.
-let ownerSymbol: symbol | undefined
-const NodeSocket = nodeNet.Socket
-
+// The cluster module asks the server of a handle whether it is full, and closes it when the worker disconnects.
 function own(handle: Subscription, owner: Owner | null): void {
-  if (ownerSymbol === undefined) {
-    const probe = {}
-    void new NodeSocket({ handle: probe, readable: false } as net.SocketConstructorOpts)
-    ownerSymbol = Object.getOwnPropertySymbols(probe).find(
-      ({ description }) => description === 'owner_symbol',
-    )
-    if (ownerSymbol === undefined) return
-  }
-  handle[ownerSymbol] = owner
+  const symbol = ownerSymbol()
+  if (symbol !== undefined) handle[symbol] = owner
 }

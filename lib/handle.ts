@@ -5,12 +5,12 @@
 //
 // Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
 
-import { AsyncResource } from 'node:async_hooks'
 import { fstatSync, readvSync, writevSync } from 'node:fs'
 import { performance } from 'node:perf_hooks'
 import { type InspectContext, inspect } from 'node:util'
 import { markAsUntransferable } from 'node:worker_threads'
 import { open } from './addon.js'
+import { HandleSurface, keepAliveArguments } from './node/handle-surface.js'
 import {
   kOnConnect,
   kOnConnection,
@@ -624,7 +624,7 @@ const CONNECTING = 4096
 /** Has listened. */
 const SERVER = 8192
 
-export class Handle extends AsyncResource {
+export class Handle extends HandleSurface {
   readonly kind: 'tcp' | 'pipe'
   owner: Owner | null = null
   /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
@@ -637,6 +637,8 @@ export class Handle extends AsyncResource {
   bytesWritten = 0
   /** What `bytesWritten` was when the stream heard last that a write of its own is through. */
   doneAt = 0
+  /** What is called before the callback of `close`: the writes that it cancels. */
+  declare canceled?: (() => void)[]
 
   // Few fields, and nothing allocated before it is needed: an idle connection should cost next to nothing.
   #flags = REFERENCED
@@ -1075,7 +1077,10 @@ export class Handle extends AsyncResource {
       this.slot = -1
     }
     hold()
-    closing.push({ handle: this, callbacks })
+    closing.push({
+      handle: this,
+      callbacks: this.canceled === undefined ? callbacks : [...this.canceled, ...callbacks],
+    })
     if (closing.length === 1) engine.closeSoon()
   }
 
@@ -1133,7 +1138,7 @@ export class Handle extends AsyncResource {
         this.#hold(undefined, a)
       } else if (kind === ACCEPT) {
         const client = Handle.accepted(this.kind, a, this.asyncId())
-        post(this, () => this.#emitConnection(0, client))
+        post(this, () => this.onconnection(0, client))
       }
     }
   }
@@ -1165,13 +1170,17 @@ export class Handle extends AsyncResource {
 
   // --- options and facts --------------------------------------------------------------------------------------
 
+  // Programs call these two as well: arguments are not checked, and a closed handle is no error, as in libuv.
   setNoDelay(enable: boolean): number {
-    return this.slot < 0 ? EBADF : engine.setNoDelay(this.slot, enable)
+    return this.slot < 0 ? 0 : engine.setNoDelay(this.slot, enable === true)
   }
 
-  /** Seconds; an interval or count of 0 leaves the system's. */
-  setKeepAlive(enable: boolean, delay: number, interval: number, count: number): number {
-    return this.slot < 0 ? EBADF : engine.setKeepAlive(this.slot, enable, delay, interval, count)
+  /** Seconds. Without `interval` and `count` 1 and 10; without a delay the system's three, and EINVAL. */
+  setKeepAlive(enable: boolean, delay: number, interval?: number, count?: number): number {
+    if (this.slot < 0) return 0
+    const options = keepAliveArguments(enable, delay, interval, count)
+    const status = engine.setKeepAlive(this.slot, ...options)
+    return status === 0 && options[0] && options[1] === 0 ? EINVAL : status
   }
 
   setTypeOfService(tos: number): number {
@@ -1296,12 +1305,12 @@ export class Handle extends AsyncResource {
       case ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
         const client = Handle.accepted(this.kind, a, this.asyncId())
-        this.runInAsyncScope(this.#emitConnection, this, 0, client)
+        this.runInAsyncScope(this.onconnection, this, 0, client)
         break
       }
       case ACCEPT_ERROR:
         retryAcceptLater()
-        this.runInAsyncScope(this.#emitConnection, this, a)
+        this.runInAsyncScope(this.onconnection, this, a)
         break
     }
   }
@@ -1322,7 +1331,8 @@ export class Handle extends AsyncResource {
     this.owner?.[kOnConnect]?.(status)
   }
 
-  #emitConnection(status: number, client?: Handle): void {
+  /** What a listener's events go through; a program may put a function of its own in its place. */
+  onconnection(status: number, client?: Handle): void {
     this.owner?.[kOnConnection]?.(status, client)
   }
 

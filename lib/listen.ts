@@ -13,7 +13,7 @@ import { invalidArgValue, validatePort } from './validate.js'
 /** What a Server asks of what it listens on: a Handle, or its place among the listeners of a cluster. */
 export type Listener = Pick<
   Handle,
-  'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
+  'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'getsockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
 > & { close(callback?: () => void): void }
 
 /** What to listen on, whichever way it was spelled. */

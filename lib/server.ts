@@ -203,8 +203,9 @@ export class ServerMethods extends EventEmitter {
   /** `{ address, family, port }`, the path, or null when not listening. Throws when the system cannot tell. */
   address(): Endpoint | string | null {
     if (this._handle?.kind === 'tcp') {
-      const found = this._handle.sockname()
-      if (typeof found === 'number') throw errnoException(found, 'address')
+      const found = {} as Endpoint
+      const status = this._handle.getsockname!(found)
+      if (status) throw errnoException(status, 'address')
       return found
     }
     return this._pipeName || null
@@ -253,7 +254,7 @@ export class ServerMethods extends EventEmitter {
         const delay = this.keepAliveInitialDelay
         socket[kKeepAlive] = true
         socket[kKeepAliveDelay] = delay
-        client.setKeepAlive(true, delay, delay === 0 ? 0 : 1, delay === 0 ? 0 : 10)
+        client.setKeepAlive(true, delay)
       }
     }
     this._connections++

@@ -50,6 +50,7 @@ import {
 import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
 import { Handle } from './handle-once.js'
 import { isInstance, standsFor } from './instances.js'
+import { ForeignHandle, foreignHandle } from './node/foreign-handle.js'
 import { nodeNet } from './node-net.js'
 import type { Server } from './server.js'
 import {
@@ -393,7 +394,7 @@ export class SocketMethods extends Duplex {
       return
     }
     if (state.destroyed) return
-    if (!this.push(chunk)) stopReading(this)
+    if (!this.push(chunk)) stopReading(this, this[kHandle])
   }
 
   /** Bytes arrived in the buffer of the `onread` option. */
@@ -407,7 +408,7 @@ export class SocketMethods extends Duplex {
       this[kBuffer] = next
       handle?.readInto(next)
     }
-    if (!more) stopReading(this)
+    if (!more) stopReading(this, this[kHandle])
   }
 
   [kOnReadEnd](status: number): void {
@@ -425,7 +426,8 @@ export class SocketMethods extends Duplex {
 
   /** Stops `'data'`; the socket still reads ahead up to the high-water mark, except with `onread`. */
   override pause(): this {
-    if (this[kBuffer] !== null && !this.connecting) stopReading(this)
+    const handle = this[kHandle]
+    if (this[kBuffer] !== null && !this.connecting && handle?.reading) stopReading(this, handle)
     return super.pause()
   }
 
@@ -510,6 +512,10 @@ export class SocketMethods extends Duplex {
       return false
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    if (handle instanceof ForeignHandle) {
+      this[kLastWriteQueueSize] = writeForeign(this, handle, writev, data, encoding, done)
+      return
+    }
     const before = handle.bytesWritten
     const result = writev
       ? writeChunks(handle, data as Chunk[])
@@ -600,7 +606,7 @@ export class SocketMethods extends Duplex {
   resetAndDestroy(): this {
     const handle = this[kHandle]
     if (handle === null) this.destroy(socketClosed())
-    else if (handle.kind !== 'tcp') throw invalidHandleType()
+    else if (handle.kind !== 'tcp' || handle instanceof ForeignHandle) throw invalidHandleType()
     else if (this.connecting) this.once('connect', () => this._reset())
     else this._reset()
     return this
@@ -623,18 +629,20 @@ export class SocketMethods extends Duplex {
       this[kBytesWritten] = handle.bytesWritten
       if (this.resetAndClosing) {
         this.resetAndClosing = false
-        const status = handle.reset(...closer(this, hadError))
+        const status = handle.reset(closer(this, handle, hadError))
         if (status !== 0) this.emit('error', errnoException(status, 'reset'))
       } else if (this._closeAfterHandlingError) {
         // The 'error' listeners, which run in the next tick, still find the socket as it was.
         queueMicrotask(() =>
-          handle.close(...closer(this, hadError), () => {
-            this[kHandle] = null
-            this._sockname = null
-          }),
+          handle.close(
+            closer(this, handle, hadError, () => {
+              this[kHandle] = null
+              this._sockname = null
+            }),
+          ),
         )
       } else {
-        handle.close(...closer(this, hadError))
+        handle.close(closer(this, handle, hadError))
       }
       if (!this._closeAfterHandlingError) {
         this[kHandle] = null
@@ -698,11 +706,13 @@ export class SocketMethods extends Duplex {
 
   /** Bytes received; kept after `destroy()`. */
   get bytesRead(): number {
-    return this[kHandle]?.bytesRead ?? this[kBytesRead]
+    const handle = this[kHandle]
+    return handle ? handle.bytesRead : this[kBytesRead]
   }
 
   get _bytesDispatched(): number {
-    return this[kHandle]?.bytesWritten ?? this[kBytesWritten]
+    const handle = this[kHandle]
+    return handle ? handle.bytesWritten : this[kBytesWritten]
   }
 
   /** Bytes written, those included that still wait in the stream. */
@@ -740,10 +750,11 @@ export class SocketMethods extends Duplex {
   }
 
   get _handle(): Handle | null {
-    return this[kHandle]
+    const handle = this[kHandle]
+    return handle instanceof ForeignHandle ? (handle.foreign as unknown as Handle) : handle
   }
   set _handle(handle: Handle | null) {
-    this[kHandle] = handle
+    this[kHandle] = handle instanceof Handle || !handle ? handle : foreignHandle(handle)
   }
 }
 
@@ -786,13 +797,14 @@ function warnOfShortDelay(initialDelay: unknown): void {
   )
 }
 
+// With Node's arguments: a tool may have a function of its own there.
 function applyKeepAlive(socket: Socket, handle: Handle): void {
-  const delay = socket[kKeepAliveDelay]
-  // Without a delay Node touches none of the three, with one it sets all.
-  const interval = socket[kKeepAliveInterval] ?? (delay === 0 ? 0 : 1)
-  const count = socket[kKeepAliveCount] ?? (delay === 0 ? 0 : 10)
-  // The count is nobody's to check: what is no number is none.
-  handle.setKeepAlive(socket[kKeepAlive], delay, interval, count | 0)
+  handle.setKeepAlive(
+    socket[kKeepAlive],
+    socket[kKeepAliveDelay],
+    socket[kKeepAliveInterval],
+    socket[kKeepAliveCount],
+  )
 }
 
 function startReading(socket: Socket, handle: Handle): void {
@@ -800,11 +812,31 @@ function startReading(socket: Socket, handle: Handle): void {
   if (status !== 0) socket.destroy(errnoException(status, 'read'))
 }
 
-function stopReading(socket: Socket): void {
-  const handle = socket[kHandle]
-  if (handle === null || !handle.reading || socket.destroyed) return
+function stopReading(socket: Socket, handle: Handle | null): void {
+  if (handle === null || socket.destroyed) return
   const status = handle.readStop()
   if (status !== 0) socket.destroy(errnoException(status, 'read'))
+}
+
+/** Returns the bytes that are under way after the call. */
+function writeForeign(
+  socket: Socket,
+  handle: ForeignHandle,
+  writev: boolean,
+  data: Buffer | string | Chunk[],
+  encoding: string,
+  done: Done,
+): number {
+  const completed: Done = error => {
+    if (error == null && !socket.destroyed) {
+      socket._unrefTimer()
+      socket[kLastWriteQueueSize] = 0
+    }
+    done(error)
+  }
+  return writev
+    ? handle.writev(data as Chunk[], completed)
+    : handle.write(data as Buffer | string, encoding, completed)
 }
 
 function readOn(socket: Socket): void {
@@ -861,15 +893,28 @@ function stopSeries(socket: Socket): void {
   socket[kAttempt] = null
 }
 
-// The handle's close callbacks: the writes that were still queued fail before 'close', as libuv cancels its own.
-function closer(socket: Socket, hadError: boolean): (() => void)[] {
-  const held = socket[kHeld]
-  const write = socket[kWriteRequest]
-  const shutdown = socket[kShutdownRequest]
-  const outcome = outcomeOf(socket[kHandle]!)
+// The callback of the handle's close. The writes that were still queued fail before 'close', as libuv cancels its own;
+// a program's handle does so itself, or does not.
+function closer(socket: Socket, handle: Handle, hadError: boolean, last?: () => void): () => void {
+  if (!(handle instanceof ForeignHandle)) {
+    const calls = canceledCalls(socket, handle)
+    if (calls.length > 0) handle.canceled = calls
+  }
   socket[kHeld] = null
   socket[kWriteRequest] = null
   socket[kShutdownRequest] = null
+  return () => {
+    try {
+      socket.emit('close', hadError)
+    } finally {
+      last?.()
+    }
+  }
+}
+
+function canceledCalls(socket: Socket, handle: Handle): (() => void)[] {
+  const { [kHeld]: held, [kWriteRequest]: write, [kShutdownRequest]: shutdown } = socket
+  const outcome = outcomeOf(handle)
   const calls = (held ?? []).map(
     ({ callback }) =>
       () =>
@@ -877,7 +922,6 @@ function closer(socket: Socket, hadError: boolean): (() => void)[] {
   )
   if (write !== null) calls.push(() => write.complete(outcome))
   if (shutdown !== null) calls.push(() => shutdown.complete())
-  calls.push(() => socket.emit('close', hadError))
   return calls
 }
 
@@ -967,8 +1011,10 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
     this[kHandle] = handle
     own(this, handle)
     if (options.readable !== false && !this[kBoundSource]) {
-      if (options.pauseOnCreate) (this as { readableFlowing: boolean | null }).readableFlowing = false
-      else if (!options.manualStart) this.read(0)
+      if (options.pauseOnCreate) {
+        handle.readStop()
+        ;(this as { readableFlowing: boolean | null }).readableFlowing = false
+      } else if (!options.manualStart) this.read(0)
     }
   }
   if (options.signal) {
@@ -993,13 +1039,10 @@ function handleOf(socket: Socket, options: SocketOptions): Handle | null {
     return handle
   }
   if (options.handle) {
-    if (!isNative(options.handle)) {
-      throw invalidArgType(
-        'options.handle',
-        'an instance of BoundSocket or a native TCP or Pipe handle',
-        options.handle,
-      )
+    if (typeof options.handle !== 'object' && typeof options.handle !== 'function') {
+      throw invalidArgType('options.handle', 'an instance of BoundSocket or a handle', options.handle)
     }
+    if (!isNative(options.handle) || options.handle.fd < 0) return foreignHandle(options.handle)
     const handle = adoptNative(options.handle)
     if (typeof handle === 'number') throw errnoException(handle, 'open')
     return handle
