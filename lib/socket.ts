@@ -51,9 +51,11 @@ import { adoptDescriptor, adoptNative, isNative } from './foreign.js'
 import { Handle } from './handle-once.js'
 import { isInstance, standsFor } from './instances.js'
 import { ForeignHandle, foreignHandle } from './node/foreign-handle.js'
+import { type Below, letSessionsThrough, readsForSession } from './node/session.js'
 import { nodeNet } from './node-net.js'
 import type { Server } from './server.js'
 import {
+  kBelow,
   kOnConnect,
   kOnRead,
   kOnReadEnd,
@@ -433,7 +435,7 @@ export class SocketMethods extends Duplex {
 
   override resume(): this {
     readOn(this)
-    if (!this[kNoDelay] && carriesSession(this)) this.setNoDelay(true)
+    if (!this[kNoDelay] && carriesSession(this) && !letSessionsThrough()) this.setNoDelay(true)
     return super.resume()
   }
 
@@ -498,7 +500,7 @@ export class SocketMethods extends Duplex {
     encoding: BufferEncoding | '',
     done: Done,
   ): false | undefined {
-    if (this.connecting) {
+    if (this.connecting || (this[kHandle] === null && !this.destroyed && carriesSession(this))) {
       this._pendingData = data
       this._pendingEncoding = encoding
       whenConnected(this, () => this._writeGeneric(writev, data, encoding, done), done)
@@ -657,6 +659,35 @@ export class SocketMethods extends Duplex {
     if (server) {
       server._connections--
       server._emitCloseIfDrained?.()
+    }
+  }
+
+  /** What a session above reaches: the handle, or while there is no connection yet the socket itself. */
+  [kBelow](): Below {
+    const handle = this[kHandle]
+    if (handle !== null && !this.connecting) {
+      return {
+        setNoDelay: enable => handle.setNoDelay(enable),
+        setKeepAlive: (...args) => handle.setKeepAlive(...args),
+        getsockname: out => handle.getsockname?.(out) ?? EBADF,
+        getpeername: out => handle.getpeername?.(out) ?? EBADF,
+        ref: () => handle.ref(),
+        unref: () => handle.unref(),
+      }
+    }
+    return {
+      setNoDelay: enable => {
+        this.setNoDelay(enable)
+        return 0
+      },
+      setKeepAlive: (enable, delay, interval, count) => {
+        this.setKeepAlive(enable, delay * 1000, interval === undefined ? interval : interval * 1000, count)
+        return 0
+      },
+      getsockname: () => EBADF,
+      getpeername: () => EBADF,
+      ref: () => void this.ref(),
+      unref: () => void this.unref(),
     }
   }
 
@@ -866,24 +897,16 @@ function isPooled({ onread }: Handle): boolean {
   return (onread as { name?: string }).name === 'freeSocketOnReadGuard'
 }
 
-// Node's tls and http2 look on every Duplex as on a stream that is none of theirs, and read it with one and the same
-// listener; there is no other sign of them, and no way for them to ask for what only a socket can do. So:
+// Below a session of Node's tls or http2 (see node/session.ts) three things are different:
 //
-// - http2 turns Nagle's algorithm off, which does not get through. It is off below both: with it, each round trip can
-//   take 40 ms, and 6 MB up and down took 8 s instead of 0.3 s (Linux, loopback, 2026-11).
+// - Where http2 cannot turn Nagle's algorithm off, it is off: with it, each round trip can take 40 ms, and 6 MB up and
+//   down took 8 s instead of 0.3 s (Linux, loopback, 2026-11).
 // - The session ends our side when it has said what it has to say. If the peer's FIN did, as usual without
 //   `allowHalfOpen`, the rest would be lost.
+// - It may begin to write before anybody connects: that waits.
 function carriesSession(socket: Socket): boolean {
   const listeners = socket._events.data
   return Array.isArray(listeners) ? listeners.some(readsForSession) : readsForSession(listeners)
-}
-
-function readsForSession(listener: unknown): boolean {
-  return (
-    typeof listener === 'function' &&
-    listener.name === 'ondata' &&
-    Function.prototype.toString.call(listener).includes('.readBuffer(')
-  )
 }
 
 function stopSeries(socket: Socket): void {
@@ -903,14 +926,21 @@ function closer(socket: Socket, handle: Handle, hadError: boolean, last?: () => 
   socket[kHeld] = null
   socket[kWriteRequest] = null
   socket[kShutdownRequest] = null
-  return () => {
+  const close = (): void => {
     try {
       socket.emit('close', hadError)
     } finally {
       last?.()
     }
   }
+  if (handle instanceof ForeignHandle || !carriesSession(socket)) return close
+  // A session says that it is closed in an immediate that it asks for after this. The connection's 'close' comes first.
+  for (const call of [...(handle.canceled ?? []), close]) setImmediate(() => handle.runInAsyncScope(call))
+  if (handle.canceled !== undefined) handle.canceled = []
+  return nothing
 }
+
+function nothing(): void {}
 
 function canceledCalls(socket: Socket, handle: Handle): (() => void)[] {
   const { [kHeld]: held, [kWriteRequest]: write, [kShutdownRequest]: shutdown } = socket

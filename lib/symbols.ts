@@ -20,3 +20,5 @@ export const kOnShutdown = Symbol.for('ferronet.onShutdown')
 export const kOnConnection = Symbol.for('ferronet.onConnection')
 /** `server[kNewSocket](options)`: the Socket of an accepted connection; a subclass may make its own kind. */
 export const kNewSocket = Symbol.for('ferronet.newSocket')
+/** `socket[kBelow]()`: what a TLS or HTTP/2 session above the socket may ask of its connection. */
+export const kBelow = Symbol.for('ferronet.below')

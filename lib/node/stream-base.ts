@@ -38,12 +38,17 @@ export function connectRequest(kind: 'tcp' | 'pipe'): Request {
   return Wrap === undefined ? {} : new Wrap()
 }
 
-function binding(name: string): Record<string, unknown> | undefined {
+/** What Node's own code finds under this name; undefined where Node denies it, as to a process with permissions. */
+export function binding(name: string): Record<string, unknown> | undefined {
+  // `--pending-deprecation` warns of this call. The program cannot do anything about it.
+  const { noDeprecation } = process
   try {
+    process.noDeprecation = true
     return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name)
   } catch {
-    // Not in a process with permissions; there is no way then to make a handle that would need it.
     return undefined
+  } finally {
+    process.noDeprecation = noDeprecation as boolean
   }
 }
 
