@@ -4,18 +4,18 @@ import type { Endpoint, Handle } from './engine/once.js'
 
 export type AddressInfo = Partial<Endpoint>
 
+// Both ask under the names of Node's handles, which tools replace.
+
 /** The local end; empty for a pipe, whose path Node does not report here, and when the system cannot tell. */
 export function localEnd(handle: Handle): AddressInfo {
-  return ipEndpoint(handle.sockname()) ?? {}
+  const end: AddressInfo = {}
+  return handle.getsockname === undefined || handle.getsockname(end) ? {} : end
 }
 
 /** The peer's end, or null when there is none to report. */
 export function remoteEnd(handle: Handle): AddressInfo | null {
-  return ipEndpoint(handle.peername())
-}
-
-function ipEndpoint(found: Endpoint | string | number): Endpoint | null {
-  return typeof found === 'object' ? found : null
+  const end: AddressInfo = {}
+  return handle.getpeername === undefined || handle.getpeername(end) ? null : end
 }
 
 export function isIPv6LinkLocal(address: string): boolean {

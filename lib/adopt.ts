@@ -4,6 +4,7 @@ import { adoptBound, isBound } from './bound.js'
 import type { Handle } from './engine/once.js'
 import { errnoException } from './errors.js'
 import { adoptDescriptor, adoptNative, isNative } from './node/foreign.js'
+import { foreignHandle } from './node/foreign-handle.js'
 import type { SocketOptions } from './options.js'
 import { type Connection, kBoundPath, kBoundSource } from './state.js'
 import { invalidArgType, validateInt32 } from './validate.js'
@@ -17,13 +18,10 @@ export function handleOf(socket: Connection, options: SocketOptions): Handle | n
     return handle
   }
   if (options.handle) {
-    if (!isNative(options.handle)) {
-      throw invalidArgType(
-        'options.handle',
-        'an instance of BoundSocket or a native TCP or Pipe handle',
-        options.handle,
-      )
+    if (typeof options.handle !== 'object' && typeof options.handle !== 'function') {
+      throw invalidArgType('options.handle', 'an instance of BoundSocket or a handle', options.handle)
     }
+    if (!isNative(options.handle) || options.handle.fd < 0) return foreignHandle(options.handle)
     return opened(adoptNative(options.handle))
   }
   if (options.fd === undefined) return null

@@ -86,6 +86,9 @@ class Shared implements Listener {
   sockname(): Endpoint | string | number {
     return this.#handle.sockname()
   }
+  getsockname(out: object): number {
+    return this.#handle.getsockname!(out)
+  }
   ref(): void {
     this.#handle.ref()
   }
@@ -147,6 +150,9 @@ class Subscribed implements Listener {
     const found = {} as Endpoint
     const status = this.#subscription.getsockname?.(found) ?? errnoOf('EBADF')
     return status === 0 ? found : status
+  }
+  getsockname(out: object): number {
+    return this.#subscription.getsockname!(out)
   }
   ref(): void {
     this.#subscription.ref()

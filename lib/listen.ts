@@ -13,7 +13,7 @@ import { invalidArgValue, validatePort } from './validate.js'
 /** What a Server needs of its listener: a Handle, or in a cluster worker a place on the primary's list. */
 export type Listener = Pick<
   Handle,
-  'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
+  'kind' | 'owner' | 'fd' | 'listen' | 'sockname' | 'getsockname' | 'ref' | 'unref' | 'hasRef' | 'getAsyncId'
 > & { close(callback?: () => void): void }
 
 /** What to bind: a descriptor, all addresses or one, or a path. */

@@ -199,13 +199,10 @@ function keepsAliveOtherwise(wanted: Remembered, has: Remembered): boolean {
   )
 }
 
+// With Node's arguments: a tool may have put a function of its own there.
 function applyKeepAlive(handle: Handle, options: Remembered): void {
-  const { keepAlive, keepAliveDelay: delay, keepAliveInterval, keepAliveCount } = options
-  // Without a delay Node touches none of the three, with one it sets all.
-  const interval = keepAliveInterval ?? (delay === 0 ? 0 : 1)
-  const count = keepAliveCount ?? (delay === 0 ? 0 : 10)
-  // Node does not validate the count; anything but a number becomes 0.
-  handle.setKeepAlive(keepAlive, delay, interval, count | 0)
+  const { keepAlive, keepAliveDelay, keepAliveInterval, keepAliveCount } = options
+  handle.setKeepAlive(keepAlive, keepAliveDelay, keepAliveInterval, keepAliveCount)
 }
 
 // --- carried ------------------------------------------------------------------------------------------------------

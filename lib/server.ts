@@ -206,8 +206,9 @@ export class ServerMethods extends EventEmitter {
   /** `{ address, family, port }`, the path, or null when not listening. Throws when the system cannot tell. */
   address(): Endpoint | string | null {
     if (this._handle?.kind === 'tcp') {
-      const found = this._handle.sockname()
-      if (typeof found === 'number') throw errnoException(found, 'address')
+      const found = {} as Endpoint
+      const status = this._handle.getsockname!(found)
+      if (status) throw errnoException(status, 'address')
       return found
     }
     return this._pipeName || null

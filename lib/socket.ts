@@ -19,10 +19,11 @@ import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { Handle } from './engine/once.js'
 import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
+import { ForeignHandle, foreignHandle } from './node/foreign-handle.js'
 import { isPooled } from './node/http-agent.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
-import { carriesSession } from './node/session.js'
+import { type Below, carriesSession, letSessionsThrough } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
 import { deliver, readIntoBuffer, takeOnread } from './onread.js'
 import {
@@ -53,6 +54,7 @@ import {
   type SocketBase,
 } from './state.js'
 import {
+  kBelow,
   kOnConnect,
   kOnRead,
   kOnReadEnd,
@@ -66,7 +68,7 @@ import { invalidArgType, missingArgs, validateBlockList, validateInt32 } from '.
 import {
   callBackWhenSent,
   callbackOfWrite,
-  closeCallbacks,
+  closeCallback,
   releaseHeld,
   sizeOf,
   skipTick,
@@ -263,14 +265,14 @@ export class SocketMethods extends Base {
       return
     }
     if (state.destroyed) return
-    if (!this.push(chunk)) stopReading(this)
+    if (!this.push(chunk)) stopReading(this, this[kHandle])
   }
 
   /** Bytes arrived in the buffer of the `onread` option. */
   [kOnReadInto](nread: number): void {
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
     if (this.destroyed) return
-    if (!deliver(this, nread)) stopReading(this)
+    if (!deliver(this, nread)) stopReading(this, this[kHandle])
   }
 
   [kOnReadEnd](status: number): void {
@@ -288,13 +290,14 @@ export class SocketMethods extends Base {
 
   /** Stops `'data'`; the socket still reads ahead up to the high-water mark, except with `onread`. */
   override pause(): this {
-    if (this[kOnread] !== null && !this.connecting) stopReading(this)
+    const handle = this[kHandle]
+    if (this[kOnread] !== null && !this.connecting && handle?.reading) stopReading(this, handle)
     return super.pause()
   }
 
   override resume(): this {
     readOn(this)
-    if (!this[kRemembered].noDelay && carriesSession(this)) this.setNoDelay(true)
+    if (!this[kRemembered].noDelay && carriesSession(this) && !letSessionsThrough()) this.setNoDelay(true)
     return super.resume()
   }
 
@@ -321,7 +324,7 @@ export class SocketMethods extends Base {
     encoding: BufferEncoding | '',
     done: Done,
   ): false | undefined {
-    if (this.connecting) {
+    if (this.connecting || (this[kHandle] === null && !this.destroyed && carriesSession(this))) {
       this._pendingData = data
       this._pendingEncoding = encoding
       whenConnected(this, () => this._writeGeneric(writev, data, encoding, done), done)
@@ -335,6 +338,10 @@ export class SocketMethods extends Base {
       return false
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
+    if (handle instanceof ForeignHandle) {
+      this[kLastWriteQueueSize] = writeForeign(this, handle, writev, data, encoding, done)
+      return
+    }
     const callback = callbackOfWrite(this)
     if (callback !== null) handle.flushSoon()
     const before = handle.bytesWritten
@@ -425,7 +432,7 @@ export class SocketMethods extends Base {
   resetAndDestroy(): this {
     const handle = this[kHandle]
     if (handle === null) this.destroy(socketClosed())
-    else if (handle.kind !== 'tcp') throw invalidHandleType()
+    else if (handle.kind !== 'tcp' || handle instanceof ForeignHandle) throw invalidHandleType()
     else if (this.connecting) this.once('connect', () => this._reset())
     else this._reset()
     return this
@@ -448,18 +455,20 @@ export class SocketMethods extends Base {
       this[kBytesWritten] = handle.bytesWritten
       if (this.resetAndClosing) {
         this.resetAndClosing = false
-        const status = handle.reset(...closeCallbacks(this, hadError))
+        const status = handle.reset(closeCallback(this, handle, hadError))
         if (status !== 0) this.emit('error', errnoException(status, 'reset'))
       } else if (this._closeAfterHandlingError) {
         // The 'error' listeners, which run in the next tick, still find the socket as it was.
         queueMicrotask(() =>
-          handle.close(...closeCallbacks(this, hadError), () => {
-            this[kHandle] = null
-            this._sockname = null
-          }),
+          handle.close(
+            closeCallback(this, handle, hadError, () => {
+              this[kHandle] = null
+              this._sockname = null
+            }),
+          ),
         )
       } else {
-        handle.close(...closeCallbacks(this, hadError))
+        handle.close(closeCallback(this, handle, hadError))
       }
       if (!this._closeAfterHandlingError) {
         this[kHandle] = null
@@ -474,6 +483,35 @@ export class SocketMethods extends Base {
     if (server) {
       server._connections--
       server._emitCloseIfDrained?.()
+    }
+  }
+
+  /** What a session above reaches: the handle, or while there is no connection yet the socket itself. */
+  [kBelow](): Below {
+    const handle = this[kHandle]
+    if (handle !== null && !this.connecting) {
+      return {
+        setNoDelay: enable => handle.setNoDelay(enable),
+        setKeepAlive: (...args) => handle.setKeepAlive(...args),
+        getsockname: out => handle.getsockname?.(out) ?? EBADF,
+        getpeername: out => handle.getpeername?.(out) ?? EBADF,
+        ref: () => handle.ref(),
+        unref: () => handle.unref(),
+      }
+    }
+    return {
+      setNoDelay: enable => {
+        this.setNoDelay(enable)
+        return 0
+      },
+      setKeepAlive: (enable, delay, interval, count) => {
+        this.setKeepAlive(enable, delay * 1000, interval === undefined ? interval : interval * 1000, count)
+        return 0
+      },
+      getsockname: () => EBADF,
+      getpeername: () => EBADF,
+      ref: () => void this.ref(),
+      unref: () => void this.unref(),
     }
   }
 
@@ -570,10 +608,11 @@ export class SocketMethods extends Base {
   }
 
   get _handle(): Handle | null {
-    return this[kHandle]
+    const handle = this[kHandle]
+    return handle instanceof ForeignHandle ? (handle.foreign as unknown as Handle) : handle
   }
   set _handle(handle: Handle | null) {
-    this[kHandle] = handle
+    this[kHandle] = handle instanceof Handle || !handle ? handle : foreignHandle(handle)
   }
 }
 
@@ -605,11 +644,31 @@ function startReading(socket: Socket, handle: Handle): void {
   if (status !== 0) socket.destroy(errnoException(status, 'read'))
 }
 
-function stopReading(socket: Socket): void {
-  const handle = socket[kHandle]
-  if (handle === null || !handle.reading || socket.destroyed) return
+function stopReading(socket: Socket, handle: Handle | null): void {
+  if (handle === null || socket.destroyed) return
   const status = handle.readStop()
   if (status !== 0) socket.destroy(errnoException(status, 'read'))
+}
+
+/** Returns the bytes that are under way after the call. */
+function writeForeign(
+  socket: Socket,
+  handle: ForeignHandle,
+  writev: boolean,
+  data: Buffer | string | Chunk[],
+  encoding: string,
+  done: Done,
+): number {
+  const completed: Done = error => {
+    if (error == null && !socket.destroyed) {
+      socket._unrefTimer()
+      socket[kLastWriteQueueSize] = 0
+    }
+    done(error)
+  }
+  return writev
+    ? handle.writev(data as Chunk[], completed)
+    : handle.write(data as Buffer | string, encoding, completed)
 }
 
 function readOn(socket: Socket): void {
@@ -686,8 +745,10 @@ export const Socket = function Socket(this: Socket, given?: SocketOptions | numb
     this[kHandle] = handle
     own(this, handle)
     if (options.readable !== false && !this[kBoundSource]) {
-      if (options.pauseOnCreate) (this as { readableFlowing: boolean | null }).readableFlowing = false
-      else if (!options.manualStart) this.read(0)
+      if (options.pauseOnCreate) {
+        handle.readStop()
+        ;(this as { readableFlowing: boolean | null }).readableFlowing = false
+      } else if (!options.manualStart) this.read(0)
     }
   }
   if (options.signal) {

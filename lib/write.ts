@@ -5,9 +5,11 @@
 import { Writable } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
+import { ForeignHandle } from './node/foreign-handle.js'
+import { carriesSession } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
 import type { Done } from './request.js'
-import { type Connection, kHandle, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
+import { type Connection, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
 
 // A write of up to so many bytes is copied into the Handle's shared buffer, which always has room for it.
 const COALESCED = 4096
@@ -135,15 +137,43 @@ export function sizeOf({ chunk, encoding }: Chunk): number {
   return typeof chunk === 'string' ? Buffer.byteLength(chunk, encoding) : chunk.length
 }
 
-/** Callbacks for the close of the handle: writes that are still queued fail, then comes 'close', as with libuv. */
-export function closeCallbacks(socket: Connection, hadError: boolean): (() => void)[] {
-  const held = socket[kHeld]
-  const write = socket[kWriteRequest]
-  const shutdown = socket[kShutdownRequest]
-  const outcome = outcomeOf(socket[kHandle]!)
+/**
+ * The callback for the close of the handle. Writes that are still queued fail before 'close', as libuv cancels its own; a
+ * handle that the program brought does that itself, or does not. `last` runs behind 'close'.
+ */
+export function closeCallback(
+  socket: Connection,
+  handle: Handle,
+  hadError: boolean,
+  last?: () => void,
+): () => void {
+  const foreign = handle instanceof ForeignHandle
+  if (!foreign) {
+    const calls = canceledCalls(socket, handle)
+    if (calls.length > 0) handle.canceled = calls
+  }
   socket[kHeld] = null
   socket[kWriteRequest] = null
   socket[kShutdownRequest] = null
+  const close = (): void => {
+    try {
+      socket.emit('close', hadError)
+    } finally {
+      last?.()
+    }
+  }
+  if (foreign || !carriesSession(socket)) return close
+  // A session says that it is closed in an immediate that it asks for after this. The connection's 'close' comes first.
+  for (const call of [...(handle.canceled ?? []), close]) setImmediate(() => handle.runInAsyncScope(call))
+  if (handle.canceled !== undefined) handle.canceled = []
+  return nothing
+}
+
+function nothing(): void {}
+
+function canceledCalls(socket: Connection, handle: Handle): (() => void)[] {
+  const { [kHeld]: held, [kWriteRequest]: write, [kShutdownRequest]: shutdown } = socket
+  const outcome = outcomeOf(handle)
   const calls = (held ?? []).map(
     ({ callback }) =>
       () =>
@@ -151,7 +181,6 @@ export function closeCallbacks(socket: Connection, hadError: boolean): (() => vo
   )
   if (write !== null) calls.push(() => write.complete(outcome))
   if (shutdown !== null) calls.push(() => shutdown.complete())
-  calls.push(() => socket.emit('close', hadError))
   return calls
 }
 

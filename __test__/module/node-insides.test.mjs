@@ -175,7 +175,7 @@ holds('http-agent: newer Agents guard the handles of their idle sockets', async 
 })
 
 holds("cluster: a handle of Node's knows its owner by a symbol that we find", async t => {
-  const symbol = insides('cluster.js').findOwnerSymbol()
+  const symbol = insides('owner-symbol.js').ownerSymbol()
   assert.equal(symbol?.description, 'owner_symbol')
   const server = await listening(t, net.createServer())
   assert.equal(server._handle[symbol], server)

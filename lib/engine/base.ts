@@ -1,7 +1,7 @@
 // What every handle has, connection or listener: its slot, how it is opened, its options, and whether it keeps the
 // process alive.
 
-import { AsyncResource } from 'node:async_hooks'
+import { HandleSurface, keepAliveArguments } from '../node/handle-surface.js'
 import type { Adopted } from './descriptor.js'
 import { type Endpoint, parseEndpoint } from './endpoint.js'
 import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
@@ -18,7 +18,7 @@ export const LISTENING = 4
 /** Closed; the callbacks of `close` may be yet to come. */
 export const GONE = 5
 
-export abstract class Base extends AsyncResource implements Slot {
+export abstract class Base extends HandleSurface implements Slot {
   readonly kind: 'tcp' | 'pipe'
   /** The reactor's slot, -1 before an operating system socket exists and after it is closed. */
   slot = -1
@@ -93,13 +93,17 @@ export abstract class Base extends AsyncResource implements Slot {
 
   // --- options and facts --------------------------------------------------------------------------------------
 
+  // Programs call these two as well: arguments are not checked, and a closed handle is no error, as in libuv.
   setNoDelay(enable: boolean): number {
-    return this.slot < 0 ? EBADF : engine.setNoDelay(this.slot, enable)
+    return this.slot < 0 ? 0 : engine.setNoDelay(this.slot, enable === true)
   }
 
-  /** Seconds; an interval or count of 0 leaves the system's. */
-  setKeepAlive(enable: boolean, delay: number, interval: number, count: number): number {
-    return this.slot < 0 ? EBADF : engine.setKeepAlive(this.slot, enable, delay, interval, count)
+  /** Seconds. Without `interval` and `count` 1 and 10; without a delay the system's three, and EINVAL. */
+  setKeepAlive(enable: boolean, delay: number, interval?: number, count?: number): number {
+    if (this.slot < 0) return 0
+    const options = keepAliveArguments(enable, delay, interval, count)
+    const status = engine.setKeepAlive(this.slot, ...options)
+    return status === 0 && options[0] && options[1] === 0 ? EINVAL : status
   }
 
   setTypeOfService(tos: number): number {

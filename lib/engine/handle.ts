@@ -60,6 +60,8 @@ export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export class Handle extends Reading<Handle> {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
+  /** What is called before the callback of `close`: the writes that it cancels. */
+  declare canceled?: (() => void)[]
   /** Not null: a write is under way. */
   #backlog: Backlog | null = null
   /** FIN is to follow it. */
@@ -323,7 +325,7 @@ export class Handle extends Reading<Handle> {
     this.phase = GONE
     this.isReading = false
     this.recount()
-    closeSoon(this, callbacks)
+    closeSoon(this, this.canceled === undefined ? callbacks : [...this.canceled, ...callbacks])
   }
 
   /** Forgets what was neither delivered nor sent. */
@@ -374,7 +376,7 @@ export class Handle extends Reading<Handle> {
         break
       case batch.ACCEPT: {
         const client = Handle.accepted(this.kind, a, this.asyncId())
-        post(this, () => this.#emitConnection(0, client))
+        post(this, () => this.onconnection(0, client))
         break
       }
     }
@@ -473,12 +475,12 @@ export class Handle extends Reading<Handle> {
       case batch.ACCEPT: {
         // Made outside the listener's async scope, as node:net makes it.
         const client = Handle.accepted(this.kind, a, this.asyncId())
-        this.runInAsyncScope(this.#emitConnection, this, 0, client)
+        this.runInAsyncScope(this.onconnection, this, 0, client)
         break
       }
       case batch.ACCEPT_ERROR:
         retryAcceptLater()
-        this.runInAsyncScope(this.#emitConnection, this, a)
+        this.runInAsyncScope(this.onconnection, this, a)
         break
     }
   }
@@ -487,7 +489,8 @@ export class Handle extends Reading<Handle> {
     this.owner?.[kOnConnect]?.(status)
   }
 
-  #emitConnection(status: number, client?: Handle): void {
+  /** What a listener's events go through; a program may put a function of its own in its place. */
+  onconnection(status: number, client?: Handle): void {
     this.owner?.[kOnConnection]?.(status, client)
   }
 }

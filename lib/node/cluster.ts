@@ -2,9 +2,8 @@
 // under which it looks for the server of a handle. Seen in Node 20 to 26; node-insides.test.mjs and cluster.test.mjs
 // notice when they change.
 
-import type * as net from 'node:net'
 import type { Native } from './foreign.js'
-import { NodeSocket } from './sockets.js'
+import { ownerSymbol } from './owner-symbol.js'
 
 /** What a worker asks its primary for, in the words of Node's own `listen`. */
 export interface Query {
@@ -45,20 +44,11 @@ export function clusterOfWorker(): Cluster | null {
   return cluster.isWorker && cluster._getServer !== undefined ? cluster : null
 }
 
-let ownerSymbol: symbol | undefined
-
-/** Node's `owner_symbol`, which a socket of Node's shows on the handle it is given; undefined if it does not. */
-export function findOwnerSymbol(): symbol | undefined {
-  const probe = {}
-  void new NodeSocket({ handle: probe, readable: false } as net.SocketConstructorOpts)
-  return Object.getOwnPropertySymbols(probe).find(({ description }) => description === 'owner_symbol')
-}
-
 /**
  * Tells the cluster module whose handle this is: it asks the server whether it is full, and closes it when the worker
  * disconnects.
  */
 export function setOwner(handle: Subscription | Native, owner: object | null): void {
-  ownerSymbol ??= findOwnerSymbol()
-  if (ownerSymbol !== undefined) (handle as unknown as { [owner: symbol]: unknown })[ownerSymbol] = owner
+  const symbol = ownerSymbol()
+  if (symbol !== undefined) (handle as unknown as { [owner: symbol]: unknown })[symbol] = owner
 }
