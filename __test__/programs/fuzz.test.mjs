@@ -86,7 +86,7 @@ for (const [args, message] of [
   [['--driver', 'fast'], /--driver takes in-loop, helper-thread or both, not 'fast'/],
   [['--node', '/no/such/node'], /no such Node: \/no\/such\/node/],
   [['--program', '/no/such/file'], /--program: ENOENT/],
-  [['--jobs', '0'], /--jobs takes a whole number from 1 on, not '0'/],
+  [['--jobs', '0'], /--jobs takes a whole number of at least 1, not '0'/],
   [['--sed', '1'], /Unknown option '--sed'/],
   [['--module', 'no-such-module', '--seeds', '1'], /no-such-module/],
 ]) {
