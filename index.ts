@@ -1,10 +1,11 @@
-// The public entry: the surface of node:net, and exports only. Plain, writable exports where Node's are, for tools patch them.
+// The public entry: the surface of node:net, and hardly more than exports. Plain, writable exports where Node's are, for tools patch them.
 
 import type * as net from 'node:net'
 
 import { activeHandles as activeHandlesFunction } from './lib/active.js'
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
 import { normalizeArgs } from './lib/connect.js'
+import { explainSend } from './lib/explain-send.js'
 import {
   attach as attachFunction,
   detach as detachFunction,
@@ -106,3 +107,5 @@ export const _createServerHandle = createServerHandle
 
 /** @internal For libraries that take `connect`'s arguments apart. */
 export const _normalizeArgs = normalizeArgs
+
+explainSend()

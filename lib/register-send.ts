@@ -1,11 +1,17 @@
-// Under the register hook `subprocess.send(message, socket)` and `process.send(message, server)` take ferronet's sockets
-// and servers, as the program expects of what it knows as `net`. Node's own `send` knows libuv's handles only, so it is
-// given what `toNodeSocket` and `toNodeServer` make of ours. What arrives in the other process is a socket of Node's.
+// Under the register hook `subprocess.send()` and `process.send()` take ferronet's sockets and servers, and the `stdio`
+// of `spawn()` its sockets, as the program expects of what it knows as `net`. Node's own functions know libuv's handles
+// only, so they are given what lend.ts makes of ours. What arrives in the other process is a socket of Node's.
 
 import { kindOfOurs } from './instances.js'
 
+type Lend = typeof import('./lend.js')
+
 interface Sender {
   send?: (...args: unknown[]) => unknown
+}
+
+interface SpawnOptions {
+  stdio?: unknown
 }
 
 const kWrapped = Symbol('ferronet.sendsOurs')
@@ -20,8 +26,18 @@ export function sendOurs(): void {
   const prototype = ChildProcess.prototype as unknown as { spawn(...args: unknown[]): unknown }
   const { spawn } = prototype
   prototype.spawn = function (this: Sender, ...args) {
+    const stdio = (args[0] as SpawnOptions | null | undefined)?.stdio
+    if (!Array.isArray(stdio) || !stdio.some(item => kindOfOurs(item) !== null)) {
+      const result = Reflect.apply(spawn, this, args)
+      wrap(this)
+      return result
+    }
+    const { lendStdio, stopForChild }: Lend = require('./lend.js')
+    const lent = lendStdio(stdio)
+    args[0] = { ...(args[0] as SpawnOptions), stdio: lent.stdio }
     const result = Reflect.apply(spawn, this, args)
     wrap(this)
+    for (const socket of lent.inherited) stopForChild(socket)
     return result
   }
 }
@@ -32,29 +48,24 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
   if (send === undefined || sender[kWrapped]) return
   Object.defineProperty(sender, kWrapped, { value: true })
   sender.send = function (this: Sender, ...args) {
-    const kind = kindOfOurs(args[1])
-    if (kind === null) return Reflect.apply(send, this, args)
-    const { toNodeServer, toNodeSocket }: typeof import('./handover.js') = require('./handover.js')
-    const ours = args[1] as never
-    if (kind === 'Socket') {
-      args[1] = connected(ours) ? toNodeSocket(ours) : undefined
-      return Reflect.apply(send, this, args)
-    }
-    const copy = (ours as { listening: boolean }).listening ? toNodeServer(ours) : undefined
-    args[1] = copy
-    const last = args.at(-1)
-    const callback = typeof last === 'function' ? args.pop() : undefined
+    const [message, given, options, last] = args
+    if (!mayBeOurs(given)) return Reflect.apply(send, this, args)
+    const { lend }: Lend = require('./lend.js')
+    const loan = lend(given, Boolean((options as { keepOpen?: unknown } | null | undefined)?.keepOpen))
+    if (loan === null) return Reflect.apply(send, this, args)
+    const callback = typeof options === 'function' ? options : last
     // Node may have to wait with it until other handles have been received.
-    args.push((error: Error | null) => {
-      copy?.close()
-      if (callback !== undefined) Reflect.apply(callback as () => void, this, [error])
-      else if (error) process.nextTick(() => (this as unknown as NodeJS.EventEmitter).emit('error', error))
-    })
-    return Reflect.apply(send, this, args)
+    const sent = (error: Error | null): void => {
+      loan.done()
+      if (typeof callback === 'function') Reflect.apply(callback, this, [error])
+      else if (error) (this as unknown as NodeJS.EventEmitter).emit('error', error)
+    }
+    const rest = typeof options === 'function' ? [undefined, sent] : [options, sent]
+    return Reflect.apply(send, this, [message, loan.handle, ...rest])
   }
 }
 
-/** Of a socket that is closed Node sends the message alone. */
-function connected(socket: { destroyed: boolean; connecting: boolean; _handle: unknown }): boolean {
-  return !socket.destroyed && socket._handle !== null
+/** Whether it is worth loading what knows. (What a socket has as its `_handle` is sent too.) */
+function mayBeOurs(given: unknown): boolean {
+  return given !== null && typeof given === 'object' && (kindOfOurs(given) !== null || 'slot' in given)
 }
