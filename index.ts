@@ -1,4 +1,4 @@
-// The public entry: the surface of node:net, and exports only. Plain, writable exports where Node's are, for tools patch them.
+// The public entry: the surface of node:net, and hardly more than exports. Plain, writable exports where Node's are, for tools patch them.
 
 import type * as net from 'node:net'
 
@@ -14,6 +14,7 @@ import {
 import { attach as attachFunction, detach as detachFunction } from './lib/handover/threads.js'
 import { createServerHandle } from './lib/listen.js'
 import { nodeNet } from './lib/node/net.js'
+import { explainSend } from './lib/register/explain.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
@@ -105,3 +106,5 @@ export const _createServerHandle = createServerHandle
 
 /** @internal For libraries that take `connect`'s arguments apart. */
 export const _normalizeArgs = normalizeArgs
+
+explainSend()

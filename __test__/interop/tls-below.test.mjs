@@ -4,8 +4,8 @@
 import { once } from 'node:events'
 import http2 from 'node:http2'
 import tls from 'node:tls'
-import { parity } from '../helpers/parity.mjs'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
+import { parity } from '../helpers/parity.mjs'
 
 // Sessions for whatever connects; the server's ends of the connections are in `peers`.
 async function secureServer(t, onSession = () => {}) {

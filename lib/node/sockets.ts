@@ -10,7 +10,12 @@ import { nodeNet } from './net.js'
 export const NodeSocket = nodeNet.Socket
 export const NodeServer = nodeNet.Server
 const { _createServerHandle } = nodeNet as unknown as {
-  _createServerHandle(address: null, port: null, addressType: null, fd: number): Native | number
+  _createServerHandle(
+    address: string | null,
+    port: number | null,
+    addressType: number | null,
+    fd?: number,
+  ): Native | number
 }
 
 interface Internals {
@@ -35,6 +40,15 @@ export function pathOfNodes(server: net.Server): string | undefined {
 /** A libuv handle that takes over a descriptor, or a negative error number. */
 export function nodeHandle(fd: number): Native | number {
   return _createServerHandle(null, null, null, fd)
+}
+
+/** A TCP handle of libuv's without a descriptor, or a negative error number. */
+export function unopenedHandle(): Native | number {
+  const bound = _createServerHandle('127.0.0.1', 0, 4)
+  if (typeof bound === 'number') return bound
+  bound.close()
+  const TCP = bound.constructor as new (type: number) => Native
+  return new TCP(0)
 }
 
 /** A server of Node's that owns `handle` and accepts nothing. */
