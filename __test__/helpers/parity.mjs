@@ -292,6 +292,6 @@ export function collect(child) {
 function firstWords(stderr) {
   const lines = stderr.split('\n').filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
   const thrown = lines.find(line => /^\s*(\w*Error|Uncaught|thrown)\b/.test(line))
-  const place = lines[0]?.replace(/^.*\//, '').replace(/^(node:events|handle\.js):\d+$/, '(inside)')
+  const place = lines[0]?.replace(/^.*\//, '').replace(/^(node:events|(?:batch|loop)\.js):\d+$/, '(inside)')
   return lines.length ? [place, thrown].filter(Boolean) : []
 }
