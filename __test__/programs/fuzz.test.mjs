@@ -18,7 +18,10 @@ test.serial('three hundred random programs do on ferronet what they do on node:n
   t.log(
     JSON.stringify(await fuzz({ seeds: range(1, 300), jobs: 4, drivers, onlyNode, shrinkMost: 0, found })),
   )
-  if (suspects.length === 0) return
+  if (suspects.length === 0) {
+    t.pass()
+    return
+  }
   // The other tests of this run may have held one side up time and again. Only what is different one by one counts.
   const texts = []
   t.timeout(110_000)
