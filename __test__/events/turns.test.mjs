@@ -12,7 +12,7 @@ import { Peer } from '../helpers/peer.mjs'
 // also in the place of ECONNRESET. Ferronet is like the newest.
 function parity(title, scenario, since152) {
   const versions = since152 && { libuv: '1.52', expected: { main: since152 } }
-  parityOf(title, { on: 'linux', ...versions }, scenario)
+  parityOf(title, { on: 'linux', turns: [same, later], ...versions }, scenario)
 }
 
 const same = 'before the immediate of the one before'
