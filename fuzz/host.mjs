@@ -7,6 +7,10 @@ import { join } from 'node:path'
 import { interpret, uncaught } from './interpret.mjs'
 import { viewsOf } from './views.mjs'
 
+// The parent may leave at any time, also while this was still loading.
+process.on('disconnect', () => process.exit())
+if (!process.connected) process.exit()
+
 let net
 try {
   net = await import(process.argv[2])
@@ -18,7 +22,6 @@ try {
 
 const directory = mkdtempSync(join(tmpdir(), 'ferronet-fuzz-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
-process.on('disconnect', () => process.exit())
 process.on('uncaughtException', error => {
   if (!uncaught(error)) stray(error)
 })

@@ -1,7 +1,8 @@
 // Runs the fuzzer (fuzz/): on ferronet, where it should find nothing, and on a net that is broken on purpose, where it
 // should. To look into a failure: `npm run fuzz -- --seeds N --verbose`.
 
-import { execFile } from 'node:child_process'
+import { execFile, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 import { fuzz, spellCase } from '../../fuzz/fuzz.mjs'
@@ -77,6 +78,14 @@ test.serial('the fuzzer survives a net that takes its process down, and says wit
 test.serial('the fuzzer finds nothing in a net that is not broken', async t => {
   const { counts } = await findIn('nothing', range(1, 40))
   t.is(counts.different, 0)
+})
+
+test('a process of the fuzzer ends with its parent, even if that leaves at once', async t => {
+  const host = fileURLToPath(new URL('../../fuzz/host.mjs', import.meta.url))
+  const child = fork(host, ['node:net'], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  child.disconnect()
+  t.deepEqual(await once(child, 'exit'), [0, null])
 })
 
 test('a seed is the same program every time', t => {
