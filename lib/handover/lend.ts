@@ -4,7 +4,7 @@
 // connection as the child's, leaves the socket without a handle, waits for its turn) happens to our object.
 
 import { attemptEnded } from '../connect.js'
-import { closeDescriptor, Handle } from '../engine/once.js'
+import { Handle } from '../engine/once.js'
 import { errnoException, errnoOf } from '../errors.js'
 import type { Native } from '../node/foreign.js'
 import { isInstance } from '../node/instances.js'
@@ -74,19 +74,12 @@ function nativeOf(handle: Pick<Handle, 'fd'>): Native {
   try {
     own.flush()
     const fd = own.copy()
-    if (fd === EBADF) return opened(unopenedHandle())
+    if (fd === EBADF) return unopenedHandle()
     if (fd < 0) throw errnoException(fd, 'open')
-    const native = nodeHandle(fd)
-    if (typeof native === 'number') closeDescriptor(fd)
-    return opened(native)
+    return nodeHandle(fd)
   } finally {
     if (own !== handle) own.close()
   }
-}
-
-function opened(native: Native | number): Native {
-  if (typeof native === 'number') throw errnoException(native, 'open')
-  return native
 }
 
 /**

@@ -157,18 +157,7 @@ export function toNodeServer(server: Server): net.Server {
   if (!(handle instanceof Handle)) throw notTransferable('net.Server', 'a cluster shares it already')
   const fd = handle.copy()
   if (fd < 0) throw errnoException(fd, 'open')
-  let native: Native | number
-  try {
-    native = nodeHandle(fd)
-  } catch (error) {
-    closeDescriptor(fd)
-    throw error
-  }
-  if (typeof native === 'number') {
-    closeDescriptor(fd)
-    throw errnoException(native, 'open')
-  }
-  return nodeServerOf(native)
+  return nodeServerOf(nodeHandle(fd))
 }
 
 /**

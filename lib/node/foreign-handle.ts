@@ -6,17 +6,12 @@
 import type { AddressInfo } from '../address.js'
 import type { Handle, Owner } from '../engine/once.js'
 import { errnoException, errnoOf } from '../errors.js'
+import type { Done } from '../request.js'
 import { kOnConnect, kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown } from '../symbols.js'
 import { nodeNet } from './net.js'
 import { ownerSymbol } from './owner-symbol.js'
 import { connectRequest, type Request, streamBase } from './stream-base.js'
-
-type Done = (error?: Error | null) => void
-
-interface Chunk {
-  chunk: Buffer | string
-  encoding: BufferEncoding
-}
+import type { Chunk } from './stream-state.js'
 
 /** The program's object. None of it is certain to be there. */
 interface Foreign {

@@ -3,6 +3,8 @@
 // change.
 
 import type * as net from 'node:net'
+import { closeDescriptor } from '../engine/once.js'
+import { errnoException } from '../errors.js'
 import type { Native } from './foreign.js'
 import { nodeNet } from './net.js'
 
@@ -37,18 +39,28 @@ export function pathOfNodes(server: net.Server): string | undefined {
   return internals(server)._pipeName
 }
 
-/** A libuv handle that takes over a descriptor, or a negative error number. */
-export function nodeHandle(fd: number): Native | number {
-  return _createServerHandle(null, null, null, fd)
+/** A libuv handle that takes over a descriptor. If it throws, the descriptor is closed. */
+export function nodeHandle(fd: number): Native {
+  let native: Native | number | undefined
+  try {
+    native = _createServerHandle(null, null, null, fd)
+    return opened(native)
+  } finally {
+    if (typeof native !== 'object') closeDescriptor(fd)
+  }
 }
 
-/** A TCP handle of libuv's without a descriptor, or a negative error number. */
-export function unopenedHandle(): Native | number {
-  const bound = _createServerHandle('127.0.0.1', 0, 4)
-  if (typeof bound === 'number') return bound
+/** A TCP handle of libuv's without a descriptor. */
+export function unopenedHandle(): Native {
+  const bound = opened(_createServerHandle('127.0.0.1', 0, 4))
   bound.close()
   const TCP = bound.constructor as new (type: number) => Native
   return new TCP(0)
+}
+
+function opened(native: Native | number): Native {
+  if (typeof native === 'number') throw errnoException(native, 'open')
+  return native
 }
 
 /** A server of Node's that owns `handle` and accepts nothing. */
