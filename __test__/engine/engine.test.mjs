@@ -78,6 +78,7 @@ for (const driver of drivers) {
   test(`a start that fails leaves nothing behind, ${driver}`, async t => {
     const [told] = await output(t, 'failing-start.cjs', driver)
     t.is(told.message, 'posted is not a function')
+    t.is(told.again, told.message, 'a program that tries again is told why it is in vain')
     t.is(told.grown, process.platform === 'linux', 'what was opened shows in the count')
     t.deepEqual(told.after, told.before)
     t.is(told.bound, 'ENOTCONN')

@@ -33,6 +33,8 @@ pub(crate) struct Engine {
     pub(crate) driver: DriverKind,
     /// The reactor between `open` and `start`.
     opened: Cell<Option<Reactor>>,
+    /// Why `start` has failed, for whoever tries again.
+    failure: OnceCell<String>,
     /// The reactor from `start` until the environment begins to end. Never borrowed while JavaScript runs.
     reactor: RefCell<Option<Reactor>>,
     entries: OnceCell<Entries>,
@@ -97,6 +99,7 @@ impl Engine {
             wire,
             driver: reactor.driver(),
             opened: Cell::new(Some(reactor)),
+            failure: OnceCell::new(),
             reactor: RefCell::new(None),
             entries: OnceCell::new(),
             batch: RefCell::new(Batch::new(events, scratch)),
@@ -128,8 +131,17 @@ impl Engine {
     /// and nothing of ours is in the event loop.
     pub(crate) fn start(&'static self, functions: &Object<'_>) -> Result<()> {
         let Some(reactor) = self.opened.take() else {
-            return Err(Error::from_reason("the engine was started before"));
+            let reason = self.failure.get().map(String::as_str);
+            return Err(Error::from_reason(
+                reason.unwrap_or("the engine was started before"),
+            ));
         };
+        self.attach(reactor, functions).inspect_err(|error| {
+            let _set_once = self.failure.set(error.reason.to_string());
+        })
+    }
+
+    fn attach(&'static self, reactor: Reactor, functions: &Object<'_>) -> Result<()> {
         // SAFETY: called by JavaScript on the thread of `env`, and dropped here or never.
         let entries = unsafe { Entries::of(self.env, functions) }?;
         #[cfg(unix)]
