@@ -2,6 +2,7 @@
 
 use std::io::{IoSlice, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
 use ferronet_core::{ReadMode, errno};
 
@@ -31,27 +32,37 @@ fn bytes_wait_in_the_kernel_until_reading_starts_again(host: &mut Host) {
     }
 }
 
-// Whatever thread watches for readiness: who starts to read finds what has arrived, in the next pump.
+// Also if the thread that watches for readiness has not come to it: here it is held up by the news of another socket.
 fn what_has_arrived_is_read_in_the_first_pump_after_reading_starts(host: &mut Host) {
     let listener = TcpListener::bind(loopback()).expect("bind");
     for mode in [ReadMode::Chunks, ReadMode::Into] {
-        for _ in 0..50 {
+        let [mut other, mut one] = [(); 2].map(|()| {
             let slot = host.start_connect(listener.local_addr().expect("address"));
-            let (mut peer, _) = listener.accept().expect("accept");
+            let (peer, _) = listener.accept().expect("accept");
             assert_eq!(host.connected(slot), 0);
-            while host.step_if_due() {}
-            peer.write_all(b"x").expect("room");
-            host.reactor.read_start(slot, mode).expect("read_start");
-            assert!(host.step_if_due(), "nothing to pump");
-            if mode == ReadMode::Into {
-                assert_eq!(host.seen.of(slot).readable, 1);
-                let mut buffer = [0; 8];
-                assert_eq!(host.reactor.read_into(slot, &mut buffer).expect("bytes"), 1);
-            } else {
-                assert_eq!(host.seen.of(slot).bytes, b"x");
-            }
-            host.close(slot);
+            (slot, peer)
+        });
+        host.read(other.0);
+        while host.step_if_due() {}
+        let gate = Arc::clone(&host.gate);
+        let held = gate.lock().expect("no panic");
+        other.1.write_all(b"held up").expect("room");
+        host.until(|host| !host.seen.of(other.0).bytes.is_empty());
+
+        one.1.write_all(b"x").expect("room");
+        host.reactor.read_start(one.0, mode).expect("read_start");
+        assert!(host.step_if_due(), "nothing to pump");
+        if mode == ReadMode::Into {
+            assert_eq!(host.seen.of(one.0).readable, 1);
+            let mut buffer = [0; 8];
+            let length = host.reactor.read_into(one.0, &mut buffer);
+            assert_eq!(length.expect("bytes"), 1);
+        } else {
+            assert_eq!(host.seen.of(one.0).bytes, b"x");
         }
+        drop(held);
+        host.close(one.0);
+        host.close(other.0);
     }
 }
 

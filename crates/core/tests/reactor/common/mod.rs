@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -53,6 +54,8 @@ pub(crate) struct Host {
     pub(crate) reactor: Reactor,
     pub(crate) seen: Seen,
     pub(crate) pumps: usize,
+    /// A test that holds this holds up the helper thread as soon as it rings.
+    pub(crate) gate: Arc<Mutex<()>>,
     rings: Receiver<()>,
     deadline: Instant,
 }
@@ -61,8 +64,11 @@ impl Host {
     pub(crate) fn start(kind: DriverKind) -> Self {
         let (ring, rings) = mpsc::channel();
         // When the host is gone, nobody has to hear the bell.
+        let gate = Arc::new(Mutex::new(()));
+        let held = Arc::clone(&gate);
         let bell = Box::new(move || {
             let _ = ring.send(());
+            drop(held.lock());
         });
         let reactor = Reactor::start(kind, bell).expect("a reactor");
         assert_eq!(reactor.driver(), kind);
@@ -70,6 +76,7 @@ impl Host {
             reactor,
             seen: Seen::new(),
             pumps: 0,
+            gate,
             rings,
             deadline: Instant::now() + DEADLINE,
         }
