@@ -24,7 +24,8 @@ export function work(program, { client = program, server, against, injectable = 
   const title = `${client} against ${against}`
   const lacking = server ? missing(server) : ''
   if (lacking) {
-    // Prints one line in the output of `npm test`; the tests of other clients still run.
+    // Skipped because the server's program is not on this machine: these are real servers (PostgreSQL, Redis, …), which
+    // no npm package brings. `.ci/run` installs all of them where it can, so that none is skipped there.
     test.skip(`${title} (${lacking})`, () => {})
     return
   }
