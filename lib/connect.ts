@@ -278,7 +278,7 @@ function settle(socket: Connection, ended: Attempt, status: number): void {
   }
   const error = fromLoop(() => attemptError(ended, status))
   if (series === null) {
-    // There is no other address to try: the attempt is over for everybody who is told of it.
+    // No other address is left, so listeners already see the state after the attempt.
     socket.connecting = false
     socket._sockname = null
   } else series.errors.push(error)
@@ -299,7 +299,7 @@ function attemptError(ended: Attempt, status: number): SystemError {
 function attemptNext(series: Series): void {
   const { socket, to, errors } = series
   const { port, localPort } = to
-  // The loop goes round only for addresses that fail before the network is used.
+  // Goes round only when an address fails before the network is used.
   for (;;) {
     clearTimeout(series.timer)
     if (socket._aborted || !socket.connecting) return

@@ -18,18 +18,18 @@ import type * as types from './types.js'
 // --- types --------------------------------------------------------------------------------------------------------
 
 /**
- * A stream as in Node 0.1 and 0.2. It differs from a `Socket` in this:
+ * A stream as in Node 0.1 and 0.2. How it differs from a `Socket`:
  *
- * - The peer's end leaves our side open (`allowHalfOpen` is true unless said otherwise): call `end()` in `'end'`.
- * - It flows from the beginning, whether or not somebody listens: `'end'` and `'close'` come without a `'data'` listener,
- *   and data that nobody listens for is lost. `pause()` in the handler that got the stream keeps it.
+ * - When the peer ends, our side stays open (`allowHalfOpen` is true by default): call `end()` in `'end'`.
+ * - It flows from the beginning, with or without a `'data'` listener: `'end'` and `'close'` are emitted either way, and
+ *   data without a listener is lost. To keep it, call `pause()` in the handler that receives the stream.
  * - The stream of a Server emits `'connect'` too, after the listeners of `'connection'`.
  */
 export interface Stream extends types.Socket {
   /**
-   * Connects, or connects again after `'close'`, to another address if need be; the host is 127.0.0.1 unless given.
-   * An object that is used again begins anew: it flows, and nothing of its former connection is left in it but what
-   * the program has set.
+   * Connects, or connects again after `'close'`, to the same or another address; the default host is 127.0.0.1.
+   * A stream that is used again starts fresh: it flows, and keeps nothing of its former connection except what the
+   * program has set on it.
    */
   connect(options: net.SocketConnectOpts, listener?: () => void): this
   connect(port: number, host: string, listener?: () => void): this
@@ -37,19 +37,19 @@ export interface Stream extends types.Socket {
   connect(path: string, listener?: () => void): this
 
   /**
-   * What `'data'` gives: strings, or with `null` (as without an argument) Buffers again. It holds for what has been
-   * received and not yet delivered, too, the first bytes of a character included; only what an encoding could not spell
-   * (ascii the eighth bit, utf8 what is no UTF-8) is lost then.
+   * `'data'` gives strings in this encoding; with `null` or without an argument, Buffers again. This also applies to
+   * data that was received but not delivered yet, including the first bytes of a character. Only what the previous
+   * encoding could not represent (ascii: the eighth bit; utf8: invalid sequences) is lost.
    */
   setEncoding(encoding?: BufferEncoding | null): this
 
   /**
-   * `'closed'` before `connect()` too; while connected `'open'`, after our `end()` `'readOnly'`, after the peer's
-   * `'writeOnly'`.
+   * `'open'` while connected, `'readOnly'` after our `end()`, `'writeOnly'` after the peer's, and `'closed'` otherwise,
+   * also before `connect()`.
    */
   readonly readyState: net.SocketReadyState
 
-  /** Characters and bytes that wait in user space; 0 when there is no connection. */
+  /** Characters and bytes not handed to the system yet; 0 when there is no connection. */
   readonly bufferSize: number
 
   /** @deprecated Throws: use `tls.connect({ socket: stream })`, or `new tls.TLSSocket(stream, { isServer: true, … })`. */
@@ -74,11 +74,11 @@ export interface StreamConstructor {
 }
 
 /**
- * A server of Streams, which are half-open unless `allowHalfOpen: false` is said.
+ * A server of Streams, which are half-open unless the option `allowHalfOpen` is false.
  *
- * `listen()` re-opens a server that listens already: it no longer accepts at the old address and listens at the new
- * one; connections stay, and there is no `'close'`. An address that cannot be bound leaves it closed; wrong arguments,
- * and a host that is not found, leave it as it was.
+ * `listen()` on a server that already listens moves it to the new address: connections stay, and there is no `'close'`.
+ * If the new address cannot be bound, the server is closed; after wrong arguments, or when the host is not found, it
+ * goes on listening as before.
  */
 export interface Server extends types.Server {
   /** How many connections are open now. */
@@ -115,8 +115,8 @@ export interface CreateServer {
 
 // --- the encoding of strings --------------------------------------------------------------------------------------
 
-// In 2010 it was ASCII, only because that was faster. Text in ASCII is sent alike by both; of any other character ASCII
-// keeps one byte and drops the rest, which no program wants unless it asks for it.
+// In 2010 the default was ASCII, because that was faster. UTF-8 sends ASCII text as the same bytes. Of other characters
+// the encoding 'ascii' keeps one byte each, which only programs that ask for it want.
 let defaultEncoding: BufferEncoding = 'utf8'
 
 /** The encoding of strings that are written without one, for streams that are made from now on. */
@@ -192,7 +192,7 @@ function replaced(method: string, by: string): Error {
   return nodeError(Error, 'ERR_METHOD_NOT_IMPLEMENTED', `${method} is not in ferronet/legacy: use ${by}`)
 }
 
-/** Removes the decoder, and turns what it has decoded, and the part of a character that it holds, back into bytes. */
+/** Removes the decoder; turns the text it has decoded, and the part of a character it holds, back into bytes. */
 function undecode(state: ReadableState): void {
   const { decoder, encoding } = state
   if (decoder === null || encoding === null) return
@@ -215,8 +215,8 @@ function refill(state: ReadableState, chunk: Buffer): void {
   state.length = chunk.length
 }
 
-// Clears what Node leaves in a socket that is connected again: unread bytes, part of a character, and the Server that
-// had accepted it, which would count the end of the new connection as one of its own.
+// Clears what Node leaves in a socket that connects again: unread bytes, part of a character, and the Server that had
+// accepted it, which would otherwise count the new connection as its own when that ends.
 function forgetConnection(stream: StreamMethods): void {
   const state = stream._readableState
   const { encoding } = state
