@@ -6,6 +6,7 @@
 
 import { spawnSync } from 'node:child_process'
 import {
+  chmodSync,
   copyFileSync,
   cpSync,
   existsSync,
@@ -13,9 +14,11 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { delimiter, join, relative } from 'node:path'
@@ -23,8 +26,9 @@ import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** A path under .cache/platforms. */
+/** What is fetched goes to .cache/platforms, what is built from this tree to target/platforms. */
 export const cache = (...names) => join(root, '.cache', 'platforms', ...names)
+export const built = (...names) => join(root, 'target', 'platforms', ...names)
 
 /** Something that this machine lacks. The message says how to get it. */
 export class Missing extends Error {
@@ -211,12 +215,12 @@ export function rust(triple) {
  * Builds the addon of a platform of `targets` as for a release, and returns its path, which is in `directory`. Linux and,
  * on another system, macOS are linked by zig, which knows old versions of glibc and every architecture.
  */
-export function build(platform, directory = cache('addons')) {
+export function build(platform, directory = built('addons')) {
   const { triple, suffix = '', rustflags = [] } = targets[platform]
   const [os] = platform.split('-')
   const { cargo, args, env } = rust(triple)
   // A Rust of its own for each, so that one does not make the other build everything again.
-  const targetDirectory = join(root, 'target', 'platforms', args.length ? 'std' : 'plain')
+  const targetDirectory = built(args.length ? 'std' : 'plain')
   const options = ['--release', '-p', 'ferronet-binding', '--target-dir', targetDirectory, ...args]
   const cargoEnv = { ...env, CARGO_INCREMENTAL: '0', RUSTFLAGS: rustflags.join(' ') }
 
@@ -242,10 +246,10 @@ export function build(platform, directory = cache('addons')) {
 }
 
 /**
- * A copy of the project for a platform's tests, with that addon alone in it; the worktree's own build stays as it is.
- * `node_modules` is for tests that need it; it is a link.
+ * A copy of the project for a platform's tests, with that addon alone in it: the project's own build stays as it is. Its
+ * node_modules is a link to the project's.
  */
-export function stage(platform, addon, directory = cache('stage', platform)) {
+export function stage(platform, addon, directory = built('stage', platform)) {
   for (const file of ['dist/index.js', 'native/binding.cjs'])
     needFile(join(root, file), 'Build the project first: npm run build.')
   rmSync(directory, { recursive: true, force: true })
@@ -255,7 +259,44 @@ export function stage(platform, addon, directory = cache('stage', platform)) {
   for (const name of readdirSync(join(root, 'native')).filter(name => !name.endsWith('.node')))
     copyFileSync(join(root, 'native', name), join(directory, 'native', name))
   copyFileSync(addon, join(directory, 'native', `ferronet.${platform}.node`))
+  symlinkSync(realpathSync(join(root, 'node_modules')), join(directory, 'node_modules'))
   return directory
+}
+
+// --- running ----------------------------------------------------------------------------------------------------
+
+/**
+ * A Node that is started by another program, such as `qemu-aarch64 node`, made to look like an ordinary one: a script
+ * `node` in `directory`, which is what `process.execPath` says too, so that child processes are started the same way.
+ */
+export function launcher(directory, command) {
+  mkdirSync(directory, { recursive: true })
+  const [script, preload] = [join(directory, 'node'), join(directory, 'exec-path.cjs')]
+  writeFileSync(preload, `process.execPath = process.argv[0] = ${JSON.stringify(script)}\n`)
+  const words = command.map(word => `'${word.replaceAll("'", `'\\''`)}'`).join(' ')
+  writeFileSync(script, `#!/bin/sh\nNODE_OPTIONS="--require ${preload} $NODE_OPTIONS" exec ${words} "$@"\n`)
+  chmodSync(script, 0o755)
+  return script
+}
+
+/**
+ * Runs test files of a staged project under a Node (scripts/test.mjs) and returns how many passed and failed, and the
+ * titles of those that failed. `around`: a command that runs the whole in another place, such as a chroot.
+ */
+export function tests(stage, node, files, { env, around = [] } = {}) {
+  const [command, ...args] = [...around, node, 'scripts/test.mjs', '--node', node, ...files]
+  console.log(`> ${files.length} test files: node scripts/test.mjs --node ${relativeToRoot(node)} …`)
+  const { stdout, stderr, error } = spawnSync(command, args, {
+    cwd: stage,
+    env: { ...process.env, ...env },
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  })
+  const [, passed, failed] = /^(\d+) passed, (\d+) failed$/m.exec(stdout ?? '') ?? []
+  if (passed === undefined) throw error ?? new Error(`the tests did not run:\n${stdout}${stderr}`)
+  if (Number(failed) > 0) console.log(stdout.replace(/^(ok |# .*after.always).*\n/gm, ''))
+  const failures = [...stdout.matchAll(/^not ok \d+ - (.*)$/gm)].map(match => match[1])
+  return { passed: Number(passed), failed: Number(failed), failures }
 }
 
 // --- counting ---------------------------------------------------------------------------------------------------
