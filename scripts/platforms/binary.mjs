@@ -81,7 +81,8 @@ function machO(bytes) {
     kind: { 6: 'dylib', 8: 'bundle' }[bytes.readUInt32LE(12)],
     needed: [],
     exports: [],
-    undefined: [],
+    /** What the process that loads it has to bring. */
+    fromHost: [],
   }
   let at = 32
   for (let i = 0; i < bytes.readUInt32LE(16); i++) {
@@ -98,8 +99,10 @@ function machO(bytes) {
         const type = bytes[symbol + 4]
         if (type & 0xe0 /* for a debugger */ || !(type & 1) /* not external */) continue
         const name = textAt(bytes, strings + bytes.readUInt32LE(symbol)).replace(/^_/, '')
-        if ((type & 0x0e) === 0) found.undefined.push(name)
-        else if (!(type & 0x10) /* not private */) found.exports.push(name)
+        const library = bytes[symbol + 7] // n_desc, its upper half
+        if ((type & 0x0e) === 0) {
+          if (library === 0xfe /* DYNAMIC_LOOKUP_ORDINAL */) found.fromHost.push(name)
+        } else if (!(type & 0x10) /* not private */) found.exports.push(name)
       }
     }
     at += word(1)

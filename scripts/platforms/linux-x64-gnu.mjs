@@ -4,7 +4,7 @@
 //
 //   node scripts/platforms/linux-x64-gnu.mjs
 
-import { mkdirSync, rmSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { core, library } from './linux.mjs'
 import {
@@ -75,6 +75,7 @@ function chroot({ project, modules, nodes }) {
     run(debootstrap, ['--variant=minbase', DEBIAN, directory])
   })
   for (const name of ['project', 'nodes']) mkdirSync(join(system, name), { recursive: true })
+  writeFileSync(join(system, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')
   // A link leads nowhere in there.
   rmSync(join(project, 'node_modules'))
   mkdirSync(join(project, 'node_modules'))

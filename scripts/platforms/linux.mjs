@@ -46,5 +46,23 @@ export function core() {
     .filter(file => !NEED_A_COMPILER.includes(file))
 }
 
+/** A part of them, for where each process takes seconds to start. */
+export function some() {
+  return [
+    'address/unix',
+    'connect/connect',
+    'engine/drivers',
+    'errors/codes',
+    'events/order',
+    'server/connections',
+    'server/listen',
+    'socket/destroy',
+    'socket/half-close',
+    'socket/handles',
+    'socket/reading',
+    'socket/write',
+  ].map(name => `__test__/${name}.test.mjs`)
+}
+
 /** These compile an addon of their own, which the other systems have no compiler for. */
 const NEED_A_COMPILER = ['__test__/socket/chunks.test.mjs']

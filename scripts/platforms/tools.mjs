@@ -21,6 +21,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
+import { tmpdir, userInfo } from 'node:os'
 import { delimiter, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -106,16 +107,16 @@ export function cached(path, fill) {
 // Pinned, so that a release is linked with what was tested.
 const PYTHON_PACKAGES = ['ziglang==0.17.1', 'cargo-zigbuild==0.24.0']
 
-/** `bin` of a virtual environment with `cargo-zigbuild`, and `zig`: a command, as words. */
-export function zig() {
+/** The programs of a virtual Python environment, which has cargo-zigbuild and zig (`python -m ziglang`). */
+export function python() {
   const home = cache('python')
-  const bin = join(home, 'bin')
+  const bin = join(home, process.platform === 'win32' ? 'Scripts' : 'bin')
   const stamp = join(home, 'packages')
   const wanted = PYTHON_PACKAGES.join(' ')
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
-    const python = need('python3', 'Install Python 3 (Debian: apt-get install python3 python3-venv).')
+    const system = need('python3', 'Install Python 3 (Debian: apt-get install python3 python3-venv).')
     console.log(`> fetching ${wanted} …`)
-    const made = spawnSync(python, ['-m', 'venv', '--clear', home], { encoding: 'utf8' })
+    const made = spawnSync(system, ['-m', 'venv', '--clear', home], { encoding: 'utf8' })
     if (made.status !== 0)
       throw new Missing(
         `Python cannot make a virtual environment. Debian: apt-get install python3-venv.\n${made.stdout}${made.stderr}`,
@@ -123,7 +124,64 @@ export function zig() {
     capture(join(bin, 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...PYTHON_PACKAGES])
     writeFileSync(stamp, wanted)
   }
-  return { bin, zig: [join(bin, 'python'), '-m', 'ziglang'] }
+  return { bin, python: join(bin, 'python'), pip: join(bin, 'pip') }
+}
+
+/** What a Python wheel for a platform, such as `musllinux_1_2_x86_64`, holds, unpacked. `wanted` is an exact version. */
+export function wheel(name, wanted, platform) {
+  return cached(cache('wheels', `${name}-${wanted}-${platform}`), directory => {
+    console.log(`> fetching ${name} ${wanted} for ${platform} …`)
+    const only = ['--no-deps', '--only-binary', ':all:', '--platform', platform, '--dest', directory]
+    capture(python().pip, [
+      'download',
+      '--quiet',
+      '--disable-pip-version-check',
+      ...only,
+      `${name}==${wanted}`,
+    ])
+    const file = join(directory, readdirSync(directory)[0])
+    capture(python().python, ['-m', 'zipfile', '-e', file, directory])
+    rmSync(file)
+  })
+}
+
+/** What a package of some release of Debian, for some architecture, holds, unpacked. */
+export function debian(name, release, arch) {
+  return cached(cache('debian', `${name}-${release}-${arch}`), directory => {
+    const remedy = 'This takes a Debian or a system like it.'
+    const [apt, dpkg] = [need('apt-get', remedy), need('dpkg-deb', remedy)]
+    const keys = needFile(
+      '/usr/share/keyrings/debian-archive-keyring.gpg',
+      'apt-get install debian-archive-keyring.',
+    )
+    console.log(`> fetching Debian's ${name} (${release}, ${arch}) …`)
+    // A state of its own, so that the machine's own lists of packages stay as they are.
+    const state = mkdtempSync(join(tmpdir(), 'ferronet-apt-'))
+    try {
+      for (const part of ['lists/partial', 'cache/archives/partial', 'files'])
+        mkdirSync(join(state, part), { recursive: true })
+      writeFileSync(
+        join(state, 'sources.list'),
+        `deb [signed-by=${keys} arch=${arch}] http://deb.debian.org/debian ${release} main\n`,
+      )
+      const options = [
+        `Dir::Etc::SourceList=${state}/sources.list`,
+        'Dir::Etc::SourceParts=-',
+        `Dir::State::Lists=${state}/lists`,
+        'Dir::State::Status=/dev/null',
+        `Dir::Cache=${state}/cache`,
+        `APT::Architecture=${arch}`,
+        `APT::Architectures=${arch}`,
+        `APT::Sandbox::User=${userInfo().username}`,
+      ].flatMap(option => ['-o', option])
+      capture(apt, ['--quiet', '--quiet', ...options, 'update'])
+      capture(apt, ['--quiet', '--quiet', ...options, 'download', name], { cwd: join(state, 'files') })
+      const [archive] = readdirSync(join(state, 'files'))
+      capture(dpkg, ['--extract', join(state, 'files', archive), directory])
+    } finally {
+      rmSync(state, { recursive: true, force: true })
+    }
+  })
 }
 
 /** An npm package, unpacked. `wanted`: an exact version, or a range such as `22`, for which what is there is good enough. */
@@ -225,7 +283,7 @@ export function build(platform, directory = built('addons')) {
   const cargoEnv = { ...env, CARGO_INCREMENTAL: '0', RUSTFLAGS: rustflags.join(' ') }
 
   if (os === 'linux' || (os === 'darwin' && process.platform !== 'darwin')) {
-    const { bin } = zig()
+    const { bin } = python()
     const path = `${bin}${delimiter}${process.env.PATH}`
     if (os === 'darwin') cargoEnv.MACOSX_DEPLOYMENT_TARGET = MACOS
     run(join(bin, 'cargo-zigbuild'), ['zigbuild', '--target', `${triple}${suffix}`, ...options], {
@@ -247,9 +305,9 @@ export function build(platform, directory = built('addons')) {
 
 /**
  * A copy of the project for a platform's tests, with that addon alone in it: the project's own build stays as it is. Its
- * node_modules is a link to the project's.
+ * node_modules is a link to the project's. `as`: the platform that the loader takes the system for, if it is not that one.
  */
-export function stage(platform, addon, directory = built('stage', platform)) {
+export function stage(platform, addon, { as = platform, directory = built('stage', platform) } = {}) {
   for (const file of ['dist/index.js', 'native/binding.cjs'])
     needFile(join(root, file), 'Build the project first: npm run build.')
   rmSync(directory, { recursive: true, force: true })
@@ -258,7 +316,7 @@ export function stage(platform, addon, directory = built('stage', platform)) {
     cpSync(join(root, name), join(directory, name), { recursive: true, verbatimSymlinks: true })
   for (const name of readdirSync(join(root, 'native')).filter(name => !name.endsWith('.node')))
     copyFileSync(join(root, 'native', name), join(directory, 'native', name))
-  copyFileSync(addon, join(directory, 'native', `ferronet.${platform}.node`))
+  copyFileSync(addon, join(directory, 'native', `ferronet.${as}.node`))
   symlinkSync(realpathSync(join(root, 'node_modules')), join(directory, 'node_modules'))
   return directory
 }
@@ -334,6 +392,7 @@ export async function leg(name, body) {
   } catch (error) {
     failed++
     console.log(`FAIL ${name}\n${indent(explain(error))}`)
+    if (error instanceof Missing) console.log(`missing: ${error.message.split('\n')[0]}`)
   }
   for (const line of lacks) console.log(line)
   console.log(`${passed} passed, ${failed} failed`)
