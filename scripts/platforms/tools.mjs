@@ -337,6 +337,13 @@ export function launcher(directory, command) {
   return script
 }
 
+/** Runs the smoke test of a staged project under a Node. */
+export function smoke(project, node, driver, { env, around = [] } = {}) {
+  const [command, ...args] = [...around, node, 'scripts/platforms/smoke.mjs']
+  // Under qemu on a busy machine it takes half a minute.
+  return capture(command, args, { cwd: project, env: { ...env, FERRONET_DRIVER: driver }, timeout: 300_000 })
+}
+
 /**
  * Runs test files of a staged project under a Node (scripts/test.mjs) and returns how many passed and failed, and the
  * titles of those that failed. `around`: a command that runs the whole in another place, such as a chroot.
