@@ -8,6 +8,7 @@
 // if a scenario hangs or crashes its process, the others are not affected.
 //
 // FERRONET_TEST_ONLY=node    runs node:net twice instead, which is how a flaky scenario is found
+// FERRONET_TEST_DRIVERS=a,b  runs ferronet on these drivers instead of all that are in use on this platform
 // FERRONET_TEST_TRACES=<dir> writes the traces there, one file for each test file and run
 // FERRONET_TEST_TIMEOUT=<ms> how long one scenario may take (30 000)
 
@@ -30,7 +31,9 @@ const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
 const node = { name: 'node:net', moduleName: 'node:net' }
 /** How often a scenario runs again on the helper thread if only its turns differ. */
 const LATE = 2
-const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
+const drivers =
+  process.env.FERRONET_TEST_DRIVERS?.split(',') ??
+  (process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread'])
 const onDrivers = moduleName =>
   drivers.map(driver => ({ name: `${moduleName}, ${driver}`, moduleName, driver }))
 const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] : onDrivers('ferronet')

@@ -86,8 +86,8 @@ impl Engine {
         // SAFETY: called by JavaScript on the thread of `env`; `end` detaches what `start` has attached.
         let event_loop = unsafe { EventLoop::of(env, libuv) };
         let wanted = match driver {
-            Some("helper-thread") => DriverKind::HelperThread,
-            _ if event_loop.is_libuv() => DriverKind::InLoop,
+            Some("in-loop") if event_loop.is_libuv() => DriverKind::InLoop,
+            None if event_loop.is_libuv() => DriverKind::usual(),
             _ => DriverKind::HelperThread,
         };
         let wire = Wire::default();

@@ -2,7 +2,7 @@
 //! same for both.
 
 mod helper_thread;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod in_loop;
 
 use std::io;
@@ -10,28 +10,40 @@ use std::io;
 use tokio::runtime::Handle;
 
 use helper_thread::HelperThread;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 use in_loop::InLoop;
 
 /// Which driver to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DriverKind {
-    /// The owner's thread polls the driver whenever its descriptor is readable (Linux).
+    /// The owner's thread polls the driver whenever its descriptor is readable (Linux, macOS).
     InLoop,
     /// A thread of its own waits in the driver and wakes the owner's thread.
     HelperThread,
 }
 
+impl DriverKind {
+    /// The one for an owner that can watch a descriptor and has no wish of its own. macOS has an in-loop driver too, which
+    /// is not the default as long as it has not been run there.
+    pub const fn usual() -> Self {
+        if cfg!(target_os = "linux") {
+            Self::InLoop
+        } else {
+            Self::HelperThread
+        }
+    }
+}
+
 pub(crate) enum Driver {
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     InLoop(InLoop),
     HelperThread(HelperThread),
 }
 
 impl Driver {
-    /// Starts the driver asked for, or the helper thread where in-loop is impossible (no `/proc`, not Linux).
+    /// Starts the driver asked for, or the helper thread where in-loop is impossible (no `/proc`, Windows).
     pub(crate) fn start(kind: DriverKind) -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
+        #[cfg(unix)]
         if kind == DriverKind::InLoop
             && let Some(in_loop) = InLoop::start()?
         {
@@ -43,7 +55,7 @@ impl Driver {
 
     pub(crate) const fn kind(&self) -> DriverKind {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(unix)]
             Self::InLoop(_) => DriverKind::InLoop,
             Self::HelperThread(_) => DriverKind::HelperThread,
         }
@@ -51,7 +63,7 @@ impl Driver {
 
     pub(crate) fn handle(&self) -> &Handle {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(unix)]
             Self::InLoop(driver) => driver.handle(),
             Self::HelperThread(driver) => driver.handle(),
         }
@@ -60,7 +72,7 @@ impl Driver {
     /// The descriptor that is readable when a turn is due. Only the in-loop driver has one.
     pub(crate) const fn descriptor(&self) -> Option<i32> {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(unix)]
             Self::InLoop(driver) => Some(driver.descriptor()),
             Self::HelperThread(_) => None,
         }
@@ -69,7 +81,7 @@ impl Driver {
     /// Polls the driver once, without blocking. The helper thread polls by itself.
     pub(crate) fn turn(&self) {
         match self {
-            #[cfg(target_os = "linux")]
+            #[cfg(unix)]
             Self::InLoop(driver) => driver.turn(),
             Self::HelperThread(_) => {}
         }

@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Turns each `fn(&mut Host)` into two tests.
 macro_rules! under_both_drivers {
     ($($name:ident),* $(,)?) => {
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", target_os = "macos"))]
         mod in_loop {
             $(
                 #[test]

@@ -1,0 +1,5 @@
+// See darwin.mjs.
+
+import { darwin } from './darwin.mjs'
+
+await darwin('darwin-x64')

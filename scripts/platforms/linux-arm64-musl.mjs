@@ -1,0 +1,5 @@
+// See musl.mjs.
+
+import { musl } from './musl.mjs'
+
+await musl('arm64')
