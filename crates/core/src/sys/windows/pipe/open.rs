@@ -11,10 +11,13 @@ use tokio::net::windows::named_pipe::NamedPipeClient;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_PIPE_BUSY, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE,
+    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, ERROR_PIPE_BUSY, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    CreateFileW, FILE_FLAG_OVERLAPPED, FILE_TYPE_PIPE, GetFileType, OPEN_EXISTING,
+    CreateFileW, FILE_FLAG_OVERLAPPED, OPEN_EXISTING,
+};
+use windows_sys::Win32::System::Pipes::{
+    PIPE_READMODE_BYTE, PIPE_WAIT, SetNamedPipeHandleState,
 };
 
 use super::wake::{Wake, wide};
@@ -104,11 +107,19 @@ fn open(path: &[u16], rights: u32) -> io::Result<OwnedHandle> {
     }
     // SAFETY: a new handle, which nothing else owns.
     let owned = unsafe { OwnedHandle::from_raw_handle(handle) };
-    // SAFETY: the handle is open.
-    if unsafe { GetFileType(handle) } != FILE_TYPE_PIPE {
-        return Err(errno::error(errno::ENOTSOCK));
+    let mode = PIPE_READMODE_BYTE | PIPE_WAIT;
+    // The mode it has by default. That it can be set shows that this is a pipe.
+    // SAFETY: the handle is open; the null pointers leave the rest as it is.
+    if unsafe { SetNamedPipeHandleState(handle, &mode, ptr::null(), ptr::null()) } != 0 {
+        return Ok(owned);
     }
-    Ok(owned)
+    let error = io::Error::last_os_error();
+    match error.raw_os_error().map(|raw| raw as u32) {
+        Some(ERROR_INVALID_PARAMETER) => Err(errno::error(errno::ENOTSOCK)),
+        // The rights are those to read.
+        Some(ERROR_ACCESS_DENIED) => Ok(owned),
+        _ => Err(error),
+    }
 }
 
 /// The wait for a free instance, on the runtime's thread.
