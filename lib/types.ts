@@ -3,6 +3,9 @@
 import type * as net from 'node:net'
 import type { BoundSocket } from './bound.js'
 import type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './handover/threads.js'
+import type { PipeOptions } from './listen.js'
+
+export type { PipeOptions } from './listen.js'
 
 // --- options ------------------------------------------------------------------------------------------------------
 
@@ -43,18 +46,6 @@ export interface ListenOptions extends Omit<net.ListenOptions, 'handle'> {
   fd?: number | undefined
   /** Of a named pipe; Windows only. */
   pipe?: PipeOptions | undefined
-}
-
-/** What Windows lets a server say about its named pipe. Elsewhere any of it is ENOTSUP. */
-export interface PipeOptions {
-  /** False: other servers may have pipes of this name, in this process or another, and clients are spread over all. Default: true, the name must be new. */
-  firstInstance?: boolean | undefined
-  /** Turns away clients on other machines. Default: false. */
-  rejectRemoteClients?: boolean | undefined
-  /** The directions in which bytes can go, as the server sees them. Default: 'duplex'. */
-  access?: 'duplex' | 'inbound' | 'outbound' | undefined
-  /** Who may do what with the pipe, in the security descriptor definition language (SDDL). Default: the system's. */
-  securityDescriptor?: string | undefined
 }
 
 // --- classes ------------------------------------------------------------------------------------------------------

@@ -162,11 +162,15 @@ impl Pipe {
                 Poll::Ready(Ok(())) => {}
             }
         };
+        // Something has come, and the time begins anew.
         self.last_wait = None;
+        if matches!(behind, Behind::Nothing) {
+            let _ = self.read_last(cx);
+        }
         Poll::Ready(Ok((buffer.filled().len(), behind)))
     }
 
-    /// There is nothing to read. After our end that is the end of the pipe, in a moment.
+    /// There is nothing to read for now. After our end that is the end of the pipe, in a moment.
     fn read_last(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(usize, Behind)>> {
         if !self.ended {
             return Poll::Pending;
