@@ -1,22 +1,22 @@
-//! One end of a named pipe. Tokio reads it: bytes that arrive are in its driver before we ask for them. Writes are our
-//! own (`write.rs`), and so is what libuv makes of a half-close, which pipes do not have.
+//! One end of a named pipe: `read.rs` and `write.rs` do the I/O, with overlapped operations of our own (`operation.rs`
+//! says why); here is what libuv makes of a half-close, which pipes do not have.
 
+mod flush;
 mod open;
+mod operation;
+mod read;
 mod server;
 mod wake;
 mod write;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
-use std::os::windows::io::{AsHandle, BorrowedHandle};
-use std::pin::Pin;
+use std::os::windows::io::{AsHandle, BorrowedHandle, OwnedHandle};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::windows::named_pipe::{NamedPipeClient, NamedPipeServer};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
@@ -26,16 +26,18 @@ pub(crate) use server::{Instances, Reserved};
 use crate::errno;
 use crate::options::PipeAccess;
 use crate::sys::Behind;
-use open::Waiting;
-use write::{Flush, Writing};
+use flush::Flush;
+use open::{Opened, Waiting};
+use read::Reading;
+use write::Writing;
 
 /// How long we go on reading after our end, as libuv does. The peer of a pipe learns of an end only when the whole pipe
 /// is closed, so nobody waits for longer than this without a byte.
 const AFTER_END: Duration = Duration::from_millis(50);
 
 pub(crate) struct Pipe {
-    // Before the pipe: fields are dropped in order, and what is being written or flushed uses its handle.
     flush: Option<Flush>,
+    reading: RefCell<Reading>,
     writing: RefCell<Writing>,
     end: End,
     access: PipeAccess,
@@ -51,16 +53,14 @@ pub(crate) struct Pipe {
 enum End {
     /// The server has no free instance yet.
     Waiting(Waiting),
-    Client(NamedPipeClient),
-    Server(NamedPipeServer),
+    Open(OwnedHandle),
     Closed,
 }
 
 impl End {
     fn handle(&self) -> io::Result<BorrowedHandle<'_>> {
         match self {
-            Self::Client(io) => Ok(io.as_handle()),
-            Self::Server(io) => Ok(io.as_handle()),
+            Self::Open(pipe) => Ok(pipe.as_handle()),
             Self::Waiting(_) => Err(errno::error(errno::ENOTCONN)),
             Self::Closed => Err(errno::error(errno::EPIPE)),
         }
@@ -69,27 +69,25 @@ impl End {
 
 impl Pipe {
     /// The client's end; must run inside the runtime's context.
-    pub(crate) fn client(opening: Opening) -> io::Result<Self> {
-        Ok(match opening {
-            Opening::Open(opened) => {
-                let access = opened.access();
-                Self::new(End::Client(opened.register()?), access)
-            }
+    pub(crate) fn client(opening: Opening) -> Self {
+        match opening {
+            Opening::Open(Opened { handle, access }) => Self::new(End::Open(handle), access),
+            // What it can do is known when it is open.
             Opening::Busy(path) => {
-                // What it can do is known when it is open.
                 Self::new(End::Waiting(Waiting::start(path)), PipeAccess::Duplex)
             }
-        })
+        }
     }
 
-    /// The server's end of a connected instance; must run inside the runtime's context.
-    fn server(io: NamedPipeServer, access: PipeAccess) -> Self {
-        Self::new(End::Server(io), access)
+    /// The server's end of an instance that has a client; must run inside the runtime's context.
+    fn server(pipe: OwnedHandle, access: PipeAccess) -> Self {
+        Self::new(End::Open(pipe), access)
     }
 
     fn new(end: End, access: PipeAccess) -> Self {
         Self {
             flush: None,
+            reading: RefCell::default(),
             writing: RefCell::default(),
             end,
             access,
@@ -105,8 +103,8 @@ impl Pipe {
         let End::Waiting(waiting) = &self.end else {
             return Ok(());
         };
-        let (client, access) = waiting.take()?;
-        self.end = End::Client(client);
+        let Opened { handle, access } = waiting.take()?;
+        self.end = End::Open(handle);
         self.access = access;
         Ok(())
     }
@@ -120,54 +118,57 @@ impl Pipe {
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.end {
             End::Waiting(_) => Poll::Pending,
-            End::Closed => Poll::Ready(Ok(())),
-            _ if !self.access.may_read() => Poll::Ready(Ok(())),
-            End::Client(io) => io.poll_read_ready(cx),
-            End::Server(io) => io.poll_read_ready(cx),
+            End::Open(pipe) if self.access.may_read() => {
+                self.reading.borrow_mut().poll(pipe.as_handle(), cx)
+            }
+            // The end.
+            End::Open(_) | End::Closed => Poll::Ready(Ok(())),
         }
     }
 
-    /// What the driver has read by now.
+    /// One read, and what comes after it.
     pub(crate) fn read(
         &mut self,
         cx: &mut Context<'_>,
         memory: &mut [u8],
     ) -> Poll<io::Result<(usize, Behind)>> {
-        if !self.access.may_read() {
-            return Poll::Ready(Ok((0, Behind::More)));
-        }
-        let mut buffer = ReadBuf::new(memory);
-        // The driver reads a few KiB at a time.
-        let behind = loop {
-            let before = buffer.filled().len();
-            let found = match &mut self.end {
-                End::Client(io) => Pin::new(io).poll_read(cx, &mut buffer),
-                End::Server(io) => Pin::new(io).poll_read(cx, &mut buffer),
-                End::Waiting(_) => return Poll::Pending,
-                End::Closed => return Poll::Ready(Ok((0, Behind::More))),
-            };
-            let is_first = before == 0;
-            match found {
-                Poll::Pending if is_first => return self.read_last(cx),
-                Poll::Pending => break Behind::Nothing,
-                Poll::Ready(Err(error)) if is_first => return Poll::Ready(Err(error)),
-                Poll::Ready(Ok(())) if is_first && buffer.filled().is_empty() => {
+        let handle = match &self.end {
+            End::Waiting(_) => return Poll::Pending,
+            End::Open(pipe) if self.access.may_read() => pipe.as_handle(),
+            End::Open(_) | End::Closed => return Poll::Ready(Ok((0, Behind::More))),
+        };
+        let reading = self.reading.get_mut();
+        loop {
+            let found = match reading.read(handle, memory) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Ok(0) => {
                     self.is_at_end = true;
                     return Poll::Ready(Ok((0, Behind::More)));
                 }
-                // An end or an error is reported again by the next read.
-                Poll::Ready(Err(_)) => break Behind::More,
-                Poll::Ready(Ok(())) if buffer.filled().len() == before => break Behind::More,
-                Poll::Ready(Ok(())) if buffer.remaining() == 0 => break Behind::More,
-                Poll::Ready(Ok(())) => {}
+                Ok(length) => length,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            if found > 0 {
+                // The time begins anew.
+                self.last_wait = None;
             }
-        };
-        // Something has come, and the time begins anew.
-        self.last_wait = None;
-        if matches!(behind, Behind::Nothing) {
-            let _ = self.read_last(cx);
+            if found == memory.len() {
+                return Poll::Ready(Ok((found, Behind::More)));
+            }
+            match reading.poll(handle, cx) {
+                Poll::Pending => {}
+                Poll::Ready(_) if found > 0 => return Poll::Ready(Ok((found, Behind::More))),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                // Something has come just now.
+                Poll::Ready(Ok(())) => continue,
+            }
+            let is_over = self.read_last(cx);
+            return if found > 0 {
+                Poll::Ready(Ok((found, Behind::Nothing)))
+            } else {
+                is_over
+            };
         }
-        Poll::Ready(Ok((buffer.filled().len(), behind)))
     }
 
     /// There is nothing to read for now. After our end that is the end of the pipe, in a moment.
@@ -244,7 +245,8 @@ impl Pipe {
         self.last_wait = None;
         self.flush = None;
         if let Ok(handle) = self.end.handle() {
-            self.writing.borrow_mut().cancel(handle);
+            self.reading.get_mut().cancel(handle);
+            self.writing.get_mut().cancel(handle);
         }
         self.end = End::Closed;
     }

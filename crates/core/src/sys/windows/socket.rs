@@ -94,7 +94,7 @@ pub(crate) fn before_bind(_socket: &socket2::Socket, reuse_port: bool) -> io::Re
     Ok(())
 }
 
-/// Makes a pipe; must run inside the runtime's context.
+/// Makes a pipe.
 pub(crate) fn bind_path(path: &str, options: &PipeOptions) -> io::Result<Socket> {
     Reserved::new(path, options).map(Socket::Server)
 }

@@ -38,7 +38,7 @@ impl Stream {
     pub(crate) fn adopt(socket: Socket, _transport: Transport) -> io::Result<Self> {
         match socket {
             Socket::Winsock(socket) => TcpStream::from_std(socket.into()).map(Self::from),
-            Socket::Opened(opening) => Pipe::client(opening).map(Self::from),
+            Socket::Opened(opening) => Ok(Pipe::client(opening).into()),
             Socket::Client | Socket::Server(_) => Err(errno::error(errno::EINVAL)),
         }
     }
@@ -91,7 +91,7 @@ impl Stream {
     /// tells of it.
     pub(crate) fn read_unannounced(&self, memory: &mut [u8]) -> Poll<io::Result<(usize, Behind)>> {
         let Self::Tcp(io) = self else {
-            // The bytes that have arrived are in the driver.
+            // Its reads ask the system anyway.
             return Poll::Pending;
         };
         match (&*SockRef::from(io)).read(memory) {

@@ -1,24 +1,20 @@
 //! Opening a pipe as a client. A server whose instances are all taken is asked again until it has made another one.
 
 use std::io;
-use std::os::windows::io::{FromRawHandle, IntoRawHandle, OwnedHandle};
+use std::os::windows::io::{FromRawHandle, OwnedHandle};
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::net::windows::named_pipe::NamedPipeClient;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, ERROR_PIPE_BUSY, GENERIC_READ, GENERIC_WRITE, INVALID_HANDLE_VALUE,
+    ERROR_ACCESS_DENIED, ERROR_INVALID_PARAMETER, ERROR_PIPE_BUSY, GENERIC_READ, GENERIC_WRITE,
+    INVALID_HANDLE_VALUE,
 };
-use windows_sys::Win32::Storage::FileSystem::{
-    CreateFileW, FILE_FLAG_OVERLAPPED, OPEN_EXISTING,
-};
-use windows_sys::Win32::System::Pipes::{
-    PIPE_READMODE_BYTE, PIPE_WAIT, SetNamedPipeHandleState,
-};
+use windows_sys::Win32::Storage::FileSystem::{CreateFileW, FILE_FLAG_OVERLAPPED, OPEN_EXISTING};
+use windows_sys::Win32::System::Pipes::{PIPE_READMODE_BYTE, PIPE_WAIT, SetNamedPipeHandleState};
 
 use super::wake::{Wake, wide};
 use crate::errno;
@@ -53,8 +49,8 @@ fn is_busy(error: &io::Error) -> bool {
 
 /// A pipe that is open, and what can be done with it.
 pub(crate) struct Opened {
-    handle: OwnedHandle,
-    access: PipeAccess,
+    pub(super) handle: OwnedHandle,
+    pub(super) access: PipeAccess,
 }
 
 impl Opened {
@@ -76,16 +72,6 @@ impl Opened {
             }
         }
         Err(refused.expect("the loop has returned, or kept an error"))
-    }
-
-    pub(super) const fn access(&self) -> PipeAccess {
-        self.access
-    }
-
-    /// Must run inside the runtime's context.
-    pub(super) fn register(self) -> io::Result<NamedPipeClient> {
-        // SAFETY: an open pipe, opened for overlapped I/O, which Tokio owns from here on.
-        unsafe { NamedPipeClient::from_raw_handle(self.handle.into_raw_handle()) }
     }
 }
 
@@ -128,7 +114,7 @@ pub(super) struct Waiting {
     shared: Arc<Shared>,
 }
 
-type Outcome = io::Result<(NamedPipeClient, PipeAccess)>;
+type Outcome = io::Result<Opened>;
 
 #[derive(Default)]
 struct Shared {
@@ -182,10 +168,7 @@ async fn wait(path: &str) -> Outcome {
     loop {
         sleep(pause).await;
         match Opened::open(path) {
-            Ok(opened) => {
-                let access = opened.access();
-                return Ok((opened.register()?, access));
-            }
+            Ok(opened) => return Ok(opened),
             Err(error) if !is_busy(&error) => return Err(error),
             Err(_) if begin.elapsed() >= PATIENCE => return Err(errno::error(errno::ETIMEDOUT)),
             Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),

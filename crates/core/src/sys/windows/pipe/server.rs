@@ -2,19 +2,14 @@
 //! together find one.
 
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
-use std::os::windows::io::AsRawHandle;
-use std::pin::pin;
+use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
 use std::ptr;
-use std::sync::mpsc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
-use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
-use tokio::runtime::Handle;
 use windows_sys::Win32::Foundation::{
-    ERROR_ACCESS_DENIED, ERROR_INVALID_NAME, ERROR_PATH_NOT_FOUND, LocalFree,
+    ERROR_ACCESS_DENIED, ERROR_INVALID_NAME, ERROR_NO_DATA, ERROR_PATH_NOT_FOUND,
+    ERROR_PIPE_CONNECTED, INVALID_HANDLE_VALUE, LocalFree,
 };
 use windows_sys::Win32::Security::Authorization::{
     ConvertStringSecurityDescriptorToSecurityDescriptorW, EXPLICIT_ACCESS_W, GRANT_ACCESS,
@@ -26,45 +21,46 @@ use windows_sys::Win32::Security::{
     SECURITY_ATTRIBUTES, SECURITY_MAX_SID_SIZE, WinWorldSid,
 };
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_CREATE_PIPE_INSTANCE, FILE_GENERIC_READ, FILE_GENERIC_WRITE,
+    FILE_CREATE_PIPE_INSTANCE, FILE_FLAG_FIRST_PIPE_INSTANCE, FILE_FLAG_OVERLAPPED,
+    FILE_GENERIC_READ, FILE_GENERIC_WRITE, PIPE_ACCESS_DUPLEX, PIPE_ACCESS_INBOUND,
+    PIPE_ACCESS_OUTBOUND, WRITE_DAC,
+};
+use windows_sys::Win32::System::Pipes::{
+    ConnectNamedPipe, CreateNamedPipeW, PIPE_ACCEPT_REMOTE_CLIENTS, PIPE_READMODE_BYTE,
+    PIPE_REJECT_REMOTE_CLIENTS, PIPE_TYPE_BYTE, PIPE_UNLIMITED_INSTANCES, PIPE_WAIT,
 };
 
 use super::Pipe;
+use super::operation::Operation;
 use super::wake::wide;
 use crate::errno;
 use crate::options::{PipeAccess, PipeOptions};
 
 /// How many instances wait for a client at a time, as in libuv.
 const WAITING: usize = 4;
+/// The size of a pipe's buffer, in each direction, as in libuv.
+const BUFFER: u32 = 64 * 1024;
 
 /// A name that is ours, with its first instance.
 pub(crate) struct Reserved {
     maker: Maker,
-    first: NamedPipeServer,
+    first: OwnedHandle,
 }
 
 impl Reserved {
-    /// Must run inside the runtime's context.
     pub(crate) fn new(path: &str, options: &PipeOptions) -> io::Result<Self> {
         if path.contains('\0') {
             return Err(errno::error(errno::EINVAL));
         }
         let security = options.security_descriptor.as_deref();
         let maker = Maker {
-            path: path.to_owned(),
+            path: wide(path),
             access: options.access,
             reject_remote_clients: options.reject_remote_clients,
             security: security.map(SecurityDescriptor::parse).transpose()?,
         };
         let first = options.first_instance;
-        let made = match maker.make(first) {
-            // Instances that this thread has closed may not be gone yet.
-            Err(error) if is_denied(&error) => {
-                settle(&Handle::current());
-                maker.make(first)
-            }
-            made => made,
-        };
+        let made = maker.make(first);
         let first = made.map_err(|error| match error.raw_os_error().map(|raw| raw as u32) {
             Some(ERROR_ACCESS_DENIED) if first => errno::error(errno::EADDRINUSE),
             Some(ERROR_ACCESS_DENIED | ERROR_PATH_NOT_FOUND | ERROR_INVALID_NAME) => {
@@ -76,77 +72,122 @@ impl Reserved {
     }
 }
 
-fn is_denied(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(ERROR_ACCESS_DENIED as i32)
-}
-
 /// What all instances of a server have in common.
 struct Maker {
-    path: String,
+    path: Vec<u16>,
     access: PipeAccess,
     reject_remote_clients: bool,
     security: Option<SecurityDescriptor>,
 }
 
 impl Maker {
-    /// Another instance; must run inside the runtime's context. With `first` it fails if there is one already.
-    fn make(&self, first: bool) -> io::Result<NamedPipeServer> {
-        let mut options = ServerOptions::new();
-        options
-            .first_pipe_instance(first)
-            .access_inbound(self.access.may_read())
-            .access_outbound(self.access.may_write())
-            .reject_remote_clients(self.reject_remote_clients)
-            // For `open_to_all`.
-            .write_dac(true);
-        let mut attributes = SECURITY_ATTRIBUTES {
+    /// Another instance. With `first` it fails if there is one already.
+    fn make(&self, first: bool) -> io::Result<OwnedHandle> {
+        let mut open = FILE_FLAG_OVERLAPPED;
+        open |= match self.access {
+            PipeAccess::Duplex => PIPE_ACCESS_DUPLEX,
+            PipeAccess::Inbound => PIPE_ACCESS_INBOUND,
+            PipeAccess::Outbound => PIPE_ACCESS_OUTBOUND,
+        };
+        // For `open_to_all`.
+        open |= WRITE_DAC;
+        if first {
+            open |= FILE_FLAG_FIRST_PIPE_INSTANCE;
+        }
+        let remote = if self.reject_remote_clients {
+            PIPE_REJECT_REMOTE_CLIENTS
+        } else {
+            PIPE_ACCEPT_REMOTE_CLIENTS
+        };
+        let attributes = SECURITY_ATTRIBUTES {
             nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
             lpSecurityDescriptor: self.security.as_ref().map_or(ptr::null_mut(), |s| s.0),
             bInheritHandle: 0,
         };
-        // SAFETY: the attributes outlive the call, and so does the descriptor they point to, or they name none.
-        unsafe {
-            options.create_with_security_attributes_raw(
-                &self.path,
-                ptr::from_mut(&mut attributes).cast(),
+        // SAFETY: the path ends with a NUL. The attributes outlive the call, and so does the descriptor they point to.
+        let handle = unsafe {
+            CreateNamedPipeW(
+                self.path.as_ptr(),
+                open,
+                PIPE_TYPE_BYTE | PIPE_READMODE_BYTE | PIPE_WAIT | remote,
+                PIPE_UNLIMITED_INSTANCES,
+                BUFFER,
+                BUFFER,
+                0,
+                &attributes,
             )
+        };
+        if handle == INVALID_HANDLE_VALUE {
+            return Err(io::Error::last_os_error());
         }
+        // SAFETY: a new handle, which nothing else owns.
+        Ok(unsafe { OwnedHandle::from_raw_handle(handle) })
     }
 }
 
+/// One that has no client yet.
 struct Instance {
-    io: NamedPipeServer,
-    is_waiting: bool,
+    /// Empty once the pipe has been taken out.
+    pipe: Option<OwnedHandle>,
+    connect: Option<Operation>,
 }
 
 impl Instance {
-    const fn new(io: NamedPipeServer) -> Self {
+    const fn new(pipe: OwnedHandle) -> Self {
         Self {
-            io,
-            is_waiting: false,
+            pipe: Some(pipe),
+            connect: None,
         }
     }
 
-    /// Waits for a client, or looks whether one has come.
-    fn poll_connect(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !std::mem::replace(&mut self.is_waiting, true)
-            && let Some(outcome) = self.connect_now()
-        {
-            return Poll::Ready(outcome);
-        }
-        loop {
-            ready!(self.io.poll_write_ready(cx))?;
-            if let Some(outcome) = self.connect_now() {
-                return Poll::Ready(outcome);
+    /// Waits for a client.
+    fn poll_connect(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let Some(pipe) = &self.pipe else {
+            return Poll::Pending;
+        };
+        let handle = pipe.as_handle();
+        let connect = match &mut self.connect {
+            Some(connect) => connect,
+            none => {
+                let connect = none.insert(Operation::new()?);
+                // SAFETY: the first operation in this place, and it has no memory.
+                let started = unsafe {
+                    connect.start(handle, |handle, overlapped| {
+                        ConnectNamedPipe(handle, overlapped)
+                    })
+                };
+                match started {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    outcome => return Poll::Ready(connected(outcome)),
+                }
+                connect
             }
+        };
+        if connect.poll(handle, cx).is_pending() {
+            return Poll::Pending;
+        }
+        match connect.result(handle) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            outcome => Poll::Ready(connected(outcome)),
         }
     }
+}
 
-    /// Tokio has this as a future only. Its first poll asks the system, and clears a readiness that was none.
-    fn connect_now(&self) -> Option<io::Result<()>> {
-        match pin!(self.io.connect()).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(outcome) => Some(outcome),
-            Poll::Pending => None,
+/// A client may have come, and even gone, before it was waited for.
+fn connected(outcome: io::Result<usize>) -> io::Result<()> {
+    match outcome {
+        Ok(_) => Ok(()),
+        Err(error) => match error.raw_os_error().map(|raw| raw as u32) {
+            Some(ERROR_PIPE_CONNECTED | ERROR_NO_DATA) => Ok(()),
+            _ => Err(error),
+        },
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let (Some(pipe), Some(connect)) = (&self.pipe, &mut self.connect) {
+            connect.cancel(pipe.as_handle());
         }
     }
 }
@@ -155,16 +196,13 @@ impl Instance {
 pub(crate) struct Instances {
     waiting: VecDeque<Instance>,
     maker: Maker,
-    runtime: Handle,
 }
 
 impl Instances {
-    /// Must run inside the runtime's context.
     pub(crate) fn listen(reserved: Reserved) -> Self {
         let mut instances = Self {
             waiting: VecDeque::from([Instance::new(reserved.first)]),
             maker: reserved.maker,
-            runtime: Handle::current(),
         };
         // The first one is enough to listen.
         let _ = instances.refill();
@@ -188,12 +226,13 @@ impl Instances {
         }
         for at in 0..self.waiting.len() {
             if let Poll::Ready(outcome) = self.waiting[at].poll_connect(cx) {
-                let Instance { io, .. } =
-                    self.waiting.remove(at).expect("in range, as the loop is");
+                let taken = self.waiting.remove(at);
                 outcome?;
                 // If this fails, it is tried again with the next client.
                 let _ = self.refill();
-                return Poll::Ready(Ok(Pipe::server(io, self.maker.access)));
+                if let Some(pipe) = taken.and_then(|mut instance| instance.pipe.take()) {
+                    return Poll::Ready(Ok(Pipe::server(pipe, self.maker.access)));
+                }
             }
         }
         Poll::Pending
@@ -212,7 +251,9 @@ impl Instances {
             // Whoever may make instances could take clients that are meant for us.
             rights |= FILE_GENERIC_WRITE & !FILE_CREATE_PIPE_INSTANCE;
         }
-        let handle = instance.io.as_raw_handle();
+        let Some(handle) = instance.pipe.as_ref().map(AsRawHandle::as_raw_handle) else {
+            return Err(errno::error(errno::EBADF));
+        };
         let (mut old, mut descriptor) = (ptr::null_mut(), ptr::null_mut());
         // SAFETY: the handle is open; of the results only the list and the descriptor that it is in are asked for.
         check(unsafe {
@@ -272,27 +313,6 @@ impl Instances {
             )
         })
     }
-}
-
-impl Drop for Instances {
-    fn drop(&mut self) {
-        self.waiting.clear();
-        // No client should find an instance after this, and the name should be free.
-        settle(&self.runtime);
-    }
-}
-
-/// The driver's thread closes a pipe once it has seen that what was under way there is cancelled. Waits until it has.
-fn settle(runtime: &Handle) {
-    let (done, wait) = mpsc::sync_channel(1);
-    runtime.spawn(async move {
-        // The driver is polled before the task goes on.
-        tokio::task::yield_now().await;
-        tokio::task::yield_now().await;
-        let _ = done.send(());
-    });
-    // If the thread is gone, so are the pipes.
-    let _ = wait.recv_timeout(Duration::from_secs(1));
 }
 
 fn check(status: u32) -> io::Result<()> {
