@@ -76,6 +76,18 @@ parity('an end waits until the peer has read everything', async t => {
   await closed(client, peer)
 })
 
+parity('a small end waits for a reader on a pipe', { on: 'win32' }, async t => {
+  const { pair, socketPath, watch, closed, quiet, log } = t
+  const { client, peer } = await pair({ path: socketPath(), server: { pauseOnConnect: true } })
+  watch(client, 'client').resume()
+  watch(peer, 'peer')
+  client.end('small')
+  await quiet()
+  log('waits', client.writableEnded, client.writableFinished, client.destroyed)
+  peer.resume()
+  await closed(client, peer)
+})
+
 parity('destroy ends the other side', async ({ pair, socketPath, watch, closed }) => {
   const { client, peer } = await pair({ path: socketPath() })
   watch(client, 'client')
