@@ -50,6 +50,7 @@ export type {
   IpcNetConnectOpts,
   ListenOptions,
   NetConnectOpts,
+  PipeOptions,
   ServerOpts,
   SocketConstructorOpts,
   TcpNetConnectOpts,

@@ -4,11 +4,24 @@
 import { chmodSync } from 'node:fs'
 import { isIPv6LinkLocal } from './address.js'
 import { type AnyOptions, isPipeName } from './arguments.js'
+import { PIPE_JOINS, PIPE_LOCAL, PIPE_READS, PIPE_WRITES } from './engine/engine.js'
 import { Handle } from './engine/once.js'
 import { errnoOf } from './errors.js'
 import { adoptDescriptor } from './node/foreign.js'
 import { nodeNet } from './node/net.js'
-import { invalidArgValue, validatePort } from './validate.js'
+import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
+
+/** What Windows lets a server say about its named pipe. Elsewhere any of it is ENOTSUP. */
+export interface PipeOptions {
+  /** False: other servers may have pipes of this name, in this process or another, and clients are spread over all. Default: true, the name must be new. */
+  firstInstance?: boolean | undefined
+  /** Turns away clients on other machines. Default: false. */
+  rejectRemoteClients?: boolean | undefined
+  /** The directions in which bytes can go, as the server sees them. Default: 'duplex'. */
+  access?: 'duplex' | 'inbound' | 'outbound' | undefined
+  /** Who may do what with the pipe, in the security descriptor definition language (SDDL). Default: the system's. */
+  securityDescriptor?: string | undefined
+}
 
 /** What a Server needs of its listener: a Handle, or in a cluster worker a place on the primary's list. */
 export type Listener = Pick<
@@ -29,6 +42,8 @@ interface Terms {
   exclusive: boolean
   /** What everybody may do with the path, as the bits of a file's mode. */
   mode: number
+  /** For a named pipe of Windows. */
+  pipe?: PipeOptions
 }
 
 /** What to listen on, whichever way it was spelled; `handle` is whatever the server has already. */
@@ -52,6 +67,7 @@ export const UV_TCP_IPV6ONLY = 1
 export const UV_TCP_REUSEPORT = 2
 export const EVERYBODY_READS = 0o444
 export const EVERYBODY_WRITES = 0o222
+const ACCESSES = ['duplex', 'inbound', 'outbound'] as const
 
 /** The plan for a handle that the server has been given. */
 export function planHandle(args: unknown[]): Plan {
@@ -89,11 +105,32 @@ export function planListen(args: unknown[], options: AnyOptions): Plan | HostPla
     let mode = 0
     if (options.readableAll === true) mode |= EVERYBODY_READS
     if (options.writableAll === true) mode |= EVERYBODY_WRITES
-    return { kind: 'path', path, ...terms, mode }
+    if (options.pipe === undefined) return { kind: 'path', path, ...terms, mode }
+    // The primary of a cluster would not know of these options.
+    return { kind: 'path', path, ...terms, exclusive: true, mode, pipe: pipeOptions(options.pipe) }
   }
 
   if ('port' in options || 'path' in options) throw invalidArgValue('options', options)
   throw invalidArgValue('options', options, 'must have the property "port" or "path"')
+}
+
+function pipeOptions(given: unknown): PipeOptions {
+  validateObject(given, 'options.pipe')
+  const { firstInstance, rejectRemoteClients, access, securityDescriptor } = given as Record<string, unknown>
+  if (firstInstance !== undefined) validateBoolean(firstInstance, 'options.pipe.firstInstance')
+  if (rejectRemoteClients !== undefined)
+    validateBoolean(rejectRemoteClients, 'options.pipe.rejectRemoteClients')
+  if (access !== undefined && !(ACCESSES as readonly unknown[]).includes(access)) {
+    const reason = `must be one of: ${ACCESSES.map(each => `'${each}'`).join(', ')}`
+    throw invalidArgValue('options.pipe.access', access, reason)
+  }
+  if (securityDescriptor !== undefined) {
+    validateString(securityDescriptor, 'options.pipe.securityDescriptor')
+    if (securityDescriptor === '') {
+      throw invalidArgValue('options.pipe.securityDescriptor', securityDescriptor, 'must not be empty')
+    }
+  }
+  return { firstInstance, rejectRemoteClients, access, securityDescriptor } as PipeOptions
 }
 
 /** The backlog among the arguments of `listen`: the second or third, 0 where there is none. */
@@ -145,12 +182,12 @@ export interface Bound {
   family?: 4 | 6
 }
 
-export function bind(target: Target): Bound {
+export function bind(target: Target, pipe?: PipeOptions): Bound {
   switch (target.kind) {
     case 'fd':
       return { handle: bindDescriptor(target.fd) }
     case 'path':
-      return { handle: bindPath(target.path) }
+      return { handle: pipe === undefined ? bindPath(target.path) : bindPipe(target.path, pipe) }
     case 'address':
       return { handle: bindTcp(target.address, target.port, target.flags) }
     case 'any':
@@ -188,6 +225,17 @@ function bindPath(path: string): Handle | number {
   return bound(new Handle('pipe', 'PIPESERVERWRAP'), handle => handle.bindPath(path))
 }
 
+function bindPipe(path: string, options: PipeOptions): Handle | number {
+  const { firstInstance, rejectRemoteClients, access, securityDescriptor } = options
+  let flags = 0
+  if (firstInstance === false) flags |= PIPE_JOINS
+  if (rejectRemoteClients === true) flags |= PIPE_LOCAL
+  if (access === 'inbound') flags |= PIPE_READS
+  if (access === 'outbound') flags |= PIPE_WRITES
+  const open = (handle: Handle) => handle.bindPipe(path, flags, securityDescriptor ?? '')
+  return bound(new Handle('pipe', 'PIPESERVERWRAP'), open)
+}
+
 /**
  * `net._createServerHandle`, which some programs use: a bound handle, or a negative error number. `addressType` is 4 or
  * 6 (anything else is 4); with a port and an addressType of -1 the address is a path; with `fd` nothing else counts.
@@ -218,9 +266,12 @@ function bound(handle: Handle, bind: (handle: Handle) => number): Handle | numbe
  * Sets the permissions of a path to `mode` and nothing else, as libuv does since 1.49; returns 0 or a negative error
  * number.
  */
-export function openToAll(path: string, mode: number): number {
-  // Windows keeps a pipe's permissions elsewhere.
-  if (process.platform === 'win32') return 0
+export function openToAll(listener: Listener, path: string, mode: number): number {
+  if (process.platform === 'win32') {
+    // In a cluster worker the primary has done it.
+    if (!(listener instanceof Handle)) return 0
+    return listener.openToAll((mode & EVERYBODY_READS) !== 0, (mode & EVERYBODY_WRITES) !== 0)
+  }
   try {
     chmodSync(path, mode)
     return 0

@@ -22,6 +22,7 @@ import {
   type HostPlan,
   type Listener,
   openToAll,
+  type PipeOptions,
   type Plan,
   planAddress,
   planHandle,
@@ -78,6 +79,9 @@ const listenError = channel('tracing:net.server.listen:error')
 
 const EMFILE = errnoOf('EMFILE')
 const ENFILE = errnoOf('ENFILE')
+
+/** What a server wants of its named pipe. */
+const pipes = new WeakMap<ServerMethods, PipeOptions>()
 
 const asyncDispose: typeof Symbol.asyncDispose =
   Symbol.asyncDispose ?? (Symbol.for('nodejs.asyncDispose') as typeof Symbol.asyncDispose)
@@ -148,9 +152,11 @@ export class ServerMethods extends EventEmitter {
       return this
     }
     if (plan.kind === 'path') this._pipeName = plan.path
+    if (plan.pipe === undefined) pipes.delete(this)
+    else pipes.set(this, plan.pipe)
     listenOrShare(this, plan)
     if (plan.kind === 'path' && this.listening && plan.mode !== 0) {
-      const status = openToAll(plan.path, plan.mode)
+      const status = openToAll(this._handle!, plan.path, plan.mode)
       if (status !== 0) {
         closeListener(this)
         throw errnoException(status, 'uv_pipe_chmod')
@@ -171,7 +177,7 @@ export class ServerMethods extends EventEmitter {
     if (debugging) debug('listen: address %s, port %s, fd %s, backlog %d', address, port, fd, backlog)
     const bound: Bound = this._handle
       ? { handle: this._handle }
-      : bind(targetOf(address, port, addressType, backlog, fd, flags))
+      : bind(targetOf(address, port, addressType, backlog, fd, flags), pipes.get(this))
     const { handle } = bound
     address = bound.address ?? address
     addressType = bound.family ?? addressType
@@ -249,6 +255,9 @@ export class ServerMethods extends EventEmitter {
       highWaterMark,
       wanted,
     )
+    const access = client.kind === 'pipe' ? pipes.get(this)?.access : undefined
+    if (access === 'inbound') options.writable = false
+    if (access === 'outbound') options.readable = false
     const socket = this[kNewSocket](options)
     apply(client, wanted)
     this._connections++

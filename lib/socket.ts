@@ -140,6 +140,7 @@ export class SocketMethods extends Base {
     this.connecting = false
     this._sockname = null
     this._unrefTimer()
+    if (handle.kind === 'pipe' && process.platform === 'win32') endOneWay(this, handle)
     const status = apply(handle, this[kRemembered])
     // Windows often refuses a type of service, or half of it.
     if (status !== 0 && status !== EBADF && process.platform !== 'win32')
@@ -630,6 +631,16 @@ function own(socket: Socket, handle: Handle): void {
   handle.owner = socket
   if (socket[kRemembered].sharedChunks) handle.shareChunks()
   if (socket[kOnread] !== null) readIntoBuffer(socket, handle)
+}
+
+/** A pipe whose server lets bytes go one way only: the other way ends before it begins, as in node:net. */
+function endOneWay(socket: Socket, handle: Handle): void {
+  const { readable, writable } = handle.directions()
+  if (!readable && socket.readable) {
+    socket.push(null)
+    socket.read()
+  }
+  if (!writable && socket.writable) socket.end()
 }
 
 /** Remembers `wanted`, and sets on the connection what is different in it; returns as `apply` does. */

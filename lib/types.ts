@@ -3,6 +3,9 @@
 import type * as net from 'node:net'
 import type { BoundSocket } from './bound.js'
 import type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './handover/threads.js'
+import type { PipeOptions } from './listen.js'
+
+export type { PipeOptions } from './listen.js'
 
 // --- options ------------------------------------------------------------------------------------------------------
 
@@ -41,6 +44,8 @@ export interface ListenOptions extends Omit<net.ListenOptions, 'handle'> {
   handle?: Bound | undefined
   /** A descriptor that is bound or listens: of TCP, or of a Unix-domain socket. */
   fd?: number | undefined
+  /** Of a named pipe; Windows only. */
+  pipe?: PipeOptions | undefined
 }
 
 // --- classes ------------------------------------------------------------------------------------------------------

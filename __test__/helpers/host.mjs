@@ -3,6 +3,7 @@
 // itself, so that the way it ends is part of the trace. Entries also go to file descriptor 3 as they happen.
 
 import { writeSync } from 'node:fs'
+import { pathToFileURL } from 'node:url'
 import { Scenario } from './scenario.mjs'
 import { Trace } from './trace.mjs'
 
@@ -13,7 +14,7 @@ globalThis[Symbol.for('ferronet.test.scenarios')] = scenarios
 let net
 try {
   net = (await import(moduleName)).default
-  await import(file)
+  await import(pathToFileURL(file))
 } catch (error) {
   const hint = moduleName === 'ferronet' ? ' (build ferronet, or set FERRONET_TEST_ONLY=node)' : ''
   const loadError = `can't be loaded${hint}: ${error?.stack ?? error}`

@@ -4,7 +4,7 @@
 import { HandleSurface, keepAliveArguments } from '../node/handle-surface.js'
 import type { Adopted } from './descriptor.js'
 import { type Endpoint, parseEndpoint } from './endpoint.js'
-import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
+import { EBADF, EINVAL, ENOTSOCK, engine, PIPE_READS, PIPE_WRITES, type Slot, slots } from './engine.js'
 import { hold, release } from './loop.js'
 
 // The phases of its life.
@@ -53,6 +53,25 @@ export abstract class Base extends HandleSurface implements Slot {
   /** Binds a pipe handle to a path; a leading NUL names Linux's abstract namespace. */
   bindPath(path: string): number {
     return this.openSlot(BOUND, engine.bindPath(path))
+  }
+
+  /** The same for a named pipe of Windows. `flags`: PIPE_* of engine.ts; ENOTSUP elsewhere. */
+  bindPipe(path: string, flags: number, security: string): number {
+    return this.openSlot(BOUND, engine.bindPipe(path, flags, security))
+  }
+
+  /** Lets everybody open the pipe that listens here as a client. */
+  openToAll(readable: boolean, writable: boolean): number {
+    return this.slot < 0 ? EBADF : engine.openToAll(this.slot, readable, writable)
+  }
+
+  /** Whether bytes can come, and go. Only a named pipe of Windows may have one direction. */
+  directions(): { readable: boolean; writable: boolean } {
+    const access = this.slot < 0 ? EBADF : engine.access(this.slot)
+    return {
+      readable: access < 0 || (access & PIPE_READS) !== 0,
+      writable: access < 0 || (access & PIPE_WRITES) !== 0,
+    }
   }
 
   /** Starts to accept; each connection comes as `owner[kOnConnection](0, client)`. */

@@ -43,6 +43,12 @@ interface Engine {
   /** `flags`: UV_TCP_IPV6ONLY, UV_TCP_REUSEPORT of listen.ts. Returns a slot. */
   bindTcp(address: string, port: number, flags: number): number
   bindPath(path: string): number
+  /** A named pipe of Windows. `flags`: PIPE_* below; `security`: a descriptor as text, or ''. */
+  bindPipe(path: string, flags: number, security: string): number
+  /** Lets everybody open a listening pipe as a client. */
+  openToAll(slot: number, readable: boolean, writable: boolean): number
+  /** PIPE_READS and PIPE_WRITES: what a connection can do. */
+  access(slot: number): number
   listen(slot: number, backlog: number): number
   /** From a bound slot, or from a new socket (-1). Returns a slot; a CONNECT event tells the outcome. */
   connectTcp(slot: number, address: string, port: number): number
@@ -81,6 +87,7 @@ interface Engine {
   /** Whether the last write or writev took less than it was offered; a WRITABLE event follows then. */
   blocked(): boolean
 
+  /** EAGAIN on a named pipe whose peer has not read everything; a WRITABLE event says when to try again. */
   shutdown(slot: number): number
   /** Closes the descriptor, with RST if `reset`. */
   close(slot: number, reset: boolean): void
@@ -115,6 +122,14 @@ interface Engine {
   setSlabs(small: Uint8Array | undefined, bulk: Uint8Array | undefined): void
   errno(name: string): number
 }
+
+// What is wanted of a named pipe, and what can be done with one.
+/** There may be other servers of this name. */
+export const PIPE_JOINS = 1
+/** Clients on other machines are turned away. */
+export const PIPE_LOCAL = 2
+export const PIPE_READS = 4
+export const PIPE_WRITES = 8
 
 // How a socket reads.
 export const READ_CHUNKS = 0

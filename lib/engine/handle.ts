@@ -10,7 +10,7 @@ import { BOUND, CONNECTING, GONE, LISTENING, NEW, OPEN } from './base.js'
 import * as batch from './batch.js'
 import { examine } from './descriptor.js'
 import { spelled } from './endpoint.js'
-import { EBADF, ECANCELED, EINVAL, ENOTCONN, EPIPE, engine, out, slots } from './engine.js'
+import { EAGAIN, EBADF, ECANCELED, EINVAL, ENOTCONN, EPIPE, engine, out, slots } from './engine.js'
 import {
   closed,
   closeSoon,
@@ -253,7 +253,11 @@ export class Handle extends Reading<Handle> {
   }
 
   #onWritable(): void {
-    if (this.#backlog === null) return
+    if (this.#backlog === null) {
+      // The peer of a pipe has read everything.
+      if (this.#finFollows && this.slot >= 0) this.#finish()
+      return
+    }
     const status = this.#sendBacklog()
     if (status === 1) return
     if (status < 0) this.#writeErrno = status
@@ -295,6 +299,10 @@ export class Handle extends Reading<Handle> {
       return
     }
     const status = this.slot < 0 ? ECANCELED : this.#writeErrno || engine.shutdown(this.slot)
+    if (status === EAGAIN) {
+      this.#finFollows = true
+      return
+    }
     release()
     this.owner?.[kOnShutdown]?.(status)
   }

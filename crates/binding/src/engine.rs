@@ -144,11 +144,8 @@ impl Engine {
     fn attach(&'static self, reactor: Reactor, functions: &Object<'_>) -> Result<()> {
         // SAFETY: called by JavaScript on the thread of `env`, and dropped here or never.
         let entries = unsafe { Entries::of(self.env, functions) }?;
-        #[cfg(unix)]
-        let descriptor = reactor.descriptor();
-        #[cfg(not(unix))]
-        let descriptor = None;
-        self.event_loop.attach(self, descriptor, &self.wire)?;
+        self.event_loop
+            .attach(self, reactor.descriptor(), &self.wire)?;
         let _set_once = self.entries.set(entries);
         *self.reactor.borrow_mut() = Some(reactor);
         Ok(())

@@ -6,7 +6,6 @@
 //! function does everything in one callback.
 
 mod function;
-#[cfg(unix)]
 mod uv;
 
 use std::ffi::c_int;
@@ -17,10 +16,6 @@ use napi::sys;
 
 /// What the loop calls: always on the JavaScript thread, outside of JavaScript and in a handle scope, unless a method
 /// says otherwise. No method may panic, because the caller is C.
-#[cfg_attr(
-    not(unix),
-    expect(dead_code, reason = "some methods are called by libuv's loop only")
-)]
 pub(crate) trait Visitor {
     /// An iteration is about to poll (libuv only). Returns whether [`Visitor::go_on`] has to be called before it does.
     /// Without a handle scope, which most iterations do not need.
@@ -40,7 +35,6 @@ pub(crate) trait Visitor {
 }
 
 pub(crate) enum EventLoop {
-    #[cfg(unix)]
     Libuv(uv::Libuv),
     Function(function::Function),
 }
@@ -52,14 +46,12 @@ impl EventLoop {
     /// # Safety
     /// `env` must be alive and its thread the present one, and [`EventLoop::detach`] must be called before it ends.
     pub(crate) unsafe fn of(env: sys::napi_env, libuv: bool) -> Self {
-        #[cfg(unix)]
         if libuv
             // SAFETY: the caller's promise.
             && let Some(uv) = unsafe { uv::Libuv::find(env) }
         {
             return Self::Libuv(uv);
         }
-        let _ = libuv;
         Self::Function(function::Function::new(env))
     }
 
@@ -67,7 +59,6 @@ impl EventLoop {
     /// iteration.
     pub(crate) const fn is_libuv(&self) -> bool {
         match self {
-            #[cfg(unix)]
             Self::Libuv(_) => true,
             Self::Function(_) => false,
         }
@@ -82,7 +73,6 @@ impl EventLoop {
         wire: &Wire,
     ) -> napi::Result<()> {
         let alarm = match self {
-            #[cfg(unix)]
             Self::Libuv(uv) => uv.attach(visitor, descriptor)?.map(Alarm::Libuv),
             Self::Function(function) => {
                 let _ = descriptor;
@@ -98,7 +88,6 @@ impl EventLoop {
     /// Whether we keep the loop alive.
     pub(crate) fn set_ref(&self, referenced: bool) {
         match self {
-            #[cfg(unix)]
             Self::Libuv(uv) => uv.set_ref(referenced),
             Self::Function(function) => function.set_ref(referenced),
         }
@@ -108,7 +97,6 @@ impl EventLoop {
     /// poll phase, which then does not wait, or before the next one if that comes first (`posted` only).
     pub(crate) fn call_back(&self) {
         match self {
-            #[cfg(unix)]
             Self::Libuv(uv) => uv.call_back(),
             Self::Function(function) => function.call_back(),
         }
@@ -117,7 +105,6 @@ impl EventLoop {
     /// Has [`Visitor::closed`] called in the loop's closing phase.
     pub(crate) fn close_soon(&'static self) {
         match self {
-            #[cfg(unix)]
             Self::Libuv(uv) => uv.close_soon(),
             Self::Function(function) => function.close_soon(),
         }
@@ -125,7 +112,6 @@ impl EventLoop {
 
     /// Stops watching the descriptor, which may be closed after this.
     pub(crate) fn unwatch(&self) {
-        #[cfg(unix)]
         if let Self::Libuv(uv) = self {
             uv.unwatch();
         }
@@ -137,7 +123,6 @@ impl EventLoop {
     /// The wire must not be rung any more: the helper thread has been joined.
     pub(crate) unsafe fn detach(&self, done: Box<dyn FnOnce()>) {
         match self {
-            #[cfg(unix)]
             Self::Libuv(uv) => uv.detach(done),
             Self::Function(function) => {
                 function.detach();
@@ -158,7 +143,6 @@ impl Wire {
     pub(crate) fn bell(&self) -> Bell {
         let alarm = Arc::clone(&self.alarm);
         Box::new(move || match alarm.get() {
-            #[cfg(unix)]
             Some(Alarm::Libuv(alarm)) => alarm.ring(),
             Some(Alarm::Function(alarm)) => alarm.ring(),
             None => {}
@@ -169,7 +153,6 @@ impl Wire {
 /// With libuv this is a uv_async: a loop that is run by one of our handlers would not hear a thread-safe function,
 /// whose calls wait until the one under way has returned.
 enum Alarm {
-    #[cfg(unix)]
     Libuv(uv::Alarm),
     Function(function::Alarm),
 }

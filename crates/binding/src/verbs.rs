@@ -7,7 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 
 use ferronet_core::endpoint::{self, Endpoint};
-use ferronet_core::{DriverKind, Reactor, ReadMode, errno, options};
+use ferronet_core::options::{self, PipeAccess, PipeOptions};
+use ferronet_core::{DriverKind, Reactor, ReadMode, errno};
 use napi::bindgen_prelude::Object;
 use napi::{Env, JsValue, Result, check_status, sys};
 
@@ -19,6 +20,13 @@ use crate::memory::{Bytes, Chunks};
 // Flags of `bindTcp`: libuv's.
 const UV_TCP_IPV6ONLY: u32 = 1;
 const UV_TCP_REUSEPORT: u32 = 2;
+
+// Flags of `bindPipe`.
+const PIPE_JOINS: u32 = 1;
+const PIPE_LOCAL: u32 = 2;
+// And of `access`: this end can read, and write.
+const READS: u32 = 4;
+const WRITES: u32 = 8;
 
 // Modes of `readStart`.
 const READ_CHUNKS: u32 = 0;
@@ -75,6 +83,37 @@ verbs! { engine:
 
     fn c"bindPath"(path: String) -> i32 {
         engine.verb(|reactor| reactor.bind_path(&path))
+    }
+
+    fn c"bindPipe"(path: String, flags: u32, security: String) -> i32 {
+        engine.verb(|reactor| {
+            let has = |flag| flags & flag != 0;
+            let options = PipeOptions {
+                first_instance: !has(PIPE_JOINS),
+                reject_remote_clients: has(PIPE_LOCAL),
+                access: match (has(READS), has(WRITES)) {
+                    (true, false) => PipeAccess::Inbound,
+                    (false, true) => PipeAccess::Outbound,
+                    _ => PipeAccess::Duplex,
+                },
+                security_descriptor: (!security.is_empty()).then_some(security.clone()),
+            };
+            reactor.bind_pipe(&path, &options)
+        })
+    }
+
+    fn c"openToAll"(slot: u32, readable: bool, writable: bool) -> i32 {
+        engine.verb(|reactor| reactor.open_to_all(slot, readable, writable))
+    }
+
+    fn c"access"(slot: u32) -> i32 {
+        engine.verb(|reactor| {
+            Ok(match reactor.access(slot)? {
+                PipeAccess::Duplex => READS | WRITES,
+                PipeAccess::Inbound => READS,
+                PipeAccess::Outbound => WRITES,
+            })
+        })
     }
 
     fn c"listen"(slot: i32, backlog: i32) -> i32 {
@@ -195,7 +234,7 @@ verbs! { engine:
     // --- half-close and close -----------------------------------------------------------------------------------
 
     fn c"shutdown"(slot: u32) -> i32 {
-        engine.verb(|reactor| reactor.shutdown(slot))
+        engine.verb_then_pump(|reactor| reactor.shutdown(slot))
     }
 
     fn c"close"(slot: u32, reset: bool) -> () {

@@ -324,8 +324,21 @@ impl Connection {
 
     // --- half-close and close -----------------------------------------------------------------------------------
 
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
-        self.stream.shutdown()
+    /// Ends our side, and says whether the other one may have ended with it. `EAGAIN` when it has to be tried again,
+    /// which is told like room for a write.
+    pub(crate) fn shutdown(&mut self, key: Key, list: &Arc<ReadyList>) -> io::Result<Behind> {
+        loop {
+            match self.stream.shutdown() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.outgoing = Outgoing::Blocked;
+                    if self.arm_write(key, list) {
+                        return Err(error);
+                    }
+                    self.outgoing = Outgoing::Open;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Has the close that follows send RST. This fails on a connection that is reset already, and on what is not a

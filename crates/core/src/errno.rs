@@ -40,6 +40,8 @@ macro_rules! errors {
         #[cfg(windows)]
         fn from_raw(raw: i32) -> i32 {
             match raw {
+                // ERROR_BROKEN_PIPE: the other end has been closed.
+                109 => EOF,
                 $($wsa $(| $other)* => $name,)*
                 _ => UNKNOWN,
             }
@@ -57,21 +59,22 @@ macro_rules! errors {
 
 // Name, libuv's number on Windows, and the system codes it stands for there: Winsock's first, then the others.
 errors! {
-    EACCES -4092 => 10013 | 5,
-    EADDRINUSE -4091 => 10048,
+    EACCES -4092 => 10013 | 998,
+    EADDRINUSE -4091 => 10048 | 1227,
     EADDRNOTAVAIL -4090 => 10049,
     EAFNOSUPPORT -4089 => 10047,
-    EAGAIN -4088 => 10035 | 232,
+    EAGAIN -4088 => 10035,
     EALREADY -4084 => 10037,
-    EBADF -4083 => 6,
+    EBADF -4083 => 6 | 1004,
+    EBUSY -4082 => 231 | 32 | 33,
     ECANCELED -4081 => 995 | 10004,
     ECONNABORTED -4079 => 10053 | 1236,
     ECONNREFUSED -4078 => 10061 | 1225,
     ECONNRESET -4077 => 10054 | 64,
-    EEXIST -4075 => 183,
-    EFAULT -4074 => 10014,
+    EEXIST -4075 => 183 | 80,
+    EFAULT -4074 => 10014 | 111,
     EHOSTUNREACH -4073 => 10065 | 1232,
-    EINVAL -4071 => 10022 | 87,
+    EINVAL -4071 => 10022 | 87 | 13 | 122 | 10046,
     EIO -4070 => 1117,
     EISCONN -4069 => 10056,
     EMFILE -4066 => 10024 | 4,
@@ -82,13 +85,13 @@ errors! {
     ENFILE -4061 => 10023,
     ENOBUFS -4060 => 10055,
     ENODEV -4059 => 20,
-    ENOENT -4058 => 2 | 3 | 161,
-    ENOMEM -4057 => 8,
-    ENOTCONN -4053 => 10057 | 233,
+    ENOENT -4058 => 2 | 3 | 15 | 123 | 161 | 11001 | 11004,
+    ENOMEM -4057 => 8 | 14,
+    ENOTCONN -4053 => 10057 | 2250,
     ENOTSOCK -4050 => 10038,
-    ENOTSUP -4049 => 50,
-    EPERM -4048 => 1314,
-    EPIPE -4047 => 109 | 10058,
+    ENOTSUP -4049 => 50 | 10045,
+    EPERM -4048 => 1314 | 5,
+    EPIPE -4047 => 10058 | 230 | 232 | 233,
     EPROTONOSUPPORT -4045 => 10043,
     ETIMEDOUT -4039 => 10060 | 121,
 }

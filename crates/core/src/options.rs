@@ -5,6 +5,48 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
+/// What Windows lets a program say about a named pipe that it makes. The default is what libuv asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipeOptions {
+    /// The name must not exist yet. Otherwise the pipe may join those of other servers of the same name.
+    pub first_instance: bool,
+    /// Clients on other machines are turned away.
+    pub reject_remote_clients: bool,
+    pub access: PipeAccess,
+    /// Who may do what with the pipe, in the security descriptor definition language.
+    pub security_descriptor: Option<String>,
+}
+
+impl Default for PipeOptions {
+    fn default() -> Self {
+        Self {
+            first_instance: true,
+            reject_remote_clients: false,
+            access: PipeAccess::Duplex,
+            security_descriptor: None,
+        }
+    }
+}
+
+/// The directions in which bytes may go, as seen from this end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PipeAccess {
+    Duplex,
+    Inbound,
+    Outbound,
+}
+
+#[cfg(windows)]
+impl PipeAccess {
+    pub(crate) fn may_read(self) -> bool {
+        self != Self::Outbound
+    }
+
+    pub(crate) fn may_write(self) -> bool {
+        self != Self::Inbound
+    }
+}
+
 /// `TCP_NODELAY`: sends small segments at once (true) or lets Nagle's algorithm (RFC 896) gather them.
 pub fn set_nodelay(socket: SockRef<'_>, nodelay: bool) -> io::Result<()> {
     socket.set_tcp_nodelay(nodelay)
@@ -21,6 +63,11 @@ pub fn set_keepalive(
 ) -> io::Result<()> {
     if !enable {
         return socket.set_keepalive(false);
+    }
+    // With Windows' call for the timing a zero would not leave the system's value.
+    #[cfg(windows)]
+    if delay == 0 {
+        return socket.set_keepalive(true);
     }
     let mut keepalive = TcpKeepalive::new();
     if delay > 0 {

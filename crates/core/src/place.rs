@@ -4,12 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use socket2::{Domain, SockRef, Socket};
+use socket2::{Domain, SockRef};
 
 use crate::connection::Connection;
 use crate::errno;
+use crate::options::PipeOptions;
 use crate::ready::{Direction, Signal};
-use crate::sys::{self, Listener, Name, Transport};
+use crate::sys::{self, Listener, Name, Socket, Transport};
 
 /// One slot's content. A socket starts as `Bound` and becomes one of the other two; an accepted one starts as
 /// `Connection`.
@@ -56,11 +57,12 @@ impl Bound {
     /// A TCP socket bound to an address.
     pub(crate) fn tcp(address: SocketAddr, only_v6: bool, reuse_port: bool) -> io::Result<Self> {
         let mut bound = Self::unbound(Domain::for_address(address), Transport::Tcp)?;
-        sys::before_bind(&bound.socket, reuse_port)?;
+        let socket = sys::as_socket(&bound.socket)?;
+        sys::before_bind(&socket, reuse_port)?;
         if address.is_ipv6() {
-            bound.socket.set_only_v6(only_v6)?;
+            socket.set_only_v6(only_v6)?;
         }
-        match bound.socket.bind(&address.into()) {
+        match socket.bind(&address.into()) {
             Err(error) if errno::code(&error) == errno::EADDRINUSE => {
                 bound.delayed = Some(errno::EADDRINUSE);
             }
@@ -70,8 +72,8 @@ impl Bound {
     }
 
     /// A socket bound to a path, which is removed when the socket closes.
-    pub(crate) fn path(path: &str) -> io::Result<Self> {
-        let socket = sys::bind_path(path)?;
+    pub(crate) fn path(path: &str, options: &PipeOptions) -> io::Result<Self> {
+        let socket = sys::bind_path(path, options)?;
         Ok(Self::new(Name::of(path), socket, Transport::Path))
     }
 
@@ -86,9 +88,9 @@ impl Place {
     /// `EBADF` when there is none, `ENOTSOCK` for what is not a socket.
     pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
         match self {
-            Self::Bound(bound) => Ok(SockRef::from(&bound.socket)),
+            Self::Bound(bound) => sys::as_socket(&bound.socket),
             Self::Connection(connection) => connection.socket(),
-            Self::Accepting(accepting) => Ok(accepting.listener.socket()),
+            Self::Accepting(accepting) => accepting.listener.socket(),
             Self::Spent => Err(errno::error(errno::EBADF)),
         }
     }

@@ -9,18 +9,19 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use socket2::{SockAddr, SockRef};
+use socket2::SockRef;
 
 use crate::connection::{Connection, Outgoing};
 use crate::driver::{Driver, DriverKind};
 use crate::endpoint::{self, Endpoint};
 use crate::errno;
+use crate::options::{PipeAccess, PipeOptions};
 use crate::place::{Accepting, Bound, Place};
 use crate::queue::{Queue, Step};
 use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
 use crate::sink::{ReadMode, Sink};
 use crate::slots::Slots;
-use crate::sys::{self, Listener, Name, Stream, Transport};
+use crate::sys::{self, Behind, Listener, Name, Stream, Target, Transport};
 
 /// See the [module](self).
 pub struct Reactor {
@@ -93,12 +94,25 @@ impl Reactor {
         Bound::tcp(address, only_v6, reuse_port).map(|bound| self.insert_bound(bound))
     }
 
-    /// A Unix-domain socket bound to a path, which is removed when the socket closes.
+    /// A Unix-domain socket bound to a path, which is removed when the socket closes; on Windows a named pipe.
     ///
     /// # Errors
-    /// As bind(2), but a missing directory is `EACCES`, as in libuv. `ENOTSUP` where there are no such sockets.
+    /// As bind(2), but a missing directory is `EACCES`, as in libuv, and so is what cannot be the name of a pipe.
     pub fn bind_path(&mut self, path: &str) -> io::Result<u32> {
-        Bound::path(path).map(|bound| self.insert_bound(bound))
+        self.bind_pipe(path, &PipeOptions::default())
+    }
+
+    /// The same with options that only a named pipe has.
+    ///
+    /// # Errors
+    /// Those of [`Reactor::bind_path`], `EINVAL` for a security descriptor that is none, and `ENOTSUP` for any option
+    /// where paths name something else.
+    pub fn bind_pipe(&mut self, path: &str, options: &PipeOptions) -> io::Result<u32> {
+        let bound = {
+            let _context = self.driver.handle().enter();
+            Bound::path(path, options)?
+        };
+        Ok(self.insert_bound(bound))
     }
 
     pub(crate) fn insert_bound(&mut self, bound: Bound) -> u32 {
@@ -145,16 +159,17 @@ impl Reactor {
     /// # Errors
     /// What connect(2) refuses at once (an unreachable network, for example), except for `ECONNREFUSED`.
     pub fn connect_tcp(&mut self, slot: Option<u32>, address: SocketAddr) -> io::Result<u32> {
-        let target = SockAddr::from(sys::reachable(address));
+        let target = Target::from(sys::reachable(address));
         self.connect(slot, &target, Transport::Tcp, |code| {
             code == errno::ECONNREFUSED
         })
     }
 
-    /// Starts to connect to a Unix-domain path. [`Sink::connected`] reports all failures but that of a bad path.
+    /// Starts to connect to a Unix-domain path, or on Windows to a named pipe. [`Sink::connected`] reports all failures
+    /// but that of a bad path.
     ///
     /// # Errors
-    /// `EINVAL` for a path that cannot be one, `ENOTSUP` where there are no such sockets.
+    /// `EINVAL` for a path that cannot be one.
     pub fn connect_path(&mut self, slot: Option<u32>, path: &str) -> io::Result<u32> {
         let target = sys::path_address(path)?;
         self.connect(slot, &target, Transport::Path, |_| true)
@@ -163,7 +178,7 @@ impl Reactor {
     fn connect(
         &mut self,
         slot: Option<u32>,
-        target: &SockAddr,
+        target: &Target,
         transport: Transport,
         is_reported_later: impl FnOnce(i32) -> bool,
     ) -> io::Result<u32> {
@@ -189,7 +204,7 @@ impl Reactor {
         }
     }
 
-    fn start_connect(&mut self, slot: u32, target: &SockAddr) -> io::Result<()> {
+    fn start_connect(&mut self, slot: u32, target: &Target) -> io::Result<()> {
         let Some(Place::Bound(bound)) = self.slots.get_mut(slot) else {
             return Err(errno::error(errno::EISCONN));
         };
@@ -296,8 +311,43 @@ impl Reactor {
     // --- half-close and close -----------------------------------------------------------------------------------
 
     /// Sends FIN, after everything that was written before.
+    ///
+    /// # Errors
+    /// As shutdown(2). `EAGAIN` on a named pipe whose peer has not read everything yet: [`Sink::writable`] says when to
+    /// try again.
     pub fn shutdown(&mut self, slot: u32) -> io::Result<()> {
-        self.connection(slot)?.shutdown()
+        let key = self.slots.key(slot);
+        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
+            return not_a_socket();
+        };
+        if let Behind::More = connection.shutdown(key, &self.ready)?
+            && let Some(readable) = connection.signal(Direction::Read)
+        {
+            self.queue.ask(readable);
+        }
+        Ok(())
+    }
+
+    /// Lets everybody open a listening pipe as a client, to read from it or to write to it.
+    ///
+    /// # Errors
+    /// `EINVAL` for what is no pipe that listens. `ENOTSUP` on Unix, where the mode of the path says who may.
+    pub fn open_to_all(&self, slot: u32, readable: bool, writable: bool) -> io::Result<()> {
+        match self.slots.get(slot) {
+            Some(Place::Accepting(accepting)) => accepting.listener.open_to_all(readable, writable),
+            _ => Err(errno::error(errno::EINVAL)),
+        }
+    }
+
+    /// What can be done with a connection; less than everything with some named pipes only.
+    ///
+    /// # Errors
+    /// `EBADF` when the slot has no connection.
+    pub fn access(&self, slot: u32) -> io::Result<PipeAccess> {
+        match self.slots.get(slot) {
+            Some(Place::Connection(connection)) => Ok(connection.stream.access()),
+            _ => not_a_socket(),
+        }
     }
 
     /// Removes `path` from the file system when the socket closes, as if it had been bound here: for one that was

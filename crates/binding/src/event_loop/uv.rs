@@ -77,10 +77,23 @@ impl Functions {
     }
 }
 
+#[cfg(unix)]
 fn lookup(name: &CStr) -> Option<*mut c_void> {
     // SAFETY: `name` is NUL-terminated; the call only reads it.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     (!found.is_null()).then_some(found)
+}
+
+/// In the executable: node.exe exports libuv's functions, as addons need them.
+#[cfg(windows)]
+fn lookup(name: &CStr) -> Option<*mut c_void> {
+    use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
+
+    // SAFETY: null asks for the executable's own module, which is never unloaded.
+    let executable = unsafe { GetModuleHandleW(ptr::null()) };
+    // SAFETY: `name` is NUL-terminated; the call only reads it.
+    let found = unsafe { GetProcAddress(executable, name.as_ptr().cast()) };
+    found.map(|function| function as *mut c_void)
 }
 
 /// The environment's loop. The data of our handles points here, so it must not be moved or freed after `attach`.

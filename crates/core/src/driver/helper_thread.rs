@@ -16,7 +16,12 @@ pub(crate) struct HelperThread {
 
 impl HelperThread {
     pub(crate) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let mut builder = Builder::new_current_thread();
+        builder.enable_io();
+        // A named pipe that is busy is tried again after a while.
+        #[cfg(windows)]
+        builder.enable_time();
+        let runtime = builder.build()?;
         let handle = runtime.handle().clone();
         let stop = Arc::new(Notify::new());
         let stopped = Arc::clone(&stop);

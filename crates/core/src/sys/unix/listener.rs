@@ -9,6 +9,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Stream;
+use crate::errno;
 use crate::sys::Transport;
 
 /// A listening socket registered with Tokio's driver.
@@ -31,8 +32,17 @@ impl Listener {
         self.io.get_ref().as_fd()
     }
 
-    pub(crate) fn socket(&self) -> SockRef<'_> {
-        SockRef::from(self.io.get_ref())
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "a named pipe of Windows has no socket"
+    )]
+    pub(crate) fn socket(&self) -> io::Result<SockRef<'_>> {
+        Ok(SockRef::from(self.io.get_ref()))
+    }
+
+    #[expect(clippy::unused_self, reason = "on Windows a pipe has permissions")]
+    pub(crate) fn open_to_all(&self, _readable: bool, _writable: bool) -> io::Result<()> {
+        Err(errno::error(errno::ENOTSUP))
     }
 
     /// Deregisters it from Tokio's driver.
@@ -44,7 +54,7 @@ impl Listener {
     pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(cx))?;
-            match accept(&self.socket()) {
+            match accept(&SockRef::from(self.io.get_ref())) {
                 Ok(socket) => return Poll::Ready(Stream::adopt(socket, self.transport)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => guard.clear_ready(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -8,5 +8,8 @@ mod stream;
 
 pub(crate) use listener::Listener;
 pub(crate) use name::Name;
-pub(crate) use socket::{before_bind, bind_path, is_in_progress, path_address, reachable};
+pub(crate) use socket::{
+    Socket, Target, as_socket, before_bind, bind_path, is_in_progress, new_socket, path_address,
+    reachable,
+};
 pub(crate) use stream::Stream;

@@ -3,11 +3,34 @@
 use std::io;
 use std::net::SocketAddr;
 
-use socket2::{Domain, SockAddr, Socket};
+use socket2::{Domain, Protocol, SockRef, Type};
 
 use crate::endpoint;
 use crate::errno;
-use crate::sys::{Transport, new_socket};
+use crate::options::PipeOptions;
+use crate::sys::Transport;
+
+pub(crate) use socket2::{SockAddr as Target, Socket};
+
+/// A new socket, non-blocking and close-on-exec (socket2 sets the latter, atomically where the system can).
+pub(crate) fn new_socket(domain: Domain, transport: Transport) -> io::Result<Socket> {
+    let protocol = match transport {
+        Transport::Tcp => Some(Protocol::TCP),
+        Transport::Path => None,
+    };
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// The socket, for options.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "a named pipe of Windows has no socket"
+)]
+pub(crate) fn as_socket(socket: &Socket) -> io::Result<SockRef<'_>> {
+    Ok(SockRef::from(socket))
+}
 
 /// Prepares a TCP socket for bind(2). As with libuv a port can be bound again while old connections are in TIME_WAIT.
 pub(crate) fn before_bind(socket: &Socket, reuse_port: bool) -> io::Result<()> {
@@ -31,7 +54,10 @@ fn share_port(_socket: &Socket) -> io::Result<()> {
 }
 
 /// A Unix-domain socket bound to a path. A missing directory is `EACCES`, as in libuv.
-pub(crate) fn bind_path(path: &str) -> io::Result<Socket> {
+pub(crate) fn bind_path(path: &str, options: &PipeOptions) -> io::Result<Socket> {
+    if *options != PipeOptions::default() {
+        return Err(errno::error(errno::ENOTSUP));
+    }
     let address = path_address(path)?;
     let socket = new_socket(Domain::UNIX, Transport::Path)?;
     match socket.bind(&address) {
@@ -41,7 +67,7 @@ pub(crate) fn bind_path(path: &str) -> io::Result<Socket> {
 }
 
 /// Where a path is to be found.
-pub(crate) fn path_address(path: &str) -> io::Result<SockAddr> {
+pub(crate) fn path_address(path: &str) -> io::Result<Target> {
     endpoint::parse_path(path)
 }
 

@@ -16,6 +16,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{Interest, Ready};
 
 use crate::errno;
+use crate::options::PipeAccess;
 use crate::sys::{Behind, Transport};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,11 @@ impl Stream {
             Kind::Fifo => Err(errno::error(errno::ENOTSOCK)),
             Kind::Tcp | Kind::Unix => Ok(SockRef::from(self.io.get_ref())),
         }
+    }
+
+    #[expect(clippy::unused_self, reason = "some pipes of Windows are one-way")]
+    pub(crate) const fn access(&self) -> PipeAccess {
+        PipeAccess::Duplex
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
@@ -271,12 +277,13 @@ impl Stream {
         });
     }
 
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
+    pub(crate) fn shutdown(&self) -> io::Result<Behind> {
         match self.kind {
             // It has one direction, which ends when it is closed.
-            Kind::Fifo => Ok(()),
-            Kind::Tcp | Kind::Unix => self.socket()?.shutdown(Shutdown::Write),
+            Kind::Fifo => {}
+            Kind::Tcp | Kind::Unix => self.socket()?.shutdown(Shutdown::Write)?,
         }
+        Ok(Behind::Nothing)
     }
 
     /// The outcome of a connect, once the socket is writable.
