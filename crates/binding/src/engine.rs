@@ -115,11 +115,7 @@ impl Engine {
             post_due: Cell::new(false),
             delivering: Cell::new(0),
         }));
-        let data = ptr::from_ref(engine).cast_mut().cast();
-        // SAFETY: `end` takes the data for what it is; it is never freed.
-        let hooked = check_status!(unsafe {
-            sys::napi_add_async_cleanup_hook(env, Some(end), data, ptr::null_mut())
-        });
+        let hooked = engine.hook_end();
         if let Err(error) = hooked {
             drop(engine.opened.take());
             return Err(error);
@@ -414,6 +410,22 @@ impl Visitor for Engine {
 // --- end --------------------------------------------------------------------------------------------------------
 
 impl Engine {
+    /// Has the engine end with its environment. libuv lets go of our handles in a later iteration, for which only an
+    /// asynchronous hook can wait. Any other loop we leave at once, with an ordinary hook: Deno (2.9) frees an
+    /// asynchronous one by itself when it has run, and again when it is removed.
+    fn hook_end(&'static self) -> Result<()> {
+        let data = ptr::from_ref(self).cast_mut().cast();
+        if self.event_loop.is_libuv() {
+            // SAFETY: `end` takes the data for what it is; it is never freed.
+            check_status!(unsafe {
+                sys::napi_add_async_cleanup_hook(self.env, Some(end), data, ptr::null_mut())
+            })
+        } else {
+            // SAFETY: as above, with `end_now`.
+            check_status!(unsafe { sys::napi_add_env_cleanup_hook(self.env, Some(end_now), data) })
+        }
+    }
+
     /// Closes every socket and leaves the event loop. `done` runs when nothing of ours is in it any more.
     fn end(&self, done: impl FnOnce() + 'static) {
         self.event_loop.unwatch();
@@ -428,12 +440,19 @@ impl Engine {
     }
 }
 
-/// N-API's hook: the environment's end waits until the hook is removed.
+/// N-API's asynchronous hook: the environment's end waits until the hook is removed.
 extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: `open` gave the hook an engine, which is never freed.
+    // SAFETY: `hook_end` gave the hook an engine, which is never freed.
     let engine: &'static Engine = unsafe { &*data.cast_const().cast::<Engine>() };
     engine.end(move || {
         // SAFETY: the handle that this hook was called with, removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     });
+}
+
+/// N-API's ordinary hook: everything is over when it returns.
+unsafe extern "C" fn end_now(data: *mut c_void) {
+    // SAFETY: `hook_end` gave the hook an engine, which is never freed.
+    let engine: &'static Engine = unsafe { &*data.cast_const().cast::<Engine>() };
+    engine.end(|| {});
 }
