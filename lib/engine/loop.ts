@@ -2,6 +2,7 @@
 // than the poll. The other side is crates/binding/src/event_loop.rs.
 
 import type { AsyncResource } from 'node:async_hooks'
+import { drainTicks } from '../node/ticks.js'
 import { engine } from './engine.js'
 import { beginHandler, endHandler, enterCallback, flushWaiting, isNested, leaveCallback } from './outbox.js'
 
@@ -20,8 +21,6 @@ export function release(): void {
 }
 
 // --- callbacks --------------------------------------------------------------------------------------------------------
-
-const drainTicks: () => void = (process as unknown as { _tickCallback(): void })._tickCallback
 
 /**
  * Runs Node's tick queue and microtasks, as Node does after each callback from its own loop. Leaving the last callback
