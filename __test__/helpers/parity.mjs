@@ -10,6 +10,7 @@
 // FERRONET_TEST_ONLY=node    runs node:net twice instead, which is how a flaky scenario is found
 // FERRONET_TEST_TRACES=<dir> writes the traces there, one file for each test file and run
 // FERRONET_TEST_TIMEOUT=<ms> how long one scenario may take (30 000)
+// FERRONET_TEST_HOST=<path>  runs ferronet in another runtime, Bun or Deno (runtime.mjs)
 
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,6 +19,7 @@ import { tmpdir } from 'node:os'
 import { join, relative, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isDeepStrictEqual } from 'node:util'
+import * as runtimes from './runtime.mjs'
 
 const scenarios = globalThis[Symbol.for('ferronet.test.scenarios')]
 const ava = scenarios ? undefined : (await import('ava')).default
@@ -30,7 +32,8 @@ const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
 const node = { name: 'node:net', moduleName: 'node:net' }
 /** How often a scenario runs again on the helper thread if only its turns differ. */
 const LATE = 2
-const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
+const { runtime } = runtimes
+const drivers = process.platform === 'linux' && !runtime ? ['in-loop', 'helper-thread'] : ['helper-thread']
 const onDrivers = moduleName =>
   drivers.map(driver => ({ name: `${moduleName}, ${driver}`, moduleName, driver }))
 const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] : onDrivers('ferronet')
@@ -149,7 +152,8 @@ class Runner {
   alone(run, title, execArgv = []) {
     const path = this.traceFile()
     const fd = openSync(path, 'w')
-    const child = spawn(process.execPath, [...execArgv, hostFile, this.file, run.moduleName, title], {
+    const { program, flags } = startFor(run)
+    const child = spawn(program, [...flags, ...execArgv, hostFile, this.file, run.moduleName, title], {
       env: environment(run),
       stdio: ['ignore', 'pipe', 'pipe', fd],
     })
@@ -212,9 +216,11 @@ class Host {
     this.run = run
     this.tracePath = runner.traceFile()
     const fd = openSync(this.tracePath, 'w')
+    const { program, flags } = startFor(run)
     this.child = fork(hostFile, [runner.file, run.moduleName], {
       env: environment(run),
-      execArgv: [],
+      execPath: program,
+      execArgv: flags,
       stdio: ['ignore', 'pipe', 'pipe', fd, 'ipc'],
     })
     closeSync(fd)
@@ -288,6 +294,10 @@ class Host {
     const { stdout, stderr } = this.output
     return { failure: [reason, stdout, stderr].filter(Boolean).join('\n'), trace: lines.slice(begin + 1) }
   }
+}
+
+function startFor({ moduleName }) {
+  return runtime && moduleName !== 'node:net' ? runtime : runtimes.node
 }
 
 /** The environment for a process on a driver, without the variables meant for ava's process. */
