@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     post_due: Cell<bool>,
     /// How many calls of `dispatch` are on the stack: a handler may run the event loop itself.
     delivering: Cell<u32>,
+    /// Whether an exception that nobody caught is about to end the program.
+    over: Cell<bool>,
 }
 
 // --- open and start ---------------------------------------------------------------------------------------------
@@ -114,6 +116,7 @@ impl Engine {
             again_due: Cell::new(false),
             post_due: Cell::new(false),
             delivering: Cell::new(0),
+            over: Cell::new(false),
         }));
         let hooked = engine.hook_end();
         if let Err(error) = hooked {
@@ -323,10 +326,13 @@ impl Engine {
     }
 
     fn enter(&self, entry: impl FnOnce(&Entries) -> &Callback, argument: u32) {
-        if let Some(entries) = self.entries.get() {
+        if let Some(entries) = self.entries.get()
+            && !self.over.get()
+        {
             // SAFETY: the event loop calls us on the environment's thread, in a handle scope and outside of JavaScript,
             // and no longer once the environment has begun to end.
-            unsafe { entry(entries).enter(argument) };
+            let goes_on = unsafe { entry(entries).enter(argument) };
+            self.over.set(!goes_on);
         }
     }
 
