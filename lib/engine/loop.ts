@@ -2,6 +2,7 @@
 // than the poll. The other side is crates/binding/src/event_loop.rs.
 
 import type { AsyncResource } from 'node:async_hooks'
+import { libuv } from '../node/host.js'
 import { drainTicks } from '../node/ticks.js'
 import { engine } from './engine.js'
 import { beginHandler, endHandler, enterCallback, flushWaiting, isNested, leaveCallback } from './outbox.js'
@@ -35,6 +36,18 @@ export function drain(): void {
     // An exception of a tick leaves async_hooks' stack as it was. Giving it to 'uncaughtException' right here clears
     // that, before anything of ours on the stack looks at it.
     engine.fatal(error)
+  }
+}
+
+/**
+ * An entry as the addon calls it. Node runs ticks and microtasks when its call returns; other hosts may call several times
+ * before they do (Deno does).
+ */
+export function thenDrain<A extends unknown[]>(entry: (...args: A) => void): (...args: A) => void {
+  if (libuv) return entry
+  return (...args) => {
+    entry(...args)
+    drain()
   }
 }
 

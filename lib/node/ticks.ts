@@ -2,6 +2,8 @@
 // function for it that is not documented (seen in Node 20 to 26; node-insides.test.mjs notices when it goes). Bun 1.4 has
 // one of that name which does nothing, and another one; Deno 2.9 has its own only.
 
+import { host } from './host.js'
+
 type Drain = () => void
 
 interface Globals {
@@ -16,7 +18,7 @@ function ofNode(): Drain | undefined {
 }
 
 function ofBun(): Drain | undefined {
-  if (process.versions.bun === undefined) return undefined
+  if (host !== 'Bun') return undefined
   const jsc = process.getBuiltinModule('bun:jsc') as { drainMicrotasks?: Drain } | undefined
   return jsc?.drainMicrotasks
 }
