@@ -111,12 +111,16 @@ export class Trace {
   }
 
   #spellError(error, depth) {
+    const { name, code, constructor: Class } = error
     const spelled = {
-      name: error.name,
-      constructor: error.constructor.name,
+      name,
+      // Deno has a class for each code.
+      constructor: Class.name === code ? name : Class.name,
       message: this.spell(error.message),
       ...this.#spellKeys(error, depth),
     }
+    // Errors of Bun's own inherit it.
+    if (typeof code === 'string') spelled.code = this.spell(code, 'code', depth + 1)
     if (error.errors) spelled.errors = error.errors.map(each => this.spell(each, '', depth + 1))
     if (error.cause !== undefined) spelled.cause = this.spell(error.cause, '', depth + 1)
     return spelled
@@ -125,8 +129,9 @@ export class Trace {
   #spellKeys(object, depth) {
     const spelled = {}
     for (const key of Object.keys(object).sort()) {
-      // Node's stream code leaves `domain…` keys on errors if a domain was ever loaded.
-      if (!key.startsWith('domain')) spelled[key] = this.spell(object[key], key, depth + 1)
+      // Node's stream code leaves `domain…` keys on errors if a domain was ever loaded. Deno's errors have a `toString`.
+      if (!key.startsWith('domain') && key !== 'toString')
+        spelled[key] = this.spell(object[key], key, depth + 1)
     }
     return spelled
   }

@@ -1,1 +1,1 @@
-export const differences = {}
+export const differences = []
