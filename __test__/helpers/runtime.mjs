@@ -23,7 +23,7 @@ async function chosen() {
   return { name, program, flags: starts[name], differences }
 }
 
-/** Why a scenario is expected to differ in this runtime: `{ because, always }`, or undefined. */
+/** Why a scenario is expected to differ in this runtime: `{ because, sometimes }`, or undefined. */
 export function difference(file, title) {
   const name = relative(testDirectory, file)
     .replace(/\.test\.mjs$/, '')
@@ -32,9 +32,10 @@ export function difference(file, title) {
   return runtime?.differences.find(({ scenarios }) => scenarios[name]?.some(fits))
 }
 
-const positions = ['line', 'column', 'sourceURL', 'originalLine', 'originalColumn']
+/** Where an error was made, as JavaScriptCore notes it on the error. */
+export const positions = ['line', 'column', 'sourceURL', 'originalLine', 'originalColumn']
 
-/** Whether JavaScript engines put a property of this name on every error: V8 the stack, JavaScriptCore the place too. */
+/** Whether a JavaScript engine puts a property of this name on every error. */
 export function isOfEngine(name) {
   return name === 'stack' || positions.includes(name)
 }

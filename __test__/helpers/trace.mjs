@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
+import { positions } from './runtime.mjs'
 
 const longest = 160
 
@@ -119,6 +120,8 @@ export class Trace {
       message: this.spell(error.message),
       ...this.#spellKeys(error, depth),
     }
+    // Of Deno's errors, and of some of Bun's.
+    for (const key of ['toString', ...positions]) delete spelled[key]
     // Errors of Bun's own inherit it.
     if (typeof code === 'string') spelled.code = this.spell(code, 'code', depth + 1)
     if (error.errors) spelled.errors = error.errors.map(each => this.spell(each, '', depth + 1))
@@ -129,9 +132,8 @@ export class Trace {
   #spellKeys(object, depth) {
     const spelled = {}
     for (const key of Object.keys(object).sort()) {
-      // Node's stream code leaves `domain…` keys on errors if a domain was ever loaded. Deno's errors have a `toString`.
-      if (!key.startsWith('domain') && key !== 'toString')
-        spelled[key] = this.spell(object[key], key, depth + 1)
+      // Node's stream code leaves `domain…` keys on errors if a domain was ever loaded.
+      if (!key.startsWith('domain')) spelled[key] = this.spell(object[key], key, depth + 1)
     }
     return spelled
   }

@@ -15,13 +15,16 @@ const REFERENCE = '26'
 const TIMEOUT = '10000'
 
 // Left out: Node's tls, http and http2 over ferronet (the runtimes have modules of their own of these names), what takes
-// Node's own handles over (handover/node, cluster), and tests that start Node by themselves. programs/runtimes tries how
+// Node's own handles over (handover/node, cluster) or needs libuv (engine/nested-loop, socket/handles), and tests that
+// start Node by themselves. programs/runtimes tries how
 // ferronet is loaded and how processes and workers end.
 const core = [
-  '__test__/{address,connect,engine,errors,events,legacy,module,server,socket}/*.test.mjs',
+  '__test__/{address,connect,errors,events,legacy,module,server}/*.test.mjs',
+  '__test__/engine/drivers.test.mjs',
   '__test__/handover/threads.test.mjs',
   '__test__/interop/streams.test.mjs',
   '__test__/process/{active-handles,exit,workers}.test.mjs',
+  '__test__/socket/!(handles).test.mjs',
   '__test__/programs/{examples,runtimes}.test.mjs',
   '__test__/robustness/{exit,handlers,peers,tricks,workers}.test.mjs',
 ]
