@@ -319,7 +319,14 @@ function startFor({ moduleName }) {
 /** The environment for a process on a driver, without the variables meant for ava's process. */
 export function environment({ driver }) {
   const { NODE_OPTIONS, NODE_V8_COVERAGE, FORCE_COLOR, FERRONET_DRIVER, ...env } = process.env
-  return { ...env, NO_COLOR: '1', NODE_DISABLE_COLORS: '1', ...(driver ? { FERRONET_DRIVER: driver } : {}) }
+  const beside = runtime ? { FERRONET_TEST_NODE: process.execPath } : {}
+  return {
+    ...env,
+    ...beside,
+    NO_COLOR: '1',
+    NODE_DISABLE_COLORS: '1',
+    ...(driver ? { FERRONET_DRIVER: driver } : {}),
+  }
 }
 
 /** Collects what a process prints. */

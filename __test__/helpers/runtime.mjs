@@ -8,6 +8,9 @@ import { fileURLToPath } from 'node:url'
 const testDirectory = fileURLToPath(new URL('..', import.meta.url))
 const starts = { bun: [], deno: ['run', '--allow-all', '--no-lock', '--quiet'] }
 
+/** Node, for what a scenario starts beside ferronet. */
+export const nodeProgram = process.env.FERRONET_TEST_NODE ?? process.execPath
+
 /** The program of a process, and its arguments before those of the test. */
 export const node = { program: process.execPath, flags: [] }
 
