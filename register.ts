@@ -7,7 +7,7 @@
 
 import { acceptNodeInstances } from './lib/node/instances.js'
 import { inherit, isInherited } from './lib/register/inherit.js'
-import { redirect } from './lib/register/redirect.js'
+import { canReplace, redirect } from './lib/register/redirect.js'
 
 /** On the global object of a thread: some copy of ferronet has been registered here. */
 const kRegistered = Symbol.for('ferronet.registered')
@@ -21,6 +21,14 @@ function register(): void {
     // A parent that passes the hook on may not know which Node its child runs. Only code that names the hook does.
     if (isInherited()) return
     throw new Error(`ferronet/register needs Node 20.19 or newer; this is ${process.version}`)
+  }
+  if (!canReplace()) {
+    if (isInherited()) return
+    const { bun } = process.versions
+    throw new Error(
+      `ferronet/register does not work ${bun === undefined ? 'here' : `in Bun ${bun}`}: its loader lets nobody replace ` +
+        "'net'. Import 'ferronet' itself where you need it",
+    )
   }
   Object.defineProperty(globalThis, kRegistered, { value: true })
   acceptNodeInstances()

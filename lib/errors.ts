@@ -66,7 +66,7 @@ function fromCall<E extends Error>(make: () => E): E {
   const head = lines.findIndex(line => /^ +at /.test(line))
   if (head < 0) return error
   const frames = lines.slice(head)
-  const first = frames.findIndex(frame => !frame.includes(ours) && !/[( ]node:/.test(frame))
+  const first = frames.findIndex(frame => !frame.includes(ours) && !/[( ](?:node|ext):/.test(frame))
   const shown =
     first < 0
       ? frames.filter(frame => frame.includes(ours) && !/[\\/](errors|validate)\.js/.test(frame)).slice(0, 1)

@@ -942,7 +942,7 @@ linux('a BoundSocket that nobody adopts keeps its address when it is collected',
   const { setFlagsFromString } = await import('node:v8')
   const { runInNewContext } = await import('node:vm')
   setFlagsFromString('--expose-gc')
-  const gc = runInNewContext('gc')
+  const gc = globalThis.Bun ? () => globalThis.Bun.gc(true) : runInNewContext('gc')
   let collected = 0
   const registry = new FinalizationRegistry(() => collected++)
   const name = abstractName(t)

@@ -3,6 +3,7 @@
 
 import { inspect } from 'node:util'
 import { parity } from '../helpers/parity.mjs'
+import { isOfEngine } from '../helpers/runtime.mjs'
 
 // All that programs and logs make of an error. Frames of stacks are their maker's own affair.
 function print(error) {
@@ -15,7 +16,7 @@ function print(error) {
     kind: Object.prototype.toString.call(error),
     keys: Object.keys(error),
     own: Object.keys(own)
-      .filter(name => name !== 'stack')
+      .filter(name => !isOfEngine(name))
       .sort()
       .map(
         name =>

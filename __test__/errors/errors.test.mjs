@@ -2,6 +2,7 @@
 // grep for and branch on.
 
 import { parity } from '../helpers/parity.mjs'
+import { isOfEngine } from '../helpers/runtime.mjs'
 
 // An error as it is printed, without its stack.
 const print = error => ({
@@ -11,7 +12,7 @@ const print = error => ({
   prototype: Object.getPrototypeOf(error).constructor.name,
   firstLine: error.stack.split('\n')[0],
   own: Object.getOwnPropertyNames(error)
-    .filter(name => name !== 'stack')
+    .filter(name => !isOfEngine(name))
     .sort(),
 })
 

@@ -2,7 +2,7 @@
 // over IPC. With a title as third argument it runs only that scenario and then lets the process end by
 // itself, so that the way it ends is part of the trace. Entries also go to file descriptor 3 as they happen.
 
-import { writeSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { Scenario } from './scenario.mjs'
 import { Trace } from './trace.mjs'
@@ -10,6 +10,8 @@ import { Trace } from './trace.mjs'
 const [file, moduleName, title] = process.argv.slice(2)
 const scenarios = new Map()
 globalThis[Symbol.for('ferronet.test.scenarios')] = scenarios
+// Deno knows no descriptors but those that it has opened itself.
+const record = process.versions.deno === undefined ? 3 : openSync('/dev/fd/3', 'a')
 
 let net
 try {
@@ -20,7 +22,7 @@ try {
   const loadError = `can't be loaded${hint}: ${error?.stack ?? error}`
   if (title === undefined) process.send({ loadError }, () => process.exit(1))
   else {
-    writeSync(3, JSON.stringify({ loadError }))
+    writeSync(record, JSON.stringify({ loadError }))
     process.exit(1)
   }
 }
@@ -40,8 +42,8 @@ function serve() {
   process.on('disconnect', () => process.exit())
 
   process.on('message', async ({ run, timeout }) => {
-    writeSync(3, `${JSON.stringify({ run })}\n`)
-    const trace = new Trace(3)
+    writeSync(record, `${JSON.stringify({ run })}\n`)
+    const trace = new Trace(record)
     const scenario = new Scenario(net, moduleName, trace)
     let timer
     const failed = new Promise((_, reject) => {
@@ -76,7 +78,7 @@ function alone(scenario) {
   // Synchronous, and after all other 'exit' listeners.
   process.on('exit', code => {
     trace.record('main', 'process exit', [code])
-    writeSync(3, `${JSON.stringify(trace)}\n`)
+    writeSync(record, `${JSON.stringify(trace)}\n`)
   })
   const context = new Scenario(net, moduleName, trace)
   const result = scenario(context)

@@ -4,6 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import { writeSync } from 'node:fs'
+import { positions } from './runtime.mjs'
 
 const longest = 160
 
@@ -111,12 +112,18 @@ export class Trace {
   }
 
   #spellError(error, depth) {
+    const { name, code, constructor: Class } = error
     const spelled = {
-      name: error.name,
-      constructor: error.constructor.name,
+      name,
+      // Deno has a class for each code.
+      constructor: Class.name === code ? name : Class.name,
       message: this.spell(error.message),
       ...this.#spellKeys(error, depth),
     }
+    // Of Deno's errors, and of some of Bun's.
+    for (const key of ['toString', ...positions]) delete spelled[key]
+    // Errors of Bun's own inherit it.
+    if (typeof code === 'string') spelled.code = this.spell(code, 'code', depth + 1)
     if (error.errors) spelled.errors = error.errors.map(each => this.spell(each, '', depth + 1))
     if (error.cause !== undefined) spelled.cause = this.spell(error.cause, '', depth + 1)
     return spelled

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { parityProcess } from '../helpers/parity.mjs'
+import { nodeProgram } from '../helpers/runtime.mjs'
 
 // Says on the shared stdout what a node:net client in a process of its own got until the end.
 const witness = `
@@ -12,7 +13,7 @@ const witness = `
   client.on('close', () => console.log('witness got', bytes, text))
 `
 const invite = server =>
-  spawn(process.execPath, ['-e', witness, server.address().port], { stdio: ['ignore', 'inherit', 'inherit'] })
+  spawn(nodeProgram, ['-e', witness, server.address().port], { stdio: ['ignore', 'inherit', 'inherit'] })
 
 // Whether the process is still there a moment later: an unreferenced timer fires only in a living one.
 const later = task => setTimeout(task, 400).unref()
@@ -374,7 +375,7 @@ const deaths = {
 // The witness says something first, so that all is set up.
 const talkative = `${witness}client.write('go')`
 const inviteToTalk = server =>
-  spawn(process.execPath, ['-e', talkative, server.address().port], {
+  spawn(nodeProgram, ['-e', talkative, server.address().port], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
 

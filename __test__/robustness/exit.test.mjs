@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { parityProcess } from '../helpers/parity.mjs'
+import { nodeProgram } from '../helpers/runtime.mjs'
 
 // Says on the shared stdout what it got until the end.
 const witness = `
@@ -26,7 +27,7 @@ const ways = {
 }
 
 function invite(server) {
-  const child = spawn(process.execPath, ['-e', witness, server.address().port], {
+  const child = spawn(nodeProgram, ['-e', witness, server.address().port], {
     stdio: ['ignore', 'inherit', 'inherit'],
   })
   child.unref()
@@ -117,7 +118,7 @@ parityProcess('process.exit in connect right after writes delivers them', async 
     server.listen(0, '127.0.0.1', () => process.send(server.address().port))
   `
   await listen()
-  const child = spawn(process.execPath, ['-e', source], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+  const child = spawn(nodeProgram, ['-e', source], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   child.once('message', port => {
     log('listens')
     const client = net.connect(port, '127.0.0.1')

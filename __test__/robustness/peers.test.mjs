@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { parity } from '../helpers/parity.mjs'
+import { nodeProgram } from '../helpers/runtime.mjs'
 
 const on = 'unix'
 
@@ -15,7 +16,7 @@ async function stranger(t, server, source) {
     socket.on('error', () => {})
     socket.on('connect', () => { ${source} })
   `
-  const child = spawn(process.execPath, ['-e', program, JSON.stringify(t.to(server))], { stdio: 'ignore' })
+  const child = spawn(nodeProgram, ['-e', program, JSON.stringify(t.to(server))], { stdio: 'ignore' })
   const gone = once(child, 'exit')
   t.cleanup(() => child.kill('SIGKILL'))
   const [peer] = await once(server, 'connection')

@@ -6,7 +6,8 @@
 // and other addons call `uv_run`): the call within goes on from there, before the addon uses the memory again.
 
 import { markAsUntransferable } from 'node:worker_threads'
-import { EFAULT, EVENT_WORDS, engine, events, libuv, RESUMED, scratch, slots, state } from './engine.js'
+import { libuv } from '../node/host.js'
+import { EFAULT, EVENT_WORDS, engine, events, RESUMED, scratch, slots, state } from './engine.js'
 import { drain } from './loop.js'
 import { allocate, ownCopy } from './memory.js'
 import { beginBatch, beginHandler, endHandler, enterCallback, flushWaiting, leaveCallback } from './outbox.js'

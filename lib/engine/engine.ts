@@ -2,6 +2,7 @@
 //
 // Numbers: every verb returns 0 or a count when it succeeded, and libuv's negative error number otherwise.
 
+import { libuv } from '../node/host.js'
 import { open } from './addon.js'
 
 /** What a slot's events and the outcome of its writes go to: a Handle. */
@@ -160,9 +161,6 @@ export const out = Buffer.allocUnsafeSlow(OUT_SIZE)
  * the program's own. Room for the largest read behind a batch that is nearly full: see crates/binding/src/batch.rs.
  */
 export const scratch = Buffer.allocUnsafeSlow(640 * 1024)
-
-/** Whether the host's event loop is libuv. */
-export const libuv = process.versions.bun === undefined && process.versions.deno === undefined
 
 const driver = process.env.FERRONET_DRIVER
 if (driver !== undefined && driver !== '' && driver !== 'in-loop' && driver !== 'helper-thread') {

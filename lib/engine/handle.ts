@@ -19,6 +19,7 @@ import {
   posted,
   release,
   retryAcceptLater,
+  thenDrain,
   uncalled,
   uncompleted,
 } from './loop.js'
@@ -509,4 +510,9 @@ export function openHandles(): Handle[] {
   return [...new Set(all)].filter(handle => handle instanceof Handle)
 }
 
-engine.start({ dispatch: batch.dispatch, goOn: batch.goOn, posted, closed })
+engine.start({
+  dispatch: thenDrain(batch.dispatch),
+  goOn: batch.goOn,
+  posted: thenDrain(posted),
+  closed: thenDrain(closed),
+})

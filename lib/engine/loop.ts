@@ -2,6 +2,8 @@
 // than the poll. The other side is crates/binding/src/event_loop.rs.
 
 import type { AsyncResource } from 'node:async_hooks'
+import { libuv } from '../node/host.js'
+import { drainTicks } from '../node/ticks.js'
 import { engine } from './engine.js'
 import { beginHandler, endHandler, enterCallback, flushWaiting, isNested, leaveCallback } from './outbox.js'
 
@@ -21,8 +23,6 @@ export function release(): void {
 
 // --- callbacks --------------------------------------------------------------------------------------------------------
 
-const drainTicks: () => void = (process as unknown as { _tickCallback(): void })._tickCallback
-
 /**
  * Runs Node's tick queue and microtasks, as Node does after each callback from its own loop. Leaving the last callback
  * would drain as well, but not under the helper thread, whose call has a scope of its own around ours. A callback within
@@ -36,6 +36,18 @@ export function drain(): void {
     // An exception of a tick leaves async_hooks' stack as it was. Giving it to 'uncaughtException' right here clears
     // that, before anything of ours on the stack looks at it.
     engine.fatal(error)
+  }
+}
+
+/**
+ * An entry as the addon calls it. Node runs ticks and microtasks when its call returns; other hosts may call several times
+ * before they do (Deno does).
+ */
+export function thenDrain<A extends unknown[]>(entry: (...args: A) => void): (...args: A) => void {
+  if (libuv) return entry
+  return (...args) => {
+    entry(...args)
+    drain()
   }
 }
 

@@ -11,6 +11,7 @@ import {
   handleOfNodes,
   NodeServer,
   NodeSocket,
+  needLibuv,
   nodeHandle,
   nodeServerOf,
   pathOfNodes,
@@ -39,6 +40,7 @@ import {
  * ERR_INVALID_ARG_TYPE, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE while the socket is not connected.
  */
 export function toNodeSocket(socket: Socket): net.Socket {
+  needLibuv('toNodeSocket')
   if (!isInstance(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
   const handle = movable(socket)
   const estate = clear(socket, handle)
@@ -75,6 +77,7 @@ export function toNodeSocket(socket: Socket): net.Socket {
  * ERR_WORKER_HANDLE_NOT_TRANSFERABLE while it is not connected.
  */
 export function fromNodeSocket(from: net.Socket): Socket {
+  needLibuv('fromNodeSocket')
   // While it connects there may be a handle without a descriptor.
   const native = isInstance(NodeSocket, from) && from.connecting ? null : nativeOf(from, NodeSocket, 'socket')
   if (native === null || from.destroyed) {
@@ -151,6 +154,7 @@ function keepFromWriting(socket: Socket): () => void {
  * ERR_SERVER_NOT_RUNNING when the Server does not listen.
  */
 export function toNodeServer(server: Server): net.Server {
+  needLibuv('toNodeServer')
   if (!isInstance(Server, server)) throw invalidArgType('server', 'an instance of Server', server)
   const handle = server._handle
   if (handle === null) throw notRunning()
@@ -170,6 +174,7 @@ export function fromNodeServer(
   options?: ServerOptions | ((socket: Socket) => void) | null,
   listener?: (socket: Socket) => void,
 ): Server {
+  needLibuv('fromNodeServer')
   const native = nativeOf(from, NodeServer, 'server')
   if (native === null) throw notRunning()
   const server = new Server(options, listener)

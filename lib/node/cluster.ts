@@ -3,6 +3,7 @@
 // notice when they change.
 
 import type { Native } from './foreign.js'
+import { host } from './host.js'
 import { ownerSymbol } from './owner-symbol.js'
 
 /** What a worker asks its primary for, in the words of Node's own `listen`. */
@@ -40,6 +41,9 @@ export interface Cluster {
 export function clusterOfWorker(): Cluster | null {
   // Workers have a channel to their primary; other processes do not pay for loading the module.
   if (process.send === undefined) return null
+  // The connections that Deno's primary hands out have no descriptor to take over. A worker listens by itself there, on
+  // the same port as the others with `reusePort`.
+  if (host === 'Deno') return null
   const cluster = require('node:cluster') as Cluster
   return cluster.isWorker && cluster._getServer !== undefined ? cluster : null
 }

@@ -4,8 +4,9 @@
 
 import type * as net from 'node:net'
 import { closeDescriptor } from '../engine/once.js'
-import { errnoException } from '../errors.js'
+import { errnoException, nodeError } from '../errors.js'
 import type { Native } from './foreign.js'
+import { host, libuv } from './host.js'
 import { nodeNet } from './net.js'
 
 // As they are now: tools, and the register hook, may replace them later.
@@ -18,6 +19,13 @@ const { _createServerHandle } = nodeNet as unknown as {
     addressType: number | null,
     fd?: number,
   ): Native | number
+}
+
+/** Throws where the host's own sockets and servers have no descriptor that could change hands. */
+export function needLibuv(name: string): void {
+  if (libuv) return
+  const message = `${name}() needs Node: the sockets of ${host}'s own net can neither be taken over nor be given a descriptor`
+  throw nodeError(Error, 'ERR_FEATURE_UNAVAILABLE_ON_PLATFORM', message)
 }
 
 interface Internals {

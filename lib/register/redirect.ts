@@ -26,6 +26,12 @@ const entry = pathToFileURL(join(__dirname, '../../index.js')).href
 /** Where ferronet's own files are, which must go on getting Node's `net`. */
 const home = real(join(__dirname, '../..')) + sep
 
+/** Whether the loader lets anybody replace a builtin: Bun's (1.4) has no hooks, and its `_load` knows no builtins. */
+export function canReplace(): boolean {
+  if (typeof Module.registerHooks === 'function') return true
+  return (Module as unknown as Loader)._load('module', undefined, false) === Module
+}
+
 export function redirect(): void {
   if (process.send !== undefined) sendOurs()
   const loader = Module as unknown as Loader

@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     post_due: Cell<bool>,
     /// How many calls of `dispatch` are on the stack: a handler may run the event loop itself.
     delivering: Cell<u32>,
+    /// Whether an exception that nobody caught is about to end the program.
+    over: Cell<bool>,
 }
 
 // --- open and start ---------------------------------------------------------------------------------------------
@@ -114,12 +116,9 @@ impl Engine {
             again_due: Cell::new(false),
             post_due: Cell::new(false),
             delivering: Cell::new(0),
+            over: Cell::new(false),
         }));
-        let data = ptr::from_ref(engine).cast_mut().cast();
-        // SAFETY: `end` takes the data for what it is; it is never freed.
-        let hooked = check_status!(unsafe {
-            sys::napi_add_async_cleanup_hook(env, Some(end), data, ptr::null_mut())
-        });
+        let hooked = engine.hook_end();
         if let Err(error) = hooked {
             drop(engine.opened.take());
             return Err(error);
@@ -324,10 +323,13 @@ impl Engine {
     }
 
     fn enter(&self, entry: impl FnOnce(&Entries) -> &Callback, argument: u32) {
-        if let Some(entries) = self.entries.get() {
+        if let Some(entries) = self.entries.get()
+            && !self.over.get()
+        {
             // SAFETY: the event loop calls us on the environment's thread, in a handle scope and outside of JavaScript,
             // and no longer once the environment has begun to end.
-            unsafe { entry(entries).enter(argument) };
+            let goes_on = unsafe { entry(entries).enter(argument) };
+            self.over.set(!goes_on);
         }
     }
 
@@ -411,6 +413,22 @@ impl Visitor for Engine {
 // --- end --------------------------------------------------------------------------------------------------------
 
 impl Engine {
+    /// Has the engine end with its environment. libuv lets go of our handles in a later iteration, for which only an
+    /// asynchronous hook can wait. Any other loop we leave at once, with an ordinary hook: Deno (2.9) frees an
+    /// asynchronous one by itself when it has run, and again when it is removed.
+    fn hook_end(&'static self) -> Result<()> {
+        let data = ptr::from_ref(self).cast_mut().cast();
+        if self.event_loop.is_libuv() {
+            // SAFETY: `end` takes the data for what it is; it is never freed.
+            check_status!(unsafe {
+                sys::napi_add_async_cleanup_hook(self.env, Some(end), data, ptr::null_mut())
+            })
+        } else {
+            // SAFETY: as above, with `end_now`.
+            check_status!(unsafe { sys::napi_add_env_cleanup_hook(self.env, Some(end_now), data) })
+        }
+    }
+
     /// Closes every socket and leaves the event loop. `done` runs when nothing of ours is in it any more.
     fn end(&self, done: impl FnOnce() + 'static) {
         self.event_loop.unwatch();
@@ -425,12 +443,19 @@ impl Engine {
     }
 }
 
-/// N-API's hook: the environment's end waits until the hook is removed.
+/// N-API's asynchronous hook: the environment's end waits until the hook is removed.
 extern "C" fn end(hook: sys::napi_async_cleanup_hook_handle, data: *mut c_void) {
-    // SAFETY: `open` gave the hook an engine, which is never freed.
+    // SAFETY: `hook_end` gave the hook an engine, which is never freed.
     let engine: &'static Engine = unsafe { &*data.cast_const().cast::<Engine>() };
     engine.end(move || {
         // SAFETY: the handle that this hook was called with, removed once.
         unsafe { sys::napi_remove_async_cleanup_hook(hook) };
     });
+}
+
+/// N-API's ordinary hook: everything is over when it returns.
+unsafe extern "C" fn end_now(data: *mut c_void) {
+    // SAFETY: `hook_end` gave the hook an engine, which is never freed.
+    let engine: &'static Engine = unsafe { &*data.cast_const().cast::<Engine>() };
+    engine.end(|| {});
 }

@@ -50,24 +50,28 @@ pub(crate) struct Callback {
 
 impl Callback {
     /// Calls the function with `argument`. If it throws, calls it again with 0, until it returns: it has to go on where
-    /// it was. Ticks and microtasks run when a call ends.
+    /// it was. Ticks and microtasks run when a call ends. Returns false if the program is over and JavaScript must not be
+    /// called again.
     ///
     /// # Safety
     /// The environment must be alive, and we on its thread, in a handle scope and outside of any other call into
     /// JavaScript.
-    pub(crate) unsafe fn enter(&self, argument: u32) {
+    pub(crate) unsafe fn enter(&self, argument: u32) -> bool {
         let mut argument = argument;
         for _ in 0..MAX_EXCEPTIONS {
             // SAFETY: the caller's promise.
             if unsafe { self.call(argument) } {
-                return;
+                return true;
             }
             argument = 0;
             // SAFETY: the caller's promise.
-            if !unsafe { report_exception(self.env) } {
-                return;
+            match unsafe { report_exception(self.env) } {
+                Report::Made => {}
+                Report::Refused => return true,
+                Report::Over => return false,
             }
         }
+        true
     }
 
     /// Whether the call returned normally.
@@ -107,23 +111,41 @@ impl Callback {
     }
 }
 
-/// Gives the pending exception to 'uncaughtException'. Returns false when JavaScript cannot run, in a worker that is
-/// being terminated or a process that is exiting.
+enum Report {
+    Made,
+    /// JavaScript cannot run, in a worker that is being terminated or a process that is exiting.
+    Refused,
+    Over,
+}
+
+/// Gives the pending exception to 'uncaughtException'.
 ///
 /// # Safety
 /// As [`Callback::enter`].
-unsafe fn report_exception(env: sys::napi_env) -> bool {
+unsafe fn report_exception(env: sys::napi_env) -> Report {
     let mut pending = false;
     // SAFETY: the caller's promise.
     unsafe { sys::napi_is_exception_pending(env, &mut pending) };
     if !pending {
-        return false;
+        return Report::Refused;
     }
     let mut error = ptr::null_mut();
     // SAFETY: the caller's promise; an exception is pending.
     if unsafe { sys::napi_get_and_clear_last_exception(env, &mut error) } != sys::Status::napi_ok {
-        return false;
+        return Report::Refused;
     }
+    // Deno terminates JavaScript when nobody has caught an exception, shows that as null, and ends the program when we
+    // return to its loop. To report the null would replace the exception. (A program's own null is caught in `dispatch`.)
+    let mut kind = sys::ValueType::napi_undefined;
     // SAFETY: the caller's promise; `error` is the value just taken.
-    unsafe { sys::napi_fatal_exception(env, error) == sys::Status::napi_ok }
+    unsafe { sys::napi_typeof(env, error, &mut kind) };
+    if kind == sys::ValueType::napi_null {
+        return Report::Over;
+    }
+    // SAFETY: as above.
+    if unsafe { sys::napi_fatal_exception(env, error) } == sys::Status::napi_ok {
+        Report::Made
+    } else {
+        Report::Refused
+    }
 }
