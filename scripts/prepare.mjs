@@ -23,10 +23,10 @@ if (newest('package-lock.json') > oldest('node_modules/.package-lock.json')) {
 }
 
 const nativeSources = ['crates', 'Cargo.toml', 'Cargo.lock']
-if (newest(...nativeSources) > oldest('native/binding.cjs', addon())) {
+if (newest(...nativeSources) > oldest('native/binding.d.cts', addon())) {
   checkRust()
   step('building the native addon (the first time a few minutes)', npm('run', '--silent', 'build:native'))
-  stamp('native/binding.cjs', addon())
+  stamp('native/binding.d.cts', addon())
 }
 
 const entries = ['index.ts', 'promises.ts', 'register.ts', 'legacy.ts']
