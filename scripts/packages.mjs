@@ -6,6 +6,7 @@
 //
 // pack.mjs and release.mjs take the rest: a copy of the files as they are published.
 
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -67,6 +68,7 @@ export function files(platform) {
     os: [platform.os],
     cpu: [platform.cpu],
     ...(platform.libc && { libc: [platform.libc] }),
+    type: 'commonjs',
     main: binaryOf(platform),
     files: [binaryOf(platform)],
     publishConfig,
@@ -158,6 +160,14 @@ export function relativeLinks(markdown) {
 
 function isRelative(target) {
   return !/^(?:[a-z]+:|#)/.test(target)
+}
+
+/** The tarball of a package in a directory, and its manifest; nothing if it is not there. */
+export function packed(directory, name) {
+  const tarball = join(directory, `${name.replace('@', '').replace('/', '-')}-${manifest.version}.tgz`)
+  if (!existsSync(tarball)) return {}
+  const text = execFileSync('tar', ['-xzOf', tarball, 'package/package.json'], { encoding: 'utf8' })
+  return { tarball, manifest: JSON.parse(text) }
 }
 
 export function integrity(tarball) {
