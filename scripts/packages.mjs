@@ -98,6 +98,30 @@ export function drift() {
   return wrong
 }
 
+/** Where the version is another than in package.json. */
+export function versions() {
+  const { version } = manifest
+  const read = path => readFileSync(join(root, path), 'utf8')
+  const lock = JSON.parse(read('package-lock.json'))
+  const cargo = /^\[workspace\.package\]\nversion = "(.*)"$/m.exec(read('Cargo.toml'))?.[1]
+  const crates = [
+    ...read('Cargo.lock').matchAll(/^name = "(ferronet-(?:core|binding))"\nversion = "(.*)"$/gm),
+  ]
+  const places = [
+    ['package-lock.json', lock.version],
+    ['package-lock.json, packages[""]', lock.packages[''].version],
+    ['Cargo.toml', cargo],
+    ...crates.map(([, name, version]) => [`Cargo.lock, ${name}`, version]),
+  ]
+  const wrong = places
+    .filter(([, its]) => its !== version)
+    .map(([where, its]) => `${where} has ${its}, not ${version}`)
+  if (crates.length !== 2) wrong.push('Cargo.lock lacks one of our crates')
+  const heading = new RegExp(`^## ${version.replaceAll('.', '\\.')}(?![\\w.-])`, 'm')
+  if (!heading.test(read('CHANGELOG.md'))) wrong.push(`CHANGELOG.md has no entry for ${version}`)
+  return wrong
+}
+
 function write() {
   rmSync(join(root, 'npm'), { recursive: true, force: true })
   for (const platform of platforms) {
@@ -187,7 +211,7 @@ function put(path, content) {
   writeFileSync(path, content)
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   if (process.argv[2] !== '--check') write()
   const wrong = drift()
   for (const line of wrong) console.error(line)
