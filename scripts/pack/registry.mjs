@@ -16,8 +16,11 @@ export async function registry(packages) {
   const server = createServer((request, response) => {
     const path = decodeURIComponent(new URL(request.url, url).pathname).slice(1)
     const wanted = packages.find(({ manifest }) => path === manifest.name || path === fileOf(manifest))
-    if (wanted === undefined || (path === fileOf(wanted.manifest) && wanted.tarball === undefined)) {
-      fetched.push(`missing: ${path}`)
+    if (wanted === undefined) {
+      // A package manager that looks for a newer version of itself, for example.
+      response.writeHead(404).end('{}')
+    } else if (path !== wanted.manifest.name && wanted.tarball === undefined) {
+      fetched.push(`${wanted.manifest.name}, of another platform`)
       response.writeHead(404).end('{}')
     } else if (path === wanted.manifest.name) {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(document(wanted)))
