@@ -2,7 +2,7 @@
 // Node's own modules, because no others may be installed yet.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -16,6 +16,12 @@ checkNode()
 
 // Without install scripts: they only compile parts of ssh2 that it can do without.
 if (newest('package-lock.json') > oldest('node_modules/.package-lock.json')) {
+  // npm ci would empty the folder that the link leads to, and another worktree may be using it.
+  if (lstatSync('node_modules', { throwIfNoEntry: false })?.isSymbolicLink()) {
+    stop(
+      'node_modules is a link and older than package-lock.json: install where it leads to, or remove the link',
+    )
+  }
   step(
     'installing the development packages (under a minute)',
     npm('ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'),
@@ -23,10 +29,10 @@ if (newest('package-lock.json') > oldest('node_modules/.package-lock.json')) {
 }
 
 const nativeSources = ['crates', 'Cargo.toml', 'Cargo.lock']
-if (newest(...nativeSources) > oldest('native/binding.cjs', addon())) {
+if (newest(...nativeSources) > oldest('native/binding.d.cts', addon())) {
   checkRust()
   step('building the native addon (the first time a few minutes)', npm('run', '--silent', 'build:native'))
-  stamp('native/binding.cjs', addon())
+  stamp('native/binding.d.cts', addon())
 }
 
 const entries = ['index.ts', 'promises.ts', 'register.ts', 'legacy.ts']

@@ -653,45 +653,17 @@ test('workers get the flags, environment and data they would have without it', a
 
 test('without a binary for the platform the error is clear, and comes when net is asked for', async t => {
   const base = directory(t)
-  const where = install(base, { addon: false })
-  write(join(where, 'native'), { 'binding.cjs': 'throw new Error("Cannot find native binding.")' })
+  install(base, { addon: false })
   const program = join(base, 'addon-fails.cjs')
   cpSync(fixture('addon-fails.cjs'), program)
   const error = await seen(t, [...flags['--require'], program], { cwd: base })
   t.is(error.code, 'ERR_FERRONET_ADDON')
   t.regex(
     error.message,
-    new RegExp(`^ferronet cannot load its native addon on ${process.platform} ${process.arch}, `),
-  )
-  t.regex(
-    error.message,
-    /\nNo binary for this platform is installed\. .*\nWith FERRONET_REGISTER=0 .* node:net\.$/,
+    /^ferronet cannot load its native addon on .*\n.* is not installed\.\n(.*\n)+With FERRONET_REGISTER=0 .* node:net\.$/,
   )
   t.is(await said([...flags['--require'], '-p', '"no net, no error"'], { cwd: base }), 'no net, no error')
   t.is(await said([...flags['--require'], program], { cwd: base, env: { FERRONET_REGISTER: '0' } }), '')
-
-  const plain = await said(
-    ['-e', "try { require('ferronet') } catch ({ message }) { console.log(message) }"],
-    { cwd: base },
-  )
-  t.notRegex(plain, /FERRONET_REGISTER/)
-  t.regex(plain, /No binary for this platform is installed/)
-})
-
-test('a binary that does not load is named as the reason', async t => {
-  const base = directory(t)
-  const where = install(base, { addon: false })
-  write(join(where, 'native'), {
-    'binding.cjs': `
-      throw new Error('Cannot find native binding.', { cause: new Error("Cannot find module './other.node'", {
-        cause: new Error('ferronet.node: wrong ELF class') }) })
-    `,
-  })
-  const program = join(base, 'addon-fails.cjs')
-  cpSync(fixture('addon-fails.cjs'), program)
-  const error = await seen(t, [...flags['--require'], program], { cwd: base })
-  t.regex(error.message, /\nferronet\.node: wrong ELF class\n/)
-  t.is(error.cause, 'ferronet.node: wrong ELF class')
 })
 
 test('where addons are not allowed the error says which flag allows them', async t => {

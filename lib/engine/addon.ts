@@ -1,43 +1,166 @@
-// Loads the addon. What the generated loader throws is about npm and about every platform it tried; here it becomes
-// one error about this platform.
+// Loads the addon: the binary built in this directory, or the one that npm installed as an optional dependency, one
+// package for each platform. If there is none, or not the right one, a single error says what is wrong and what to do.
+
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join, resolve } from 'node:path'
 
 import type * as binding from '#binding'
+import { glibcVersion, oldestGlibc, platform, published } from './platform.js'
+
+const { version, homepage } = require('../../../package.json') as { version: string; homepage: string }
+
+const reinstall =
+  'Install again: remove node_modules, and package-lock.json if it was made on another platform, then run npm install.'
+const unbuilt = ['In this clone of ferronet there is no build for this platform: npm run build']
 
 export const { open } = load()
 
 function load(): typeof binding {
+  const name = platform()
+  const file = chosen() ?? built(name)
+  const found = file === undefined ? installed(name) : read(file, name)
+  if (found.VERSION !== version) throw failure(name, otherVersion(found, file, name))
+  return found
+}
+
+/** For programs whose addon is not where the loader would look for it, as in a bundle or a single executable. */
+function chosen(): string | undefined {
+  const file = process.env.FERRONET_ADDON
+  return file ? resolve(file) : undefined
+}
+
+/** The binary that `npm run build` makes. The package on npm has none there. */
+function built(name: string): string | undefined {
+  const file = join(__dirname, '../../../native', `ferronet.${name}.node`)
+  return existsSync(file) ? file : undefined
+}
+
+function read(file: string, name: string): typeof binding {
   try {
-    return require('#binding')
+    return createRequire(file)(file)
   } catch (error) {
-    const cause = tellingReason(error)
-    throw Object.assign(new Error(explain(cause), { cause }), { code: 'ERR_FERRONET_ADDON' })
+    throw failure(name, broken(error, file), error)
   }
 }
 
-function explain(reason: Error | undefined): string {
-  const { platform, arch, version } = process
-  const lines = [`ferronet cannot load its native addon on ${platform} ${arch}, Node ${version}.`]
-  if (reason === undefined) {
+// The names are spelled out for bundlers, which look for `require` with a literal. Within `try` it does not trouble them
+// that they find one of eight.
+function installed(name: string): typeof binding {
+  try {
+    switch (name) {
+      case 'linux-x64-gnu':
+        return require('@ferronet/binding-linux-x64-gnu')
+      case 'linux-x64-musl':
+        return require('@ferronet/binding-linux-x64-musl')
+      case 'linux-arm64-gnu':
+        return require('@ferronet/binding-linux-arm64-gnu')
+      case 'linux-arm64-musl':
+        return require('@ferronet/binding-linux-arm64-musl')
+      case 'darwin-x64':
+        return require('@ferronet/binding-darwin-x64')
+      case 'darwin-arm64':
+        return require('@ferronet/binding-darwin-arm64')
+      case 'win32-x64-msvc':
+        return require('@ferronet/binding-win32-x64-msvc')
+      case 'win32-arm64-msvc':
+        return require('@ferronet/binding-win32-arm64-msvc')
+    }
+  } catch (error) {
+    if (isInstalled(name)) throw failure(name, broken(error, packageOf(name)), error)
+    throw failure(name, missing(name), error)
+  }
+  throw failure(name, unsupported())
+}
+
+// --- what is wrong ------------------------------------------------------------------------------------------------
+
+function missing(name: string): string[] {
+  if (isClone()) return unbuilt
+  const lines = [`The binary for this platform, ${packageOf(name)} ${version}, is not installed.`]
+  const others = Object.keys(published).filter(isInstalled)
+  if (others.length > 0) {
     lines.push(
-      'No binary for this platform is installed. Binaries are optional dependencies, @ferronet/binding-*: ' +
-        'were those left out, or was node_modules copied from another platform?',
+      `${others.map(packageOf).join(' and ')} ${others.length > 1 ? 'are' : 'is'}: node_modules was installed on ` +
+        'another platform, or by a Node for another architecture (on a Mac, one under Rosetta).',
+      reinstall,
     )
-  } else if (/loading addons is disabled/.test(reason.message)) {
-    lines.push('Addons are disabled: --permission needs --allow-addons, and --no-addons rules ferronet out.')
   } else {
-    lines.push(reason.message)
+    lines.push('It is an optional dependency of ferronet: install without --omit=optional or --no-optional.')
   }
-  if (Symbol.for('ferronet.registered') in globalThis)
-    lines.push('With FERRONET_REGISTER=0 this program runs on node:net.')
-  return lines.join('\n')
+  lines.push(`By itself: npm install ${packageOf(name)}@${version}`)
+  return lines
 }
 
-/**
- * The first failure that is not about a file that is missing. The loader throws a summary, behind which its attempts
- * stand as a chain of causes, the last one first.
- */
-function tellingReason(error: unknown): Error | undefined {
-  const attempts: Error[] = []
-  for (let next = error; next instanceof Error; next = next.cause) attempts.unshift(next)
-  return attempts.find(({ message }) => !/^Cannot find (module|native binding)/.test(message))
+function unsupported(): string[] {
+  if (isClone()) return unbuilt
+  return [
+    `There is no binary for this platform. There are some for ${Object.values(published).join(', ')}.`,
+    `How to build it from source, which takes Rust: ${homepage}`,
+  ]
+}
+
+function broken(error: unknown, where: string): string[] {
+  const reason = error instanceof Error ? error.message : String(error)
+  if (/loading addons is disabled/.test(reason)) {
+    return ['Addons are disabled: --permission needs --allow-addons, and --no-addons rules ferronet out.']
+  }
+  const lines = [`${where} does not load: ${reason}`]
+  if (/version [`'"]?GLIBC_/.test(reason)) {
+    lines.push(
+      `The binary needs glibc ${oldestGlibc} or newer; this system has ${glibcVersion() ?? 'another'}.`,
+      `Use a newer system, or build from source: ${homepage}`,
+    )
+  } else if (isClone()) {
+    lines.push('Build it again: npm run build')
+  } else if (process.env.FERRONET_ADDON) {
+    lines.push('FERRONET_ADDON names this file.')
+  } else {
+    lines.push(`It must be the binary for ${spelled(platform())}. ${reinstall}`)
+  }
+  return lines
+}
+
+function otherVersion(found: { VERSION?: unknown }, file: string | undefined, name: string): string[] {
+  const its = typeof found.VERSION === 'string' ? found.VERSION : 'of a version that it does not tell'
+  const lines = [
+    `This is ferronet ${version}, but ${file ?? packageOf(name)} is ${its}. They must be the same version.`,
+  ]
+  if (process.env.FERRONET_ADDON) lines.push('FERRONET_ADDON names this file.')
+  else if (file !== undefined) lines.push('Build it again: npm run build')
+  else lines.push(`Install both: npm install ferronet@${version} ${packageOf(name)}@${version}`)
+  return lines
+}
+
+function failure(name: string, lines: string[], cause?: unknown): Error {
+  const text = [
+    `ferronet cannot load its native addon on ${spelled(name)}, Node ${process.version}.`,
+    ...lines,
+  ]
+  if (Symbol.for('ferronet.registered') in globalThis)
+    text.push('With FERRONET_REGISTER=0 this program runs on node:net.')
+  const error = new Error(text.join('\n'), cause === undefined ? {} : { cause })
+  return Object.assign(error, { code: 'ERR_FERRONET_ADDON' })
+}
+
+function packageOf(name: string): string {
+  return `@ferronet/binding-${name}`
+}
+
+/** The platform as users know it, also one without a binary. */
+function spelled(name: string): string {
+  return published[name] ?? name.replace('-gnu', '-glibc').replace('-msvc', '')
+}
+
+function isInstalled(name: string): boolean {
+  try {
+    createRequire(__filename).resolve(`${packageOf(name)}/package.json`)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function isClone(): boolean {
+  return existsSync(join(__dirname, '../../../Cargo.toml'))
 }

@@ -21,6 +21,11 @@ use napi_derive::napi;
 
 use engine::Engine;
 
+/// The version of the package this was built for. lib/engine/addon.ts refuses a binary with another one, because
+/// between versions nothing of the protocol between the two sides is promised.
+#[napi]
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Makes an engine and returns its verbs. `shared` holds the arrays of the batch protocol: `events`, `log`, `state`,
 /// `out` and `scratch`; `libuv` says whether the host's event loop is libuv's. Nothing is called back before the verb
 /// `start` has been called.
