@@ -18,89 +18,93 @@ import { explainSend } from './lib/register/explain.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
-import type {
-  Attach,
-  Connect,
-  CreateServer,
-  Detach,
-  FromNodeServer,
-  FromNodeSocket,
-  ServerConstructor,
-  SocketConstructor,
-  ToNodeServer,
-  ToNodeSocket,
-} from './lib/types.js'
 
 export type {
+  ActiveHandle,
   AddressInfo,
+  BoundSocketOptions,
+  BoundSocketTicket,
+  ConnectionIterator,
   DropArgument,
   IPVersion,
+  IpcNetConnectOpts,
   IpcSocketConnectOpts,
+  ListenOptions,
   LookupFunction,
+  NetConnectOpts,
   OnReadOpts,
+  PipeOptions,
   ServerEventMap,
+  ServerOpts,
+  ServerTicket,
   SetKeepAliveOptions,
   SocketAddressInitOptions,
   SocketConnectOpts,
+  SocketConstructorOpts,
   SocketEventMap,
   SocketReadyState,
-  TcpSocketConnectOpts,
-} from 'node:net'
-export type {
-  IpcNetConnectOpts,
-  ListenOptions,
-  NetConnectOpts,
-  PipeOptions,
-  ServerOpts,
-  SocketConstructorOpts,
+  SocketTicket,
   TcpNetConnectOpts,
+  TcpSocketConnectOpts,
+  Ticket,
 } from './lib/types.js'
 
+/** One connection, as a `stream.Duplex`. */
 export interface Socket extends types.Socket {}
-export const Socket = SocketFunction as unknown as SocketConstructor
+/** One connection, as a `stream.Duplex`; callable without `new`. */
+export const Socket = SocketFunction as unknown as types.SocketConstructor
+/** Another name of `Socket`. */
 export interface Stream extends types.Socket {}
+/** Another name of `Socket`. */
 export const Stream = Socket
 
+/** Accepts connections over TCP or on a path. */
 export interface Server extends types.Server {}
-export const Server = ServerFunction as unknown as ServerConstructor
+/** Accepts connections over TCP or on a path; callable without `new`. */
+export const Server = ServerFunction as unknown as types.ServerConstructor
 
-export const BoundSocket = BoundSocketClass
-export type BoundSocket = BoundSocketClass
-export type { BoundSocketOptions } from './lib/bound.js'
+/** A socket that is bound to an address and neither listens nor connects yet. Since Node 26.4 and 24.19. */
+export interface BoundSocket extends types.BoundSocket {}
+/** A socket that is bound to an address and neither listens nor connects yet. Since Node 26.4 and 24.19. */
+export const BoundSocket = BoundSocketClass as unknown as types.BoundSocketConstructor
 
-export const createServer = createServerFunction as unknown as CreateServer
-export const connect = connectFunction as unknown as Connect
+export const createServer = createServerFunction as unknown as types.CreateServer
+export const connect = connectFunction as unknown as types.Connect
 export const createConnection = connect
 
-// Node's own: BlockList and SocketAddress are told by a private brand, and the defaults are the process's.
+// Node's own: BlockList and SocketAddress are told by a private brand, and the defaults are the process's. Their members
+// are those of the Node that runs, so their types are those of the program's @types/node.
 // The two classes are getters, as in Node, which loads them when they are first asked for.
+/** Rules about addresses, for the option `blockList`. Node's own class, with the members of the Node that runs. */
 export let BlockList: typeof net.BlockList
 export type BlockList = net.BlockList
+/** An address with port and family. Node's own class, with the members of the Node that runs. */
 export let SocketAddress: typeof net.SocketAddress
 export type SocketAddress = net.SocketAddress
 for (const name of ['BlockList', 'SocketAddress'] as const) {
   Object.defineProperty(exports, name, { get: () => nodeNet[name], enumerable: true, configurable: true })
 }
-export const isIP = nodeNet.isIP
-export const isIPv4 = nodeNet.isIPv4
-export const isIPv6 = nodeNet.isIPv6
-export const getDefaultAutoSelectFamily = nodeNet.getDefaultAutoSelectFamily
-export const setDefaultAutoSelectFamily = nodeNet.setDefaultAutoSelectFamily
-export const getDefaultAutoSelectFamilyAttemptTimeout = nodeNet.getDefaultAutoSelectFamilyAttemptTimeout
-export const setDefaultAutoSelectFamilyAttemptTimeout = nodeNet.setDefaultAutoSelectFamilyAttemptTimeout
+export const isIP: types.IsIP = nodeNet.isIP
+export const isIPv4: types.IsIPv4 = nodeNet.isIPv4
+export const isIPv6: types.IsIPv6 = nodeNet.isIPv6
+export const getDefaultAutoSelectFamily: types.GetDefaultAutoSelectFamily = nodeNet.getDefaultAutoSelectFamily
+export const setDefaultAutoSelectFamily: types.SetDefaultAutoSelectFamily = nodeNet.setDefaultAutoSelectFamily
+export const getDefaultAutoSelectFamilyAttemptTimeout: types.GetDefaultAutoSelectFamilyAttemptTimeout =
+  nodeNet.getDefaultAutoSelectFamilyAttemptTimeout
+export const setDefaultAutoSelectFamilyAttemptTimeout: types.SetDefaultAutoSelectFamilyAttemptTimeout =
+  nodeNet.setDefaultAutoSelectFamilyAttemptTimeout
 
+/** `connect()` and `listen()` as promises; the entry `ferronet/promises` has the same. */
 export * as promises from './lib/promises.js'
 
 // What node:net does not have.
-export const toNodeSocket = toNodeSocketFunction as unknown as ToNodeSocket
-export const fromNodeSocket = fromNodeSocketFunction as unknown as FromNodeSocket
-export const toNodeServer = toNodeServerFunction as unknown as ToNodeServer
-export const fromNodeServer = fromNodeServerFunction as unknown as FromNodeServer
-export const detach = detachFunction as unknown as Detach
-export const attach = attachFunction as unknown as Attach
-export type { BoundSocketTicket, ServerTicket, SocketTicket, Ticket } from './lib/handover/threads.js'
-export const activeHandles = activeHandlesFunction
-export type { ActiveHandle } from './lib/active.js'
+export const toNodeSocket = toNodeSocketFunction as unknown as types.ToNodeSocket
+export const fromNodeSocket = fromNodeSocketFunction as unknown as types.FromNodeSocket
+export const toNodeServer = toNodeServerFunction as unknown as types.ToNodeServer
+export const fromNodeServer = fromNodeServerFunction as unknown as types.FromNodeServer
+export const detach = detachFunction as unknown as types.Detach
+export const attach = attachFunction as unknown as types.Attach
+export const activeHandles: types.ActiveHandles = activeHandlesFunction
 
 /** @internal A bound handle, or a negative error number. */
 export const _createServerHandle = createServerHandle

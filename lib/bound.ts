@@ -5,20 +5,8 @@ import { type Endpoint, Handle } from './engine/once.js'
 import { endpointException, errnoException, invalidHandleType, nodeError } from './errors.js'
 import { UV_TCP_IPV6ONLY, UV_TCP_REUSEPORT } from './listen.js'
 import { nodeNet } from './node/net.js'
+import type { BoundSocketOptions } from './types.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
-
-export interface BoundSocketOptions {
-  /** A numeric address: no name is looked up. Default `0.0.0.0`, with `ipv6Only` `::`. */
-  host?: string
-  /** Default 0: any free port. */
-  port?: number
-  /** Default false. */
-  ipv6Only?: boolean
-  /** Default false. */
-  reusePort?: boolean
-  /** Of a Unix-domain socket; excludes the others. A leading NUL names Linux's abstract namespace. */
-  path?: string
-}
 
 const dispose: typeof Symbol.dispose =
   Symbol.dispose ?? (Symbol.for('nodejs.dispose') as typeof Symbol.dispose)

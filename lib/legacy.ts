@@ -1,7 +1,6 @@
 // The `net.Stream` of Node 0.1 and 0.2, and its Server, as subclasses of Socket and Server. Here is only what programs
 // of 2010 rely on and Node has changed since. For the entry `ferronet/legacy`; the rest of lib/ does not know of it.
 
-import type * as net from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
 import { type AnyOptions, isNormalized, normalizeArgs } from './arguments.js'
 import { adoptMethods, setDefaults } from './constructor.js'
@@ -31,7 +30,7 @@ export interface Stream extends types.Socket {
    * A stream that is used again starts fresh: it flows, and keeps nothing of its former connection except what the
    * program has set on it.
    */
-  connect(options: net.SocketConnectOpts, listener?: () => void): this
+  connect(options: types.SocketConnectOpts, listener?: () => void): this
   connect(port: number, host: string, listener?: () => void): this
   connect(port: number, listener?: () => void): this
   connect(path: string, listener?: () => void): this
@@ -47,7 +46,7 @@ export interface Stream extends types.Socket {
    * `'open'` while connected, `'readOnly'` after our `end()`, `'writeOnly'` after the peer's, and `'closed'` otherwise,
    * also before `connect()`.
    */
-  readonly readyState: net.SocketReadyState
+  readonly readyState: types.SocketReadyState
 
   /** Characters and bytes not handed to the system yet; 0 when there is no connection. */
   readonly bufferSize: number
@@ -61,7 +60,7 @@ export interface Stream extends types.Socket {
 }
 
 /** What `new Stream()` takes: the options of a Socket, and the encoding of strings that are written without one. */
-export interface StreamOptions extends net.SocketConstructorOpts {
+export interface StreamOptions extends types.SocketConstructorOpts {
   /** The default is `getDefaultEncoding()` at this moment; `stream.setDefaultEncoding()` changes it later. */
   defaultEncoding?: BufferEncoding | undefined
 }
@@ -85,32 +84,38 @@ export interface Server extends types.Server {
   readonly connections: number
 
   on(event: 'connection', listener: (stream: Stream) => void): this
-  on<E extends keyof net.ServerEventMap>(event: E, listener: (...args: net.ServerEventMap[E]) => void): this
+  on<E extends keyof types.ServerEventMap>(
+    event: E,
+    listener: (...args: types.ServerEventMap[E]) => void,
+  ): this
   on(event: string | symbol, listener: (...args: never[]) => void): this
 
   once(event: 'connection', listener: (stream: Stream) => void): this
-  once<E extends keyof net.ServerEventMap>(event: E, listener: (...args: net.ServerEventMap[E]) => void): this
+  once<E extends keyof types.ServerEventMap>(
+    event: E,
+    listener: (...args: types.ServerEventMap[E]) => void,
+  ): this
   once(event: string | symbol, listener: (...args: never[]) => void): this
 }
 
 /** `Server` can be called without `new`. */
 export interface ServerConstructor {
   new (listener?: (stream: Stream) => void): Server
-  new (options?: net.ServerOpts | null, listener?: (stream: Stream) => void): Server
+  new (options?: types.ServerOpts | null, listener?: (stream: Stream) => void): Server
   (listener?: (stream: Stream) => void): Server
-  (options?: net.ServerOpts | null, listener?: (stream: Stream) => void): Server
+  (options?: types.ServerOpts | null, listener?: (stream: Stream) => void): Server
   readonly prototype: Server
 }
 
 export interface CreateConnection {
   (port: number, host?: string, listener?: () => void): Stream
   (path: string, listener?: () => void): Stream
-  (options: net.NetConnectOpts, listener?: () => void): Stream
+  (options: types.NetConnectOpts, listener?: () => void): Stream
 }
 
 export interface CreateServer {
   (listener?: (stream: Stream) => void): Server
-  (options?: net.ServerOpts | null, listener?: (stream: Stream) => void): Server
+  (options?: types.ServerOpts | null, listener?: (stream: Stream) => void): Server
 }
 
 // --- the encoding of strings --------------------------------------------------------------------------------------
@@ -160,7 +165,7 @@ class StreamMethods extends Socket {
     return encoding == null ? this : super.setEncoding(encoding)
   }
 
-  override get readyState(): net.SocketReadyState {
+  override get readyState(): types.SocketReadyState {
     return this[kHandle] === null && !this.connecting ? 'closed' : super.readyState
   }
 

@@ -9,19 +9,8 @@ import { Handle } from './engine/once.js'
 import { errnoOf } from './errors.js'
 import { adoptDescriptor } from './node/foreign.js'
 import { nodeNet } from './node/net.js'
+import type { PipeOptions } from './types.js'
 import { invalidArgValue, validateBoolean, validateObject, validatePort, validateString } from './validate.js'
-
-/** What Windows lets a server say about its named pipe. Elsewhere any of it is ENOTSUP. */
-export interface PipeOptions {
-  /** False: other servers may have pipes of this name, in this process or another, and clients are spread over all. Default: true, the name must be new. */
-  firstInstance?: boolean | undefined
-  /** Turns away clients on other machines. Default: false. */
-  rejectRemoteClients?: boolean | undefined
-  /** The directions in which bytes can go, as the server sees them. Default: 'duplex'. */
-  access?: 'duplex' | 'inbound' | 'outbound' | undefined
-  /** Who may do what with the pipe, in the security descriptor definition language (SDDL). Default: the system's. */
-  securityDescriptor?: string | undefined
-}
 
 /** What a Server needs of its listener: a Handle, or in a cluster worker a place on the primary's list. */
 export type Listener = Pick<

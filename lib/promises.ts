@@ -8,27 +8,10 @@ import { connect as connectNow, type Socket } from './socket.js'
 import type * as types from './types.js'
 import { validateAbortSignal, validateFunction, validateObject } from './validate.js'
 
-/** Those of `connect()`; `signal` destroys the socket, connected or not. */
-export type ConnectOptions = types.NetConnectOpts
+export type { ConnectOptions, PromisesListenOptions as ListenOptions } from './types.js'
 
-/** Those of `createServer()` and of `server.listen()`; `signal` closes the server. */
-export interface ListenOptions extends types.ServerOpts, types.ListenOptions {
-  /** Called with each connection, as a listener of `'connection'`. */
-  connectionListener?: ((socket: types.Socket) => void) | undefined
-}
-
-export interface PromisedConnect {
-  (options: ConnectOptions): Promise<types.Socket>
-  (port: number, host?: string): Promise<types.Socket>
-  (path: string): Promise<types.Socket>
-}
-
-/**
- * A connected Socket. Takes the arguments of `connect()`, without the listener. Rejects with what `'error'` would
- * bring, the socket destroyed: an AbortError when `signal` fires first. Wrong arguments reject too.
- */
 export const connect = async function connect(...args: unknown[]): Promise<Socket> {
-  const signal = (args[0] as ConnectOptions | undefined)?.signal
+  const signal = (args[0] as types.ConnectOptions | undefined)?.signal
   // A Socket would connect first, and be destroyed afterwards.
   if (signal?.aborted) throw aborted(signal)
   const socket = connectNow(...args)
@@ -39,13 +22,9 @@ export const connect = async function connect(...args: unknown[]): Promise<Socke
     throw error
   }
   return socket
-} as unknown as PromisedConnect
+} as unknown as types.PromisedConnect
 
-/**
- * A listening Server; without options, on any free port. Rejects with what `'error'` would bring: an AbortError when
- * `signal` fires first. Wrong arguments reject too.
- */
-export async function listen(options?: ListenOptions): Promise<types.Server> {
+export const listen: types.PromisedListen = async function listen(options) {
   if (options !== undefined) validateObject(options, 'options')
   const { connectionListener, signal } = options ?? {}
   if (connectionListener !== undefined) validateFunction(connectionListener, 'options.connectionListener')

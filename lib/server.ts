@@ -22,7 +22,6 @@ import {
   type HostPlan,
   type Listener,
   openToAll,
-  type PipeOptions,
   type Plan,
   planAddress,
   planHandle,
@@ -44,6 +43,7 @@ import {
 } from './options.js'
 import { Socket } from './socket.js'
 import { kNewSocket, kOnConnection } from './symbols.js'
+import type { PipeOptions } from './types.js'
 import {
   invalidArgType,
   validateAbortSignal,

@@ -3,6 +3,7 @@
 // default import is the module itself, everywhere.
 
 import { readFileSync, writeFileSync } from 'node:fs'
+import './declarations.mjs'
 
 const mark = 'Object.defineProperty(exports, "__esModule", { value: true });\n'
 

@@ -1,7 +1,5 @@
 // The same in a CommonJS module, where a default import means `exports.default`. Never run.
 
-// The same in a CommonJS module, where a default import means `exports.default`. Never run.
-
 import net, * as namespace from 'ferronet'
 
 import required = require('ferronet')

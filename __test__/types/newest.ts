@@ -1,6 +1,5 @@
-// What the types of Node do not have yet, and what node:net itself does not: with types of ours. Never run.
+// What the types of an older Node do not have, and what node:net itself does not: with types of ours. Never run.
 
-import * as nodeNet from 'node:net'
 import net, {
   type ActiveHandle,
   type BoundSocket,
@@ -35,13 +34,8 @@ createServer().listen({ fd: 3 })
 new Socket({ handle: bound }).connect(80, '127.0.0.1')
 connect({ handle: bound, port: 80, host: '127.0.0.1' })
 connect({ handle: withPath, path: '/tmp/other' })
-// Node's own is adopted too.
-connect({ handle: new nodeNet.BoundSocket(), port: 80 })
-createServer().listen({ handle: new nodeNet.BoundSocket() })
 // @ts-expect-error a BoundSocket takes no names for addresses
 new net.BoundSocket({ address: '127.0.0.1' })
-// @ts-expect-error what is internal cannot be seen
-net.BoundSocket.adopt
 
 // --- descriptors and type of service ------------------------------------------------------------------------------
 

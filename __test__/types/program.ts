@@ -139,7 +139,7 @@ socket.on('data', data => data.length)
 socket.on('lookup', (error, address, family, host) => [
   error?.message,
   address.length,
-  family?.toFixed(),
+  String(family),
   host.length,
 ])
 socket.once('ready', () => {}).once('timeout', () => {})

@@ -8,6 +8,7 @@ import { isInstance } from '../node/instances.js'
 import { kRemembered, type Remembered } from '../options.js'
 import { Server, type ServerOptions } from '../server.js'
 import { Socket } from '../socket.js'
+import type * as types from '../types.js'
 import { invalidArgType } from '../validate.js'
 import { clear, copy, type Estate, inherit, movable, notTransferable, retire } from './estate.js'
 
@@ -17,35 +18,20 @@ const { pid } = process
 /** What the addon answers to a number that stands for no socket. */
 const unknownTicket = errnoOf('EBADF')
 
-/** What `detach()` gives: plain data, for `postMessage()`. Good once, in this process. */
-export type Ticket = SocketTicket | ServerTicket | BoundSocketTicket
+/** The tickets with what the other thread needs, besides what is public. */
+type Ticket = SocketTicket | ServerTicket | types.BoundSocketTicket
 
-interface AnyTicket {
-  pid: number
-  /**
-   * The number under which the addon keeps the socket; it means something only to the copy of ferronet that gave it.
-   */
-  id: number
-  pipe: boolean
-}
-
-export interface SocketTicket extends AnyTicket, Estate {
-  ferronet: 'Socket'
+interface SocketTicket extends types.SocketTicket, Estate {
   allowHalfOpen: boolean
   readableHighWaterMark: number
   writableHighWaterMark: number
   options: Remembered
 }
 
-export interface ServerTicket extends AnyTicket {
-  ferronet: 'Server'
+interface ServerTicket extends types.ServerTicket {
   path: string | undefined
   options: ServerOptions
   maxConnections: number | undefined
-}
-
-export interface BoundSocketTicket extends AnyTicket {
-  ferronet: 'BoundSocket'
 }
 
 /**
@@ -57,7 +43,7 @@ export interface BoundSocketTicket extends AnyTicket {
  */
 export function detach(what: Socket): SocketTicket
 export function detach(what: Server): ServerTicket
-export function detach(what: BoundSocket): BoundSocketTicket
+export function detach(what: BoundSocket): types.BoundSocketTicket
 export function detach(what: Socket | Server | BoundSocket): Ticket {
   if (isInstance(Socket, what)) return detachSocket(what)
   if (isInstance(Server, what)) return detachServer(what)
@@ -139,7 +125,7 @@ function parked(handle: Handle, what: string): number {
  */
 export function attach(ticket: SocketTicket): Socket
 export function attach(ticket: ServerTicket): Server
-export function attach(ticket: BoundSocketTicket): BoundSocket
+export function attach(ticket: types.BoundSocketTicket): BoundSocket
 export function attach(ticket: Ticket): Socket | Server | BoundSocket
 export function attach(ticket: Ticket): Socket | Server | BoundSocket {
   if (!isTicket(ticket)) throw invalidArgType('ticket', 'what detach() returned', ticket)
