@@ -101,7 +101,8 @@ function machO(bytes) {
         const name = textAt(bytes, strings + bytes.readUInt32LE(symbol)).replace(/^_/, '')
         const library = bytes[symbol + 7] // n_desc, its upper half
         if ((type & 0x0e) === 0) {
-          if (library === 0xfe /* DYNAMIC_LOOKUP_ORDINAL */) found.fromHost.push(name)
+          if (library === 0xfe /* DYNAMIC_LOOKUP_ORDINAL; zig writes 0 */ || library === 0)
+            found.fromHost.push(name)
         } else if (!(type & 0x10) /* not private */) found.exports.push(name)
       }
     }

@@ -77,7 +77,7 @@ function chroot({ project, modules, nodes }) {
     run(debootstrap, ['--variant=minbase', `--include=${PACKAGES}`, DEBIAN, directory])
   })
   for (const name of ['project', 'nodes']) mkdirSync(join(system, name), { recursive: true })
-  writeFileSync(join(system, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')
+  writeFileSync(join(system, 'etc', 'hosts'), '127.0.0.1 localhost\n')
   // A link leads nowhere in there.
   rmSync(join(project, 'node_modules'))
   mkdirSync(join(project, 'node_modules'))

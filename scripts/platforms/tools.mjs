@@ -359,7 +359,7 @@ export function tests(stage, node, files, { env, around = [] } = {}) {
   })
   const [, passed, failed] = /^(\d+) passed, (\d+) failed$/m.exec(stdout ?? '') ?? []
   if (passed === undefined) throw error ?? new Error(`the tests did not run:\n${stdout}${stderr}`)
-  if (Number(failed) > 0) console.log(stdout.replace(/^(ok |# .*after.always).*\n/gm, ''))
+  if (Number(failed) > 0) console.log(`${stdout}${stderr}`.replace(/^(ok |# .*after.always).*\n/gm, ''))
   const failures = [...stdout.matchAll(/^not ok \d+ - (.*)$/gm)].map(match => match[1])
   return { passed: Number(passed), failed: Number(failed), failures }
 }
