@@ -1,1 +1,184 @@
-export const differences = []
+// What differs in Deno 2.9.6, and why, by test file and title (`*`: what follows). `sometimes`: not in each run.
+
+const words = 'the error is made by Deno, with words, a class or properties of its own'
+const noNodeHandles = "the handles of Deno's own net have no descriptor"
+const silent = "Deno's own net ignores the backlog, so no attempt stays without an answer"
+const turns = 'Deno has no iterations of libuv, and several events may come in one callback'
+const table = "Deno's fs and spawn() know no descriptors but those that Deno has opened"
+
+export const differences = [
+  {
+    because: words,
+    scenarios: {
+      'connect/connect': [
+        'arguments that cannot be meant throw at once',
+        'constructor options of the wrong kind throw at once',
+      ],
+      'errors/codes': [
+        'ERR_INVALID_ARG_TYPE: what is no data',
+        'ERR_INVALID_ARG_TYPE: the default of autoSelectFamily',
+        'ERR_INVALID_ARG_VALUE: a high-water mark',
+        'ERR_OUT_OF_RANGE: the default of the attempt time-out',
+        'ERR_OUT_OF_RANGE: one too large',
+        'ERR_UNKNOWN_ENCODING: *',
+        'ENOTFOUND: from dns.lookup, *',
+        'ERR_STREAM_*',
+        'ABORT_ERR: *',
+      ],
+      'errors/errors': [
+        'an abort, as printed',
+        'errors that are thrown, as printed',
+        'errors given to callbacks, as printed',
+      ],
+      'events/order-on-paths': ['a signal, on a path'],
+      'events/order': ['an aborted signal: error, close'],
+      'module/promises': ['connect() with a signal that has fired is rejected, and nobody hears of it'],
+      'server/options': ['listen: { signal: { aborted } }'],
+      'socket/constructor': ['signal: aborted between two attempts ends the series'],
+      'socket/destroy': ['a signal aborted before the socket is made'],
+    },
+  },
+  {
+    because: "the functions are those of Deno's own net, stream and dns",
+    scenarios: {
+      'address/block-list': ['BlockList: works as a class of ferronet'],
+      'connect/autoselect': ['the defaults can be read and set'],
+      'connect/connect': [
+        'lookup is called with the host and its options',
+        'lookup sees autoSelectFamily false',
+        'lookup sees localAddress',
+      ],
+      'connect/options': [
+        'lookup: without one dns.lookup is asked, whoever has replaced it',
+        'lookup: hints of zero become ADDRCONFIG unless a family is asked for',
+      ],
+      'handover/threads': ['options of a server go along'],
+      'module/prototypes': ['the exports are Node’s, descriptor by descriptor'],
+      'socket/own-properties': ['for..in: what a loop over a socket and a server meets'],
+    },
+  },
+  {
+    because: "Deno's Buffer#compare refuses ends behind the end, which the test counts on",
+    scenarios: {
+      'interop/streams': [
+        'pipeline from a socket through gzip and gunzip to another',
+        'Readable.from into a socket, with backpressure',
+        'a compressed stream that is cut off',
+        'sockets of this module and of node:net piped into each other',
+      ],
+    },
+  },
+  {
+    because: "Node's flags are none of Deno's",
+    scenarios: {
+      'connect/options': [
+        '--network-family-autoselection: what the module says and what connect does',
+        '--no-network-family-autoselection: what the module says and what connect does',
+        '--network-family-autoselection-attempt-timeout: what the module says and what connect does',
+        'an attempt timeout below 10: what the module says and what connect does',
+      ],
+      'errors/stacks': ['errors under --frozen-intrinsics', 'errors under --enable-source-maps'],
+      'events/debug': ['NODE_DEBUG*'],
+    },
+  },
+  {
+    because: noNodeHandles,
+    scenarios: {
+      'address/bound-socket': [
+        "a server listens on a BoundSocket of Node's, in each way",
+        "a client connects from a BoundSocket of Node's",
+        "a path of Node's cannot be adopted, and stays Node's",
+      ],
+      'handover/threads': ["the path of a server of Node's that was taken over goes with its thread"],
+      'server/backlog': [
+        "listen(a handle of Node's) gives the system its backlog",
+        "listen({ _handle } of Node's) gives the system its backlog",
+        "listen({ handle } of Node's) gives the system its backlog",
+        'listen({ fd }) gives the system its backlog',
+        'listen({ handle, backlog }, which is no option here) gives the system its backlog',
+      ],
+      'socket/descriptors': [
+        'a bound descriptor on listen({ fd }) listens',
+        "a TCP handle of Node's *",
+        "a Pipe handle of Node's *",
+        "listen(handle) takes a bound handle of Node's",
+        "listen({ handle }) takes a bound handle of Node's",
+        "listen({ _handle }) takes a bound handle of Node's",
+        "listen({ handle, port }) of which only the handle counts, takes a bound handle of Node's",
+        "listen() takes what one of Node's servers listens on",
+      ],
+    },
+  },
+  {
+    because: table,
+    scenarios: {
+      'address/bound-socket': [
+        'fd() is the open descriptor, closed by close()',
+        'a BoundSocket that nobody adopts keeps its address when it is collected',
+      ],
+      'robustness/tricks': ['a child process inherits no descriptor'],
+      'socket/descriptors': [
+        'a FIFO is written, ended and closed',
+        'reading the write end of a FIFO is ENOTCONN',
+        'a socketpair on fd with writable: false refuses to write',
+        'listen on a socketpair is EINVAL, and the server can try again',
+        'an inherited TCP connection on fd *',
+        'a Socket that was on an inherited TCP connection connects again',
+        'listen on an inherited TCP connection is EINVAL, and the server can try again',
+        'an inherited IPv4 listener on listen({ fd }) *',
+        'an inherited IPv6 listener on listen({ fd }) *',
+        'an inherited Unix listener on listen({ fd }) accepts',
+        'an inherited Unix listener on listen({ fd }) is closed by close()',
+      ],
+    },
+  },
+  {
+    because: silent,
+    scenarios: { 'connect/attempts': ['the state of a client whose attempt is given up'] },
+  },
+  {
+    because: turns,
+    sometimes: true,
+    scenarios: {
+      'address/bound-socket': ['connect() twice is EALREADY'],
+      'connect/options': ['connect: again in the close listener'],
+      'events/diagnostics': ['AsyncLocalStorage: on a path, too'],
+      'events/order-on-paths': [
+        'allowHalfOpen: our side closes right after its finish, before the peer has closed',
+      ],
+      'events/order': [
+        'close in a data listener follows the rest of the turn',
+        'an end called in a data listener has finished before setImmediate',
+      ],
+      'events/turns': ['*'],
+      'socket/write': ['a large write before connect returns false and drains after it'],
+    },
+  },
+  {
+    because: "Deno's async_hooks tell other resources",
+    scenarios: { 'events/diagnostics': ['async_hooks: *'] },
+  },
+  {
+    because: "Deno does not emit 'exit' when an exception ends the process",
+    scenarios: {
+      'errors/exceptions': [
+        'an uncaught exception in *',
+        'an error nobody listens to ends the process with code 1',
+        'an error of listen nobody listens to ends the process with code 1',
+        'a rejection in a handler ends the process with code 1',
+        'uncaughtExceptionMonitor sees the exception of a handler',
+      ],
+      'process/exit': ['an uncaught exception right after write delivers what was written'],
+      'robustness/exit': ['an exception right after writes in *'],
+    },
+  },
+  {
+    because:
+      'a worker that computes in a handler of ferronet goes on after terminate(), for a reason not found yet',
+    scenarios: { 'process/exit': ['a worker that is terminated in the tick of a write has delivered it'] },
+  },
+  {
+    because: 'setSecure() ends in an error, for a reason not found yet; node:tls over ferronet works',
+    scenarios: { 'legacy/legacy': ['a legacy conversation goes on in TLS, as setSecure had it'] },
+  },
+]

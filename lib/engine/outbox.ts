@@ -3,6 +3,7 @@
 // system call. The other side is crates/binding/src/outbox.rs.
 
 import { performance } from 'node:perf_hooks'
+import { host } from '../node/host.js'
 import { engine, LOG_WORDS, log, MAX_LOG, OUT_SIZE, out, slots, state, WAITING } from './engine.js'
 
 // The answers of a batch's handlers leave together, for as long as the handlers take less than this (ms): the peer is
@@ -187,6 +188,9 @@ function flushBefore(...deaths: string[]): void {
     Object.defineProperty(process, death, { ...property, value: flushed })
   }
 }
+
+// Deno does not emit 'exit' when nobody has caught an exception.
+if (host === 'Deno') process.on('uncaughtExceptionMonitor', flushWaiting)
 
 process.on('exit', () => {
   // No tick comes any more for what later listeners write.
