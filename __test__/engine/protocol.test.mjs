@@ -52,6 +52,7 @@ const subjects = {
   'the words of the shared state': ['WAITING', 'RESUMED'],
   'the modes of readStart': ['READ_CHUNKS', 'READ_SHARED', 'READ_INTO'],
   'the flags of bindTcp': ['UV_TCP_IPV6ONLY', 'UV_TCP_REUSEPORT'],
+  'the flags of bindPipe and access': ['PIPE_JOINS', 'PIPE_LOCAL', 'PIPE_READS', 'PIPE_WRITES'],
 }
 
 for (const [subject, names] of Object.entries(subjects)) {

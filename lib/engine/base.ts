@@ -4,8 +4,9 @@
 import { HandleSurface, keepAliveArguments } from '../node/handle-surface.js'
 import type { Adopted } from './descriptor.js'
 import { type Endpoint, parseEndpoint } from './endpoint.js'
-import { EBADF, EINVAL, ENOTSOCK, engine, PIPE_READS, PIPE_WRITES, type Slot, slots } from './engine.js'
+import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
 import { hold, release } from './loop.js'
+import { PIPE_READS, PIPE_WRITES } from './pipe.js'
 
 // The phases of its life.
 /** There is no operating system socket yet, or it has been given away. */

@@ -124,14 +124,6 @@ interface Engine {
   errno(name: string): number
 }
 
-// What is wanted of a named pipe, and what can be done with one.
-/** There may be other servers of this name. */
-export const PIPE_JOINS = 1
-/** Clients on other machines are turned away. */
-export const PIPE_LOCAL = 2
-export const PIPE_READS = 4
-export const PIPE_WRITES = 8
-
 // How a socket reads.
 export const READ_CHUNKS = 0
 export const READ_SHARED = 1

@@ -25,8 +25,8 @@ const UV_TCP_REUSEPORT: u32 = 2;
 const PIPE_JOINS: u32 = 1;
 const PIPE_LOCAL: u32 = 2;
 // And of `access`: this end can read, and write.
-const READS: u32 = 4;
-const WRITES: u32 = 8;
+const PIPE_READS: u32 = 4;
+const PIPE_WRITES: u32 = 8;
 
 // Modes of `readStart`.
 const READ_CHUNKS: u32 = 0;
@@ -91,7 +91,7 @@ verbs! { engine:
             let options = PipeOptions {
                 first_instance: !has(PIPE_JOINS),
                 reject_remote_clients: has(PIPE_LOCAL),
-                access: match (has(READS), has(WRITES)) {
+                access: match (has(PIPE_READS), has(PIPE_WRITES)) {
                     (true, false) => PipeAccess::Inbound,
                     (false, true) => PipeAccess::Outbound,
                     _ => PipeAccess::Duplex,
@@ -109,9 +109,9 @@ verbs! { engine:
     fn c"access"(slot: u32) -> i32 {
         engine.verb(|reactor| {
             Ok(match reactor.access(slot)? {
-                PipeAccess::Duplex => READS | WRITES,
-                PipeAccess::Inbound => READS,
-                PipeAccess::Outbound => WRITES,
+                PipeAccess::Duplex => PIPE_READS | PIPE_WRITES,
+                PipeAccess::Inbound => PIPE_READS,
+                PipeAccess::Outbound => PIPE_WRITES,
             })
         })
     }
