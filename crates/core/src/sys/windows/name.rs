@@ -2,11 +2,11 @@
 
 /// The counterpart of Unix's bound path.
 #[derive(Debug, Default)]
-pub(crate) struct Name;
+pub(crate) struct Name(());
 
 impl Name {
     pub(crate) const fn of(_path: &str) -> Self {
-        Self
+        Self(())
     }
 
     #[expect(clippy::unused_self, reason = "on Unix there is something to keep")]

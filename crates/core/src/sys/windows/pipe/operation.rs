@@ -57,18 +57,17 @@ impl Operation {
         self.is_pending
     }
 
-    /// Starts an operation with a system call, which returns 0 when it has failed or is not done. Returns how many bytes
-    /// went, and `WouldBlock` if [`Operation::result`] has to tell.
-    ///
-    /// # Safety
-    /// No operation is pending. `call` passes the structure to one system call on `handle`, and the memory that this
-    /// works on stays valid until [`Operation::is_pending`] is false.
-    pub(super) unsafe fn start(
-        &mut self,
-        handle: BorrowedHandle<'_>,
-        call: impl FnOnce(HANDLE, *mut OVERLAPPED) -> i32,
-    ) -> io::Result<usize> {
-        if call(handle.as_raw_handle(), self.overlapped.get()) == 0 {
+    /// What a system call starts the next operation with. The call is followed by [`Operation::started`], and the memory
+    /// that it works on stays valid until [`Operation::is_pending`] is false.
+    pub(super) fn place(&mut self) -> *mut OVERLAPPED {
+        assert!(!self.is_pending, "one operation at a time");
+        self.overlapped.get()
+    }
+
+    /// How the system call has ended, right after it: 0 when it has failed or is not done. Returns how many bytes went,
+    /// and `WouldBlock` if [`Operation::result`] has to tell.
+    pub(super) fn started(&mut self, handle: BorrowedHandle<'_>, done: i32) -> io::Result<usize> {
+        if done == 0 {
             let error = io::Error::last_os_error();
             if error.raw_os_error() == Some(ERROR_IO_PENDING as i32) {
                 self.is_pending = true;

@@ -58,13 +58,11 @@ impl Reading {
                 return Poll::Ready(Ok(()));
             }
         }
-        // SAFETY: nothing is pending, as was just seen, and a read of nothing has no memory.
-        let started = unsafe {
-            notice.start(handle, |handle, overlapped| {
-                ReadFile(handle, ptr::null_mut(), 0, ptr::null_mut(), overlapped)
-            })
-        };
-        match started {
+        let overlapped = notice.place();
+        let (raw, none) = (handle.as_raw_handle(), ptr::null_mut());
+        // SAFETY: the handle is open, and a read of nothing has no memory.
+        let done = unsafe { ReadFile(raw, none, 0, ptr::null_mut(), overlapped) };
+        match notice.started(handle, done) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 notice.poll(handle, cx).map(Ok)
             }
@@ -87,19 +85,11 @@ impl Reading {
         };
         let length = waiting.min(memory.len());
         let read = &mut self.operations()?.read;
-        // SAFETY: no read outlives this function, and the length is within the memory.
-        let outcome = unsafe {
-            read.start(handle, |handle, overlapped| {
-                ReadFile(
-                    handle,
-                    memory.as_mut_ptr(),
-                    length as u32,
-                    ptr::null_mut(),
-                    overlapped,
-                )
-            })
-        };
-        match outcome {
+        let overlapped = read.place();
+        let (raw, to) = (handle.as_raw_handle(), memory.as_mut_ptr());
+        // SAFETY: the handle is open, the length is within the memory, and the read does not outlive this function.
+        let done = unsafe { ReadFile(raw, to, length as u32, ptr::null_mut(), overlapped) };
+        match read.started(handle, done) {
             // The bytes are there, so it is done at once.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => read.wait(handle),
             Err(error) if is_end(&error) => Ok(0),

@@ -150,13 +150,10 @@ impl Instance {
             Some(connect) => connect,
             none => {
                 let connect = none.insert(Operation::new()?);
-                // SAFETY: the first operation in this place, and it has no memory.
-                let started = unsafe {
-                    connect.start(handle, |handle, overlapped| {
-                        ConnectNamedPipe(handle, overlapped)
-                    })
-                };
-                match started {
+                let overlapped = connect.place();
+                // SAFETY: the handle is open, and a connect has no memory.
+                let done = unsafe { ConnectNamedPipe(handle.as_raw_handle(), overlapped) };
+                match connect.started(handle, done) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     outcome => return Poll::Ready(connected(outcome)),
                 }

@@ -56,20 +56,13 @@ impl Writing {
             Some(operation) => operation,
             none => none.insert(Operation::new()?),
         };
-        let bytes = &self.bytes;
-        // SAFETY: nothing is pending, or `finish` would have failed. The bytes are not touched before that is so again:
+        let overlapped = operation.place();
+        let (raw, from) = (handle.as_raw_handle(), self.bytes.as_ptr());
+        let length = self.bytes.len() as u32;
+        // SAFETY: the handle is open, and the bytes are not touched while the write is pending: `finish` fails then, and
         // whoever drops this has called `cancel`.
-        unsafe {
-            operation.start(handle, |handle, overlapped| {
-                WriteFile(
-                    handle,
-                    bytes.as_ptr(),
-                    bytes.len() as u32,
-                    ptr::null_mut(),
-                    overlapped,
-                )
-            })
-        }
+        let done = unsafe { WriteFile(raw, from, length, ptr::null_mut(), overlapped) };
+        operation.started(handle, done)
     }
 
     /// Fetches the outcome of a write that was pending; `WouldBlock` if it still is.
