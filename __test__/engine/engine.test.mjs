@@ -33,7 +33,7 @@ async function output(t, name, driver) {
 
 // An engine whose protocol is in the test's hands, and what it is to be started with.
 function opened(driver, libuv = true) {
-  const { open } = require(join(dirname(require.resolve('ferronet')), '../native/binding.cjs'))
+  const { open } = require(join(dirname(require.resolve('ferronet')), 'lib/engine/addon.js'))
   const arrived = []
   const called = []
   const shared = {
