@@ -308,7 +308,7 @@ export function build(platform, directory = built('addons')) {
  * node_modules is a link to the project's. `as`: the platform that the loader takes the system for, if it is not that one.
  */
 export function stage(platform, addon, { as = platform, directory = built('stage', platform) } = {}) {
-  for (const file of ['dist/index.js', 'native/binding.cjs'])
+  for (const file of ['dist/index.js', 'native/binding.d.cts'])
     needFile(join(root, file), 'Build the project first: npm run build.')
   rmSync(directory, { recursive: true, force: true })
   mkdirSync(join(directory, 'native'), { recursive: true })

@@ -89,8 +89,8 @@ function check(project, compiler, resolution) {
       esModuleInterop: true,
       skipLibCheck: false,
       noEmit: true,
-      // TypeScript 7 loads @types/node only if it is told to, here or by ferronet's declarations.
-      ...(resolution === 'bundler' ? {} : { types: ['node'] }),
+      // With an empty list, which is TypeScript 7's default, it is ferronet's declarations that bring @types/node in.
+      types: resolution === 'bundler' ? [] : ['node'],
     },
     files,
   }

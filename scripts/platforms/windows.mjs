@@ -101,7 +101,7 @@ function build() {
 
 async function testWith(node) {
   console.log(`\n> Node ${node.version} for Windows, under ${run('wine', ['--version']).trim()}`)
-  const env = { NAPI_RS_NATIVE_LIBRARY_PATH: `Z:${addon.replaceAll('/', '\\')}` }
+  const env = { FERRONET_ADDON: `Z:${addon.replaceAll('/', '\\')}` }
   for (const file of files) {
     const without = NOT_HERE.find(({ files }) => files.test(file))
     if (without) {
