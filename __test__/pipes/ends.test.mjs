@@ -107,17 +107,23 @@ parity(
   },
 )
 
-parity('destroy while a write is held up', async ({ pair, socketPath, watch, closed, log, quiet }) => {
-  const { client, peer } = await pair({ path: socketPath() })
-  watch(client, 'client')
-  peer.pause()
-  client.write(Buffer.alloc(3_000_000), error => log('write', error instanceof Error))
-  await quiet()
-  client.destroy()
-  await closed(client)
-  peer.resume()
-  await closed(peer)
-})
+// Node 20 calls back without an error.
+const canceled = { since: '22', expected: { client: [['close', false]], main: [['write', true]] } }
+parity(
+  'destroy while a write is held up',
+  canceled,
+  async ({ pair, socketPath, watch, closed, log, quiet }) => {
+    const { client, peer } = await pair({ path: socketPath() })
+    watch(client, 'client')
+    peer.pause()
+    client.write(Buffer.alloc(3_000_000), error => log('write', error instanceof Error))
+    await quiet()
+    client.destroy()
+    await closed(client)
+    peer.resume()
+    await closed(peer)
+  },
+)
 
 parity('destroy while an end is held up', async ({ pair, socketPath, watch, closed, quiet, log }) => {
   const { client, peer } = await pair({ path: socketPath() })
