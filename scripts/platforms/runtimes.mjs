@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const cache = join(root, '.cache/runtimes')
 const REFERENCE = '26'
 /** A scenario may take so long; one that hangs for a reason of the runtime's is given up after that. */
-const TIMEOUT = '10000'
+const TIMEOUT = '20000'
 
 // Left out: Node's tls, http and http2 over ferronet (the runtimes have modules of their own of these names), what takes
 // Node's own handles over (handover/node, cluster) or needs libuv (engine/nested-loop, socket/handles), and tests that
