@@ -21,7 +21,7 @@ await leg('linux-arm64-gnu', async t => {
   for (const name of ['libc.so.6', 'libstdc++.so.6', 'libatomic.so.1'])
     needFile(`${LIBRARIES}/lib/${name}`, remedy)
 
-  const project = stage('linux-arm64-gnu', addon)
+  const project = stage('linux-arm64-gnu', addon, { slow: true })
   const nodes = new Map()
   for (const version of values.nodes.split(',')) {
     const binary = nodeBinary('linux-arm64', version)

@@ -306,8 +306,13 @@ export function build(platform, directory = built('addons')) {
 /**
  * A copy of the project for a platform's tests, with that addon alone in it: the project's own build stays as it is. Its
  * node_modules is a link to the project's. `as`: the platform that the loader takes the system for, if it is not that one.
+ * `slow`: ava runs one file at a time and is patient, for where a process takes many seconds to start.
  */
-export function stage(platform, addon, { as = platform, directory = built('stage', platform) } = {}) {
+export function stage(
+  platform,
+  addon,
+  { as = platform, slow = false, directory = built('stage', platform) } = {},
+) {
   for (const file of ['dist/index.js', 'native/binding.d.cts'])
     needFile(join(root, file), 'Build the project first: npm run build.')
   rmSync(directory, { recursive: true, force: true })
@@ -317,6 +322,11 @@ export function stage(platform, addon, { as = platform, directory = built('stage
   for (const name of readdirSync(join(root, 'native')).filter(name => !name.endsWith('.node')))
     copyFileSync(join(root, 'native', name), join(directory, 'native', name))
   copyFileSync(addon, join(directory, 'native', `ferronet.${as}.node`))
+  if (slow) {
+    const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+    Object.assign(manifest.ava, { timeout: '20m', concurrency: 1 })
+    writeFileSync(join(directory, 'package.json'), JSON.stringify(manifest, null, 2))
+  }
   symlinkSync(realpathSync(join(root, 'node_modules')), join(directory, 'node_modules'))
   return directory
 }
@@ -353,7 +363,7 @@ export function tests(stage, node, files, { env, around = [] } = {}) {
   console.log(`> ${files.length} test files: node scripts/test.mjs --node ${relativeToRoot(node)} …`)
   const { stdout, stderr, error } = spawnSync(command, args, {
     cwd: stage,
-    env: { ...process.env, ...env },
+    env: { ...process.env, FERRONET_TEST_TIMEOUT: '300000', ...env },
     encoding: 'utf8',
     maxBuffer: 1 << 28,
   })

@@ -3,19 +3,18 @@
 //! It belongs to the JavaScript thread, and only that thread calls it. Verbs come down as methods. What happened goes
 //! up through a [`Sink`] in [`Reactor::pump`] and only there: no verb reports an event from inside its own call.
 
+mod facts;
+
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use socket2::SockRef;
-
 use crate::connection::{Connection, Outgoing};
 use crate::driver::{Driver, DriverKind};
-use crate::endpoint::{self, Endpoint};
 use crate::errno;
-use crate::options::{PipeAccess, PipeOptions};
+use crate::options::PipeOptions;
 use crate::place::{Accepting, Bound, Place};
 use crate::queue::{Queue, Step};
 use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
@@ -328,28 +327,6 @@ impl Reactor {
         Ok(())
     }
 
-    /// Lets everybody open a listening pipe as a client, to read from it or to write to it.
-    ///
-    /// # Errors
-    /// `EINVAL` for what is no pipe that listens. `ENOTSUP` on Unix, where the mode of the path says who may.
-    pub fn open_to_all(&self, slot: u32, readable: bool, writable: bool) -> io::Result<()> {
-        match self.slots.get(slot) {
-            Some(Place::Accepting(accepting)) => accepting.listener.open_to_all(readable, writable),
-            _ => Err(errno::error(errno::EINVAL)),
-        }
-    }
-
-    /// What can be done with a connection; less than everything with some named pipes only.
-    ///
-    /// # Errors
-    /// `EBADF` when the slot has no connection.
-    pub fn access(&self, slot: u32) -> io::Result<PipeAccess> {
-        match self.slots.get(slot) {
-            Some(Place::Connection(connection)) => Ok(connection.stream.access()),
-            _ => not_a_socket(),
-        }
-    }
-
     /// Removes `path` from the file system when the socket closes, as if it had been bound here: for one that was
     /// adopted. Takes the place of a path that was to be removed before.
     ///
@@ -379,35 +356,6 @@ impl Reactor {
         // There may be room now for what a listener could not accept.
         self.retry_accept();
         was_connecting
-    }
-
-    // --- facts --------------------------------------------------------------------------------------------------
-
-    /// The socket itself, for options.
-    ///
-    /// # Errors
-    /// `EBADF` when the slot is empty, `ENOTSOCK` for what is not a socket (an adopted FIFO).
-    pub fn socket(&self, slot: u32) -> io::Result<SockRef<'_>> {
-        match self.slots.get(slot) {
-            Some(place) => place.socket(),
-            None => not_a_socket(),
-        }
-    }
-
-    /// The local end.
-    ///
-    /// # Errors
-    /// Those of [`Reactor::socket`], and `EADDRINUSE` when the bind has failed with that.
-    pub fn local(&self, slot: u32) -> io::Result<Endpoint> {
-        if let Some(Place::Bound(bound)) = self.slots.get(slot) {
-            bound.check()?;
-        }
-        Ok(endpoint::endpoint(&self.socket(slot)?.local_addr()?))
-    }
-
-    /// The peer's end.
-    pub fn peer(&self, slot: u32) -> io::Result<Endpoint> {
-        Ok(endpoint::endpoint(&self.socket(slot)?.peer_addr()?))
     }
 
     // --- drive --------------------------------------------------------------------------------------------------
