@@ -34,7 +34,7 @@ export const legs = {
   bun: { what: 'tests on Bun', script: leg('bun') },
   deno: { what: 'tests on Deno', script: leg('deno') },
   pack: { what: 'packed, installed and used', script: join('scripts', 'pack.mjs') },
-  types: { what: 'types with each @types/node', script: join('scripts', 'types.mjs') },
+  types: { what: 'types with each @types/node', script: leg('types') },
 }
 
 const usage = `npm run platforms [-- --only NAME,NAME] [--list]
