@@ -53,13 +53,9 @@ export function some() {
     'connect/connect',
     'engine/drivers',
     'errors/codes',
-    'events/order',
-    'server/connections',
     'server/listen',
     'socket/destroy',
     'socket/half-close',
-    'socket/handles',
-    'socket/reading',
     'socket/write',
   ].map(name => `__test__/${name}.test.mjs`)
 }
