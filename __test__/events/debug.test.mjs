@@ -212,7 +212,7 @@ parity(
       main: [
         ['fresh', ["kind: 'tcp'", 'fd: -1', 'reading: false', 'local: undefined', 'remote: undefined']],
         ['IPv6', ["local: '[::1]:P'", "remote: '[::1]:P'"]],
-        ['path', ["local: '<tmp>/s.sock'"]],
+        ['path', true],
         ['closed', ['fd: -1', 'local: undefined', 'remote: undefined', 'referenced: false']],
         ['deep', '[Handle]', true],
         ['formats', true, true, true],
@@ -235,7 +235,7 @@ parity(
     await t.seen(client, 'connect')
     t.log('IPv6', some(client._handle, 'local', 'remote'))
     const server = await t.listen({ path: t.socketPath() })
-    t.log('path', some(server._handle, 'local'))
+    t.log('path', inspect(server._handle).includes(`local: ${inspect(server.address())}`))
     const handle = client._handle
     client.destroy()
     t.log('closed', some(handle, 'fd', 'local', 'remote', 'referenced'))
