@@ -344,8 +344,10 @@ export function collect(child) {
 // Where an error was thrown and its message, which people read first, without stacks and Node's version. An unhandled
 // 'error' is thrown by `emit` in node:events, or by ferronet; we treat both the same, as docs/api.md describes.
 function firstWords(stderr) {
-  const lines = stderr.split('\n').filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
+  const lines = stderr.split(/\r?\n/).filter(line => line !== '' && !/^\(node:\d+\)|^Node\.js v/.test(line))
   const thrown = lines.find(line => /^\s*(\w*Error|Uncaught|thrown)\b/.test(line))
-  const place = lines[0]?.replace(/^.*\//, '').replace(/^(node:events|(?:batch|loop)\.js):\d+$/, '(inside)')
+  const place = lines[0]
+    ?.replace(/^.*[\\/]/, '')
+    .replace(/^(node:events|(?:batch|loop)\.js):\d+$/, '(inside)')
   return lines.length ? [place, thrown].filter(Boolean) : []
 }

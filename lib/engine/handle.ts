@@ -30,6 +30,7 @@ import { Reading } from './reading.js'
 // From this size on a copy costs more than a system call of its own saves.
 const DIRECT_SIZE = 16 * 1024
 const nothing = new Uint8Array(0)
+const onWindows = process.platform === 'win32'
 
 // What Node says of a write on a socket that is just bound, or listens.
 const UNWRITABLE = { tcp: EPIPE, pipe: ENOTCONN }
@@ -323,6 +324,8 @@ export class Handle extends Reading<Handle> {
   #close(callbacks: ((() => void) | undefined)[], reset: boolean): void {
     if (this.closed) return
     outbox.flushWaiting()
+    const busy =
+      this.isReading || this.phase === CONNECTING || this.phase === LISTENING || this.#backlog !== null
     if (this.phase === CONNECTING) release()
     this.#drop()
     if (this.slot >= 0) {
@@ -334,7 +337,10 @@ export class Handle extends Reading<Handle> {
     this.phase = GONE
     this.isReading = false
     this.recount()
-    closeSoon(this, this.canceled === undefined ? callbacks : [...this.canceled, ...callbacks])
+    const all = this.canceled === undefined ? callbacks : [...this.canceled, ...callbacks]
+    // On Windows libuv closes a handle once it has seen that what was under way is cancelled: an iteration later.
+    if (busy && onWindows) setImmediate(closeSoon, this, all)
+    else closeSoon(this, all)
   }
 
   /** Forgets what was neither delivered nor sent. */

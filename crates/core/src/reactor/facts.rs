@@ -27,8 +27,10 @@ impl Reactor {
     /// # Errors
     /// Those of [`Reactor::socket`], and `EADDRINUSE` when the bind has failed with that.
     pub fn local(&self, slot: u32) -> io::Result<Endpoint> {
-        if let Some(Place::Bound(bound)) = self.slots.get(slot) {
-            bound.check()?;
+        match self.slots.get(slot) {
+            Some(Place::Bound(bound)) => bound.check()?,
+            Some(Place::Accepting(accepting)) => return accepting.listener.local(),
+            _ => {}
         }
         Ok(endpoint::endpoint(&self.socket(slot)?.local_addr()?))
     }

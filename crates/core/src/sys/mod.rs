@@ -10,7 +10,7 @@
 //!   has to look for an end that comes by itself, and fails with `EAGAIN` when `poll_write_ready` will say when to try
 //!   again; both are for named pipes only, and so is `access`, which says whether bytes can go both ways.
 //! - [`Listener`]: `adopt` registers a listening socket, `poll_accept` returns the next connection as a [`Stream`].
-//!   `open_to_all` changes the permissions of a named pipe.
+//!   `local` is where it listens, and `open_to_all` changes the permissions of a named pipe.
 //! - [`Name`]: what a bound path leaves in the file system. Dropping it removes that, `keep` leaves it there. Every
 //!   socket has one; it is empty for nearly all of them, and on a platform whose paths vanish by themselves.
 //! - [`Socket`] (`socket.rs`): what is not registered yet, with `listen` and `connect`. `new_socket` makes one,

@@ -9,6 +9,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::Stream;
+use crate::endpoint::{Endpoint, endpoint};
 use crate::errno;
 use crate::sys::Transport;
 
@@ -43,6 +44,10 @@ impl Listener {
     #[expect(clippy::unused_self, reason = "on Windows a pipe has permissions")]
     pub(crate) fn open_to_all(&self, _readable: bool, _writable: bool) -> io::Result<()> {
         Err(errno::error(errno::ENOTSUP))
+    }
+
+    pub(crate) fn local(&self) -> io::Result<Endpoint> {
+        Ok(endpoint(&self.socket()?.local_addr()?))
     }
 
     /// Deregisters it from Tokio's driver.

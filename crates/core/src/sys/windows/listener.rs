@@ -8,6 +8,7 @@ use tokio::net::TcpListener;
 
 use super::pipe::Instances;
 use super::{Socket, Stream};
+use crate::endpoint::{Endpoint, endpoint};
 use crate::errno;
 use crate::sys::Transport;
 
@@ -31,6 +32,14 @@ impl Listener {
         match self {
             Self::Tcp(io) => Ok(SockRef::from(io)),
             Self::Pipe(_) => Err(errno::error(errno::ENOTSOCK)),
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn local(&self) -> io::Result<Endpoint> {
+        match self {
+            Self::Tcp(io) => Ok(endpoint(&SockRef::from(io).local_addr()?)),
+            Self::Pipe(instances) => Ok(Endpoint::Path(instances.path().into_bytes())),
         }
     }
 

@@ -235,6 +235,12 @@ impl Instances {
         Poll::Pending
     }
 
+    /// Its name, as it was given.
+    pub(crate) fn path(&self) -> String {
+        let path = self.maker.path.strip_suffix(&[0]);
+        String::from_utf16_lossy(path.unwrap_or(&self.maker.path))
+    }
+
     /// Adds everybody to those who may open the pipe as clients.
     pub(crate) fn open_to_all(&self, readable: bool, writable: bool) -> io::Result<()> {
         let Some(instance) = self.waiting.front() else {
