@@ -191,6 +191,12 @@ export const differences = [
     scenarios: { 'module/reload': ['loading ferronet again costs nothing: *'] },
   },
   {
+    because: 'a child of Bun does not inherit what Bun itself has inherited',
+    // Only if there is anything.
+    sometimes: true,
+    scenarios: { 'robustness/tricks': ['a child process inherits no descriptor'] },
+  },
+  {
     because: "Bun's getEventListeners does not see the listeners of a signal",
     scenarios: { 'socket/constructor': ['signal: its listeners, while the socket is open'] },
   },
