@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use socket2::{SockAddr, SockRef};
 
-use crate::connection::{Connection, Outgoing};
+use crate::connection::{Connection, Outgoing, Sent, Site};
 use crate::driver::{Driver, DriverKind};
 use crate::endpoint::{self, Endpoint};
 use crate::errno;
@@ -21,6 +21,7 @@ use crate::ready::{Bell, Direction, Key, Ready, ReadyList, Signal};
 use crate::sink::{ReadMode, Sink};
 use crate::slots::Slots;
 use crate::sys::{self, Listener, Name, Stream, Transport};
+use crate::tls;
 
 /// See the [module](self).
 pub struct Reactor {
@@ -253,10 +254,16 @@ impl Reactor {
     /// # Errors
     /// `EAGAIN` when nothing is waiting ([`Sink::readable`] follows), and the socket's own.
     pub fn read_into(&mut self, slot: u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let key = self.slots.key(slot);
         let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
             return not_a_socket();
         };
-        let (length, more) = connection.read_into(buffer)?;
+        let site = Site {
+            key,
+            list: &self.ready,
+            driver: &self.driver,
+        };
+        let (length, more) = connection.read_into(buffer, site)?;
         if let Some(readable) = more {
             self.queue.ask(readable);
         }
@@ -270,12 +277,9 @@ impl Reactor {
     ///
     /// # Errors
     /// As send(2), but a full buffer is a count of 0 and no error. `ENOTCONN` while a connect is under way.
-    pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let key = self.slots.key(slot);
-        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
-            return not_a_socket();
-        };
-        connection.write(slices, key, &self.ready, &self.driver)
+    pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<Sent> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.write(slices, site)
     }
 
     /// Whether the last write of this socket was short.
@@ -284,6 +288,21 @@ impl Reactor {
             self.slots.get(slot),
             Some(Place::Connection(connection)) if connection.outgoing() == Outgoing::Blocked
         )
+    }
+
+    fn connection_at(&mut self, slot: u32) -> io::Result<(&mut Connection, Site<'_>)> {
+        let key = self.slots.key(slot);
+        match self.slots.get_mut(slot) {
+            Some(Place::Connection(connection)) => Ok((
+                connection,
+                Site {
+                    key,
+                    list: &self.ready,
+                    driver: &self.driver,
+                },
+            )),
+            _ => not_a_socket(),
+        }
     }
 
     fn connection(&mut self, slot: u32) -> io::Result<&mut Connection> {
@@ -297,7 +316,8 @@ impl Reactor {
 
     /// Sends FIN, after everything that was written before.
     pub fn shutdown(&mut self, slot: u32) -> io::Result<()> {
-        self.connection(slot)?.shutdown()
+        let (connection, site) = self.connection_at(slot)?;
+        connection.shutdown(site)
     }
 
     /// Removes `path` from the file system when the socket closes, as if it had been bound here: for one that was
@@ -329,6 +349,96 @@ impl Reactor {
         // There may be room now for what a listener could not accept.
         self.retry_accept();
         was_connecting
+    }
+
+    // --- TLS ----------------------------------------------------------------------------------------------------
+
+    /// Begins a TLS session on a connection. From here on what is written waits for it, and nothing is read but by it.
+    /// [`Sink::tls`] reports what comes of it, [`Sink::read_end`] or [`Sink::read_error`] if the connection ends first.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses what it is started with. Nothing has been sent then.
+    pub fn tls_start(
+        &mut self,
+        slot: u32,
+        context: &tls::Context,
+        start: &tls::Start<'_>,
+    ) -> io::Result<()> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.start_session(context, start, site)?;
+        // The pump goes on with what there is already.
+        self.ask_readable(slot);
+        Ok(())
+    }
+
+    /// The peer's certificate is all right: from here on bytes go up and down.
+    ///
+    /// # Errors
+    /// `EINVAL` unless a handshake has been reported as done.
+    pub fn tls_open(&mut self, slot: u32) -> io::Result<()> {
+        self.connection(slot)?.open_session()?;
+        self.ask_readable(slot);
+        Ok(())
+    }
+
+    fn ask_readable(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get(slot)
+            && let Some(readable) = place.signal(Direction::Read)
+        {
+            self.queue.ask(readable);
+        }
+    }
+
+    /// The TLS session of a connection.
+    ///
+    /// # Errors
+    /// `EINVAL` when it has none.
+    fn session(&mut self, slot: u32) -> io::Result<&mut tls::Session> {
+        match &mut self.connection(slot)?.tls {
+            Some(sealed) => Ok(&mut sealed.session),
+            None => Err(errno::error(errno::EINVAL)),
+        }
+    }
+
+    /// What a TLS session can tell.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has none.
+    pub fn tls_fact(&mut self, slot: u32, fact: tls::Fact) -> io::Result<Vec<u8>> {
+        Ok(self.session(slot)?.fact(fact))
+    }
+
+    /// The next of what [`TlsEvent::News`](crate::TlsEvent::News) has announced.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_news(&mut self, slot: u32) -> io::Result<Option<tls::News>> {
+        Ok(self.session(slot)?.take_news())
+    }
+
+    /// Keying material for a protocol above TLS; `None` if OpenSSL refuses.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_export(
+        &mut self,
+        slot: u32,
+        length: usize,
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.session(slot)?.export(length, label, context))
+    }
+
+    /// The most that goes into one record from now on.
+    ///
+    /// # Errors
+    /// `EINVAL` when OpenSSL refuses the size.
+    pub fn tls_max_send_fragment(&mut self, slot: u32, size: usize) -> io::Result<()> {
+        if self.session(slot)?.set_max_send_fragment(size) {
+            return Ok(());
+        }
+        Err(errno::error(errno::EINVAL))
     }
 
     // --- facts --------------------------------------------------------------------------------------------------
@@ -470,10 +580,15 @@ impl Reactor {
             }
             Some(Place::Connection(connection)) => {
                 let turn = &mut self.queue.turn;
+                let site = Site {
+                    key,
+                    list: &self.ready,
+                    driver: &self.driver,
+                };
                 if direction == Direction::Read {
-                    return connection.read(key.slot, turn, sink);
+                    return connection.read(site, turn, sink);
                 }
-                let (step, unread) = connection.write_ready(key, &self.ready, turn, sink);
+                let (step, unread) = connection.write_ready(site, turn, sink);
                 if unread && let Some(readable) = connection.signal(Direction::Read) {
                     self.queue.push(readable);
                 }
