@@ -63,9 +63,9 @@ import {
   kOnWriteFailed,
   kOnWritten,
 } from './symbols.js'
+import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimers } from './timeout.js'
 import type { StartTlsOptions } from './tls/options.js'
 import { startTls } from './tls/start.js'
-import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimers } from './timeout.js'
 import { invalidArgType, missingArgs, validateBlockList, validateInt32 } from './validate.js'
 import {
   callBackWhenSent,

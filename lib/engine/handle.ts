@@ -57,7 +57,13 @@ export interface Facts {
 }
 
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
-export { captureContext, TLS_KEYLOG, TLS_REQUEST_CERTIFICATE, TLS_REQUIRE_CERTIFICATE, TLS_SERVER } from './tls.js'
+export {
+  captureContext,
+  TLS_KEYLOG,
+  TLS_REQUEST_CERTIFICATE,
+  TLS_REQUIRE_CERTIFICATE,
+  TLS_SERVER,
+} from './tls.js'
 
 export class Handle extends Reading<Handle> {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */

@@ -1,6 +1,7 @@
 // Which engine does the TLS of a socket: the OpenSSL of the process through the addon, or Node's own tls. NODE_DEBUG=
 // ferronet tells which, and why.
 
+import { createHash } from 'node:crypto'
 import { debug, debugging } from '../debug.js'
 import { contextFor } from './context.js'
 import { HostEngine } from './host-engine.js'
@@ -29,7 +30,10 @@ function byNode(options: Wanted, why: string): Engine {
 }
 
 function contextOptions({ options, isServer }: Wanted): Record<string, unknown> {
-  if (!isServer || options.sessionIdContext !== undefined) return options
   // Without one OpenSSL resumes no session of a client that has a certificate.
-  return { ...options, sessionIdContext: process.argv.join(' ').slice(0, 32) }
+  if (isServer) options.sessionIdContext ??= sessionIdContext
+  return options
 }
+
+/** The same for all servers of the program, as in Node. */
+const sessionIdContext = createHash('sha1').update(process.argv.join(' ')).digest('hex').slice(0, 32)

@@ -1,6 +1,13 @@
 // TLS by the OpenSSL of the process: the addon does the handshake and the records, here it is decided what they mean.
 
-import { type Handle, TLS_KEYLOG, TLS_REQUEST_CERTIFICATE, TLS_REQUIRE_CERTIFICATE, TLS_SERVER, type TlsOwner } from '../engine/once.js'
+import {
+  type Handle,
+  TLS_KEYLOG,
+  TLS_REQUEST_CERTIFICATE,
+  TLS_REQUIRE_CERTIFICATE,
+  TLS_SERVER,
+  type TlsOwner,
+} from '../engine/once.js'
 import { kWriteRequest } from '../state.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
@@ -98,7 +105,9 @@ export class HostEngine implements Engine, TlsOwner {
   failed(): void {
     const [library, reason, text] = this.#handle.tlsFact('failure')?.toString('latin1').split('\0') ?? []
     const waits = !this.#isSecure && this.#socket[kWriteRequest] !== null
-    this.#fail(waits ? errors.failedWrite(text ?? '') : errors.opensslError(library ?? '', reason ?? '', text ?? ''))
+    this.#fail(
+      waits ? errors.failedWrite(text ?? '') : errors.opensslError(library ?? '', reason ?? '', text ?? ''),
+    )
   }
 
   ended(status: number): boolean {

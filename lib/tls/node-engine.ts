@@ -7,14 +7,7 @@ import { Handle } from '../engine/once.js'
 import { errnoException, fromLoop } from '../errors.js'
 import type { Done } from '../request.js'
 import { kHandle } from '../state.js'
-import {
-  kOnRead,
-  kOnReadEnd,
-  kOnReadInto,
-  kOnShutdown,
-  kOnWriteFailed,
-  kOnWritten,
-} from '../symbols.js'
+import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWriteFailed, kOnWritten } from '../symbols.js'
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
 import type { TlsSession } from './session.js'
@@ -70,7 +63,12 @@ export class NodeEngine implements Engine {
     over.once('secureConnect', () => secure(over))
   }
 
-  #watch(socket: SecureSocket, handle: HandleOverNode, over: tls.TLSSocket, fail: (error: Error) => void): void {
+  #watch(
+    socket: SecureSocket,
+    handle: HandleOverNode,
+    over: tls.TLSSocket,
+    fail: (error: Error) => void,
+  ): void {
     socket.tls = new NodeSession(over, handle)
     handle.requireCloseNotify = this.#wanted.requireCloseNotify
     over.on('error', error => {

@@ -5,7 +5,13 @@
 import type * as net from 'node:net'
 import * as tls from 'node:tls'
 import { nodeError } from '../errors.js'
-import { invalidArgType, validateFunction, validateNumber, validateObject, validateString } from '../validate.js'
+import {
+  invalidArgType,
+  validateFunction,
+  validateNumber,
+  validateObject,
+  validateString,
+} from '../validate.js'
 import { type CheckServerIdentity, rejectsByDefault } from './verify.js'
 
 export interface StartTlsOptions

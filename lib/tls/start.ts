@@ -62,7 +62,9 @@ function assertStartable(socket: Connection): void {
     throw cannotStart('this socket is not connected')
   const { decoder, length } = socket._readableState
   if (decoder !== null && (length > 0 || decoder.lastNeed > 0))
-    throw cannotStart('what has been received was turned into text: call it before setEncoding(), or read first')
+    throw cannotStart(
+      'what has been received was turned into text: call it before setEncoding(), or read first',
+    )
 }
 
 function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: Buffer[]): void {
@@ -85,6 +87,10 @@ function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: 
  * waits in the stream. Nothing is read meanwhile.
  */
 function whenWritten(socket: Connection, start: () => void): void {
+  if (isIdle(socket)) {
+    start()
+    return
+  }
   // A write of nothing, that comes behind all the others.
   const marker = Buffer.alloc(0)
   const { _write, _writev } = socket as unknown as {
@@ -135,4 +141,11 @@ function whenWritten(socket: Connection, start: () => void): void {
     goOn()
   }
   socket.write(marker)
+}
+
+/** Nothing waits in the stream or in the handle, and nothing is under way. */
+function isIdle(socket: Connection): boolean {
+  const handle = socket[kHandle]
+  if (socket.connecting || handle === null || socket._writableState.length > 0) return false
+  return handle.flush() !== 0 || handle.writeQueueSize === 0
 }

@@ -1,6 +1,6 @@
 // What is made of OpenSSL's verdict on a certificate: Node's error codes, and the check of the server's name.
 
-import * as tls from 'node:tls'
+import type * as tls from 'node:tls'
 import { fromLoop } from '../errors.js'
 
 // X509_V_ERR_*: those that Node has names for.
