@@ -65,7 +65,6 @@ import {
 } from './symbols.js'
 import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimers } from './timeout.js'
 import type { StartTlsOptions } from './tls/options.js'
-import { startTls } from './tls/start.js'
 import { invalidArgType, missingArgs, validateBlockList, validateInt32 } from './validate.js'
 import {
   callBackWhenSent,
@@ -396,6 +395,8 @@ export class SocketMethods extends Base {
    */
   startTLS(options?: StartTlsOptions | (() => void), listener?: () => void): this {
     if (typeof options === 'function') [options, listener] = [undefined, options]
+    // Loaded when first needed: node:tls comes with it.
+    const { startTls }: typeof import('./tls/start.js') = require('./tls/start.js')
     startTls(this, options, listener)
     return this
   }

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import type { Handle } from '../engine/once.js'
 import { errnoException, fromLoop, nodeError } from '../errors.js'
 import { type Chunk, partOfCharacter, type StreamInternals } from '../node/stream-state.js'
+import { override } from '../override.js'
 import type { Done } from '../request.js'
 import type { Socket } from '../socket.js'
 import { kBoundSource, kHandle, kHeld, kShutdownRequest, kWriteRequest } from '../state.js'
@@ -99,21 +100,6 @@ export function copy(chunk: Uint8Array): Uint8Array {
 
 function sizeOfAll(chunks: Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
-}
-
-/** Puts functions in the place of an object's own; the result puts those back. */
-export function override(object: object, functions: Record<string, unknown>): () => void {
-  const names = Object.keys(functions)
-  const before = names.map(name => Object.getOwnPropertyDescriptor(object, name))
-  for (const name of names) {
-    Object.defineProperty(object, name, { value: functions[name], configurable: true, writable: true })
-  }
-  return () => {
-    for (const [at, name] of names.entries()) {
-      if (before[at] === undefined) Reflect.deleteProperty(object, name)
-      else Object.defineProperty(object, name, before[at])
-    }
-  }
 }
 
 /** Takes the bytes out of a stream's read buffer. The stream emits nothing meanwhile, and no 'end' later. */

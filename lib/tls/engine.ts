@@ -7,7 +7,7 @@ import { contextFor } from './context.js'
 import { HostEngine } from './host-engine.js'
 import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
-import type { Engine } from './start.js'
+import type { Engine } from './types.js'
 
 const forced = process.env.FERRONET_TLS
 if (forced !== undefined && forced !== '' && forced !== 'openssl' && forced !== 'node') {

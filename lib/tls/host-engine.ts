@@ -13,7 +13,7 @@ import type { Context } from './context.js'
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
 import { HostSession } from './session.js'
-import type { Engine, SecureSocket } from './start.js'
+import type { Engine, SecureSocket } from './types.js'
 import { verifyError } from './verify.js'
 
 export class HostEngine implements Engine, TlsOwner {

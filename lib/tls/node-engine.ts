@@ -11,7 +11,7 @@ import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWriteFailed, kOnWritt
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
 import type { TlsSession } from './session.js'
-import type { Engine, SecureSocket } from './start.js'
+import type { Engine, SecureSocket } from './types.js'
 
 type Bytes = Uint8Array | string
 

@@ -1,11 +1,10 @@
 // `socket.startTLS()`: from plain bytes to TLS on the same socket. What was written before leaves first, unencrypted;
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
-import type { Handle } from '../engine/once.js'
 import { errnoException } from '../errors.js'
-import { override } from '../handover/estate.js'
 import { ForeignHandle } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
+import { override } from '../override.js'
 import type { Done } from '../request.js'
 import { type Connection, kHandle, kTls } from '../state.js'
 import { kOnWritten } from '../symbols.js'
@@ -13,22 +12,7 @@ import { validateFunction } from '../validate.js'
 import { chooseEngine } from './engine.js'
 import { cannotStart, disconnected } from './errors.js'
 import { type StartTlsOptions, type Wanted, wanted } from './options.js'
-import type { TlsSession } from './session.js'
-
-/** A Socket from `startTLS()` on. */
-export interface SecureSocket extends Connection {
-  encrypted: true
-  authorized: boolean
-  authorizationError: Error | string | null
-  alpnProtocol: string | false | null
-  tls: TlsSession | null
-}
-
-/** One of the two engines, ready for one socket. */
-export interface Engine {
-  /** With what was received already. The socket is connected, and nothing is left to be sent. */
-  start(socket: SecureSocket, handle: Handle, unread: Buffer): void
-}
+import type { Engine, SecureSocket } from './types.js'
 
 /** Throws for wrong options, and for a socket that is in no state for it. */
 export function startTls(
