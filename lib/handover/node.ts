@@ -16,6 +16,7 @@ import {
   pathOfNodes,
 } from '../node/sockets.js'
 import { kRemembered, nodeOptions } from '../options.js'
+import { override } from '../override.js'
 import type { Done } from '../request.js'
 import { Server, type ServerOptions } from '../server.js'
 import { Socket } from '../socket.js'
@@ -28,7 +29,6 @@ import {
   isPaused,
   movable,
   notTransferable,
-  override,
   retire,
   takeReadable,
 } from './estate.js'

@@ -9,13 +9,12 @@ import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
 import type { Engine } from './types.js'
 
-const forced = process.env.FERRONET_TLS
-if (forced !== undefined && forced !== '' && forced !== 'openssl' && forced !== 'node') {
-  throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
-}
-
 /** Throws what Node throws for options that make no context. */
 export function chooseEngine(options: Wanted): Engine {
+  const forced = process.env.FERRONET_TLS
+  if (forced && forced !== 'openssl' && forced !== 'node') {
+    throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
+  }
   const why = forced === 'node' ? 'FERRONET_TLS' : options.unsupported
   if (why !== undefined) return byNode(options, why)
   const context = contextFor(contextOptions(options))
