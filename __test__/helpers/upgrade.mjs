@@ -23,7 +23,7 @@ export function upgrades(title, options, scenario) {
   }
 }
 
-const onFerronet = engine => async (t, socket, options) => {
+const onFerronet = engine => async (_t, socket, options) => {
   const done = first(socket, 'secure')
   // Tests of the one engine must not pass by the other.
   socket.startTLS(options)

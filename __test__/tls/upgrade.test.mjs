@@ -85,8 +85,8 @@ upgrades('end() in the tick of the call waits for the handshake', own, async (t,
   const { client, peer } = await t.pair()
   const secure = upgrade(client, trust)
   client.end()
+  const end = t.drained(peer)
   const far = await upgrade(peer, server)
-  const end = t.drained(far)
   await secure
   client.resume()
   if ((await end).length !== 0) throw new Error('bytes from nowhere')
@@ -126,15 +126,15 @@ upgrades('plain writes that wait leave first', own, async (t, upgrade) => {
 })
 
 // The far end, byte by byte: a TLSSocket of Node's over a stream that gives and takes what it is told to.
-function byHand(options) {
+function byHand(onCiphertext) {
   const wire = new Duplex({
     read() {},
     write(chunk, _, done) {
-      wire.emit('ciphertext', chunk)
+      onCiphertext(chunk)
       done()
     },
   })
-  return { wire, session: tls.connect({ ...trust, ...options, socket: wire }).on('error', () => {}) }
+  return { wire, session: tls.connect({ ...trust, socket: wire }).on('error', () => {}) }
 }
 
 for (const how of ['unshift', 'left in the buffer', 'paused']) {
@@ -142,9 +142,8 @@ for (const how of ['unshift', 'left in the buffer', 'paused']) {
     const listener = await t.listen({ pauseOnConnect: how === 'paused' })
     const accepted = new Promise(resolve => listener.once('connection', resolve))
     const raw = t.connect(t.to(listener))
-    const { wire, session } = byHand()
     let first = true
-    wire.on('ciphertext', chunk => {
+    const { wire, session } = byHand(chunk => {
       raw.write(first ? Buffer.concat([Buffer.from('STARTTLS'), chunk]) : chunk)
       first = false
     })
@@ -176,10 +175,9 @@ upgrades('a hello and all that follows, one byte at a time', async (t, upgrade) 
   const listener = await t.listen()
   const accepted = new Promise(resolve => listener.once('connection', resolve))
   const raw = t.connect(t.to(listener, { noDelay: true }))
-  const { wire, session } = byHand()
   const bytes = []
   let running = false
-  wire.on('ciphertext', async chunk => {
+  const { wire, session } = byHand(async chunk => {
     bytes.push(...chunk)
     if (running) return
     running = true

@@ -9,7 +9,7 @@ import { type Chunk, partOfCharacter, type StreamInternals } from '../node/strea
 import { override } from '../override.js'
 import type { Done } from '../request.js'
 import type { Socket } from '../socket.js'
-import { kBoundSource, kHandle, kHeld, kShutdownRequest, kWriteRequest } from '../state.js'
+import { kBoundSource, kHandle, kHeld, kShutdownRequest, kTls, kWriteRequest } from '../state.js'
 
 /** Plain data, for `postMessage()`. */
 export interface Estate {
@@ -149,6 +149,7 @@ export function movable(socket: Socket): Handle {
     // One that was made of a BoundSocket may be bound only.
     !(socket[kBoundSource] && typeof handle.peername() === 'number')
   if (!connected) throw notTransferable('net.Socket', 'it must be connected and not destroyed')
+  if (socket[kTls] !== null) throw notTransferable('net.Socket', 'its TLS session stays in this thread')
   if (behindNode.has(socket)) throw notTransferable('net.Socket', 'it waits for what Node has to send')
   // The socket emits the error in the next tick.
   if (handle.flush() !== 0) throw notTransferable('net.Socket', 'its connection has failed')

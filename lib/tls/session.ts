@@ -147,7 +147,7 @@ export class HostSession implements TlsSession {
 function sigalg(sign: string, hash: string): string {
   const kinds: Record<string, string> = {
     rsaEncryption: 'RSA',
-    rsassaPss: 'RSA-PSS',
+    'RSASSA-PSS': 'RSA-PSS',
     dsaEncryption: 'DSA',
     'id-ecPublicKey': 'ECDSA',
     ED25519: 'Ed25519',
