@@ -5,12 +5,21 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** By name: `key` and `cert` of a server, and the `ca` that its client trusts. */
+const handed = 'FERRONET_TEST_CERTIFICATES'
+
+/** By name: `key` and `cert` of a server, and the `ca` that its client trusts. The same in this process and its children. */
 export function certificates() {
+  const given = process.env[handed]
+  const all = given === undefined ? made() : JSON.parse(given)
+  process.env[handed] = JSON.stringify(all)
+  return all
+}
+
+function made() {
   const directory = mkdtempSync(join(tmpdir(), 'ferronet-certificates-'))
   const at = name => join(directory, name)
   const run = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] })
-  const read = name => readFileSync(at(name))
+  const read = name => readFileSync(at(name), 'latin1')
   writeFileSync(at('openssl.cnf'), '[req]\ndistinguished_name=name\n[name]\n')
 
   function make(name, { subject = `/CN=${name}`, issuer, extensions = [], days = ['-days', '30'] } = {}) {
@@ -62,7 +71,7 @@ export function certificates() {
       'intermediate left out': { ...below, ca: root.cert },
       'intermediate sent': {
         key: below.key,
-        cert: Buffer.concat([below.cert, between.cert]),
+        cert: below.cert + between.cert,
         ca: root.cert,
       },
     }

@@ -2,7 +2,7 @@
 
 import tls from 'node:tls'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
-import { told, upgrades } from '../helpers/upgrade.mjs'
+import { upgrades } from '../helpers/upgrade.mjs'
 
 const server = { isServer: true, ...identity }
 const own = { module: 'ferronet' }
@@ -56,13 +56,14 @@ upgrades('requireCloseNotify makes an end that was not announced an error', own,
   }
 })
 
-upgrades('a reset', async (t, upgrade) => {
-  const { raw, far } = await withNode(t, upgrade)
-  const error = new Promise(resolve => far.once('error', resolve))
-  far.resume()
-  raw.resetAndDestroy()
-  t.log('error', told(await error))
-  await t.closed(far)
+upgrades('a reset', own, async (t, upgrade) => {
+  const { client, peer } = await t.pair()
+  await Promise.all([upgrade(client, trust), upgrade(peer, server)])
+  const error = new Promise(resolve => client.once('error', resolve))
+  peer.resetAndDestroy()
+  const { code, syscall } = await error
+  equal([code, syscall], ['ECONNRESET', 'read'])
+  await t.closed(client)
 })
 
 upgrades('a half-open socket writes on after the peer has ended', async (t, upgrade) => {
@@ -151,13 +152,13 @@ upgrades('destroy() right behind the call', own, async (t, upgrade) => {
 upgrades('a handler that throws costs no other event', own, async (t, upgrade) => {
   t.catchUncaught()
   const { client, peer } = await t.pair()
+  const arrived = t.drained(client)
+  const far = upgrade(peer, server)
   client.once('secure', () => {
     throw new Error('of the program')
   })
-  const both = Promise.all([upgrade(client, trust), upgrade(peer, server)])
-  await both
-  const arrived = t.drained(client)
-  client.resume()
+  client.startTLS(trust)
+  await far
   peer.end('bytes')
   equal(String(await arrived), 'bytes')
 })

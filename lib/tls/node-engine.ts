@@ -31,6 +31,9 @@ export class NodeEngine implements Engine {
     handle.owner = socket as unknown as Handle['owner']
     const { isServer, options, host } = this.#wanted
     const fail = (error: Error): void => void socket.destroy(error)
+    handle.onEarlyEnd = () => {
+      if (!socket.destroyed) fail(errors.disconnected(isServer, options))
+    }
     const secure = (over: tls.TLSSocket): void => {
       if (socket.destroyed) {
         over.destroy()
@@ -153,6 +156,8 @@ class Carrier extends Duplex {
 class HandleOverNode extends Handle {
   requireCloseNotify = false
   closeNotify = false
+  /** Called when the connection has ended in the handshake, and Node has nothing to say to the bytes before that. */
+  onEarlyEnd: (() => void) | undefined
   #carrier: Carrier
   #below: Handle
   #over: tls.TLSSocket | null = null
@@ -197,6 +202,8 @@ class HandleOverNode extends Handle {
   #connectionEnds(status: number): void {
     const over = this.#over as unknown as { _readableState: { ended: boolean } } | null
     if (status === 0 && over?._readableState.ended) this.closeNotify = true
+    // Node waits for the end of both directions.
+    if (over === null) setImmediate(() => setImmediate(() => !this.isOpen && this.onEarlyEnd?.()))
   }
 
   // --- read ---------------------------------------------------------------------------------------------------
