@@ -42,13 +42,10 @@ export class NodeEngine implements Engine {
       socket.authorized = over.authorized
       socket.authorizationError = over.authorizationError ?? null
       socket.alpnProtocol = over.alpnProtocol
-      try {
-        socket.emit('secure')
-      } finally {
-        if (!socket.destroyed) handle.open(over)
-        const { _readableState: state } = socket
-        if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
-      }
+      throwLater(() => socket.emit('secure'))
+      if (!socket.destroyed) handle.open(over)
+      const { _readableState: state } = socket
+      if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
     }
     if (isServer) {
       const server = tls.createServer(options as tls.TlsOptions)
@@ -81,6 +78,17 @@ export class NodeEngine implements Engine {
     // Node says no more than this of a peer that it has rejected.
     over.once('close', () => {
       if (!handle.isOpen && !socket.destroyed) fail(errors.disconnected(this.#wanted.isServer, {}))
+    })
+  }
+}
+
+/** What a handler throws must not unwind through Node's streams, which are in the middle of something. */
+function throwLater(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    process.nextTick(() => {
+      throw error
     })
   }
 }
@@ -196,7 +204,7 @@ class HandleOverNode extends Handle {
   }
 
   #tell(run: () => void): void {
-    if (!this.#gone) this.runInAsyncScope(run)
+    if (!this.#gone) throwLater(() => this.runInAsyncScope(run))
   }
 
   #connectionEnds(status: number): void {

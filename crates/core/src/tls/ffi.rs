@@ -123,6 +123,7 @@ functions! {
     fn SSL_get0_alpn_selected(*const Ssl, *mut *const c_uchar, *mut c_uint);
     fn SSL_get1_peer_certificate(*const Ssl) -> *mut X509;
     fn SSL_get_peer_cert_chain(*const Ssl) -> *mut Stack;
+    fn SSL_get0_verified_chain(*const Ssl) -> *mut Stack;
     fn SSL_get_certificate(*const Ssl) -> *mut X509;
     fn OPENSSL_sk_num(*const Stack) -> c_int;
     fn OPENSSL_sk_value(*const Stack, c_int) -> *mut c_void;

@@ -91,7 +91,8 @@ pub enum Fact {
     Cipher,
     Servername,
     Alpn,
-    /// The peer's certificates, leaf first, as DER, each behind its length in four bytes (little-endian).
+    /// The peer's certificates as DER, each behind its length in four bytes (little-endian): the leaf, then what the peer
+    /// has sent with it, then the chain that was verified.
     PeerCertificates,
     /// Our own, as DER.
     Certificate,
@@ -656,17 +657,21 @@ impl Session {
         // SAFETY: the reference that we were given.
         unsafe { (openssl.X509_free)(leaf) };
         // SAFETY: the SSL is alive, and keeps the stack.
-        let chain = unsafe { (openssl.SSL_get_peer_cert_chain)(self.raw()) };
-        if chain.is_null() {
-            return all;
-        }
-        // SAFETY: not null.
-        let count = unsafe { (openssl.OPENSSL_sk_num)(chain) };
-        // A client's list of the server's begins with the leaf.
-        for at in i32::from(!self.server)..count {
-            // SAFETY: within the stack, which holds certificates.
-            let other = unsafe { (openssl.OPENSSL_sk_value)(chain, at) };
-            add(certificate(openssl, other.cast()));
+        let sent = unsafe { (openssl.SSL_get_peer_cert_chain)(self.raw()) };
+        // SAFETY: as above.
+        let verified = unsafe { (openssl.SSL_get0_verified_chain)(self.raw()) };
+        // What a client gets of a server begins with the leaf, and so does what was verified.
+        for (chain, first) in [(sent, i32::from(!self.server)), (verified, 1)] {
+            if chain.is_null() {
+                continue;
+            }
+            // SAFETY: not null.
+            let count = unsafe { (openssl.OPENSSL_sk_num)(chain) };
+            for at in first..count {
+                // SAFETY: within the stack, which holds certificates.
+                let other = unsafe { (openssl.OPENSSL_sk_value)(chain, at) };
+                add(certificate(openssl, other.cast()));
+            }
         }
         all
     }
