@@ -68,11 +68,18 @@ for (const version of ['tls1_2', 'tls1_3']) {
     child.stdin.write('answer\n')
     if (String(await answer) !== 'answer\n') throw new Error('another answer')
     if (version === 'tls1_3') {
-      // A change of keys, asked for and answered.
+      // A change of keys, asked for and answered. What s_server says to it comes with the bytes behind it.
       child.stdin.write('K\n')
-      await seen('KEYUPDATE')
-      client.write('more\n')
-      await seen('more')
+      let changed = false
+      seen('SSL_do_handshake -> 1').then(() => {
+        changed = true
+      })
+      while (!changed) {
+        client.write('more\n')
+        await t.quiet()
+      }
+      client.write('in the end\n')
+      await seen('in the end')
     }
     client.end()
     await t.closed(client.resume())

@@ -82,8 +82,8 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
     return this.slot < 0 ? 0 : engine.readStop(this.slot)
   }
 
-  /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`. */
-  readInto(buffer: Uint8Array): void {
+  /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`; with null, as chunks. */
+  readInto(buffer: Uint8Array | null): void {
     this.#into = buffer
   }
 

@@ -5,8 +5,9 @@ import { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
 import { Handle } from '../engine/once.js'
 import { errnoException, fromLoop } from '../errors.js'
+import { readIntoBuffer } from '../onread.js'
 import type { Done } from '../request.js'
-import { kHandle } from '../state.js'
+import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWriteFailed, kOnWritten } from '../symbols.js'
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
@@ -29,6 +30,10 @@ export class NodeEngine implements Engine {
     const handle = new HandleOverNode(carrier, below)
     socket[kHandle] = handle
     handle.owner = socket as unknown as Handle['owner']
+    if (socket[kOnread] !== null) {
+      below.readInto(null)
+      readIntoBuffer(socket, handle)
+    }
     const { isServer, options, host } = this.#wanted
     const fail = (error: Error): void => void socket.destroy(error)
     handle.onEarlyEnd = () => {
@@ -237,7 +242,7 @@ class HandleOverNode extends Handle {
     return 0
   }
 
-  override readInto(buffer: Uint8Array): void {
+  override readInto(buffer: Uint8Array | null): void {
     this.#into = buffer
   }
 
