@@ -50,9 +50,12 @@ export type {
   IpcNetConnectOpts,
   ListenOptions,
   NetConnectOpts,
+  OwnSocket,
   ServerOpts,
   SocketConstructorOpts,
+  StartTlsOptions,
   TcpNetConnectOpts,
+  TlsSession,
 } from './lib/types.js'
 
 export interface Socket extends types.Socket {}

@@ -2,7 +2,7 @@
 // decides settles the promise; from then on the caller handles the socket or server, its errors included.
 
 import type { EventEmitter } from 'node:events'
-import { aborted } from './errors.js'
+import { aborted, socketClosed } from './errors.js'
 import { createServer, type ServerOptions } from './server.js'
 import { connect as connectNow, type Socket } from './socket.js'
 import type * as types from './types.js'
@@ -18,9 +18,9 @@ export interface ListenOptions extends types.ServerOpts, types.ListenOptions {
 }
 
 export interface PromisedConnect {
-  (options: ConnectOptions): Promise<types.Socket>
-  (port: number, host?: string): Promise<types.Socket>
-  (path: string): Promise<types.Socket>
+  (options: ConnectOptions): Promise<types.OwnSocket>
+  (port: number, host?: string): Promise<types.OwnSocket>
+  (path: string): Promise<types.OwnSocket>
 }
 
 /**
@@ -65,6 +65,20 @@ export async function listen(options?: ListenOptions): Promise<types.Server> {
   }
   return server as unknown as types.Server
 }
+
+/**
+ * Turns a socket secure, as its `startTLS()`: resolves at `'secure'`, with the socket. Rejects with what `'error'` would
+ * bring, the socket destroyed; wrong options reject too, and leave it as it is.
+ */
+export const startTLS = async function startTLS(
+  socket: Socket,
+  options?: types.StartTlsOptions,
+): Promise<Socket> {
+  if (socket.destroyed) throw socketClosed()
+  socket.startTLS(options)
+  await settled(socket, 'secure')
+  return socket
+} as unknown as <S extends types.OwnSocket>(socket: S, options?: types.StartTlsOptions) => Promise<S>
 
 function settled(emitter: EventEmitter, event: string, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

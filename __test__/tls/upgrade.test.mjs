@@ -279,6 +279,26 @@ upgrades('lines for a keylog', own, async (t, upgrade) => {
   )
 })
 
+upgrades('as a promise', own, async t => {
+  const { startTLS } = t.net.promises
+  const { client, peer } = await t.pair()
+  const [near] = await Promise.all([startTLS(client, trust), startTLS(peer, server)])
+  equal(near, client)
+  equal(near.authorized, true)
+  const codeOf = promise =>
+    promise.then(
+      () => undefined,
+      error => error.code,
+    )
+  equal(await codeOf(startTLS(client, trust)), 'ERR_TLS_CANNOT_START')
+  client.destroy()
+  equal(await codeOf(startTLS(client, trust)), 'ERR_SOCKET_CLOSED')
+  const other = await t.pair()
+  const far = codeOf(startTLS(other.peer, server))
+  equal(await codeOf(startTLS(other.client, { servername: 'localhost' })), 'DEPTH_ZERO_SELF_SIGNED_CERT')
+  await far
+})
+
 upgrades('the facts of the connection stay', own, async (t, upgrade) => {
   const { server: listener, client, peer } = await t.pair()
   await Promise.all([upgrade(client, trust), upgrade(peer, server)])
