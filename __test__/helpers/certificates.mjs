@@ -69,6 +69,8 @@ function made() {
       'wrong address': leaf('address', ['subjectAltName=IP:127.0.0.9']),
       'for clients only': leaf('client', [...localhost, 'extendedKeyUsage=clientAuth']),
       'intermediate left out': { ...below, ca: root.cert },
+      'root sent along': { key: below.key, cert: below.cert + between.cert + root.cert, ca: other.cert },
+      'intermediate sent, root unknown': { key: below.key, cert: below.cert + between.cert, ca: other.cert },
       'intermediate sent': {
         key: below.key,
         cert: below.cert + between.cert,

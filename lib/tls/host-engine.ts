@@ -14,7 +14,7 @@ import * as errors from './errors.js'
 import type { Wanted } from './options.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
-import { verifyError } from './verify.js'
+import { serverError, verifyError } from './verify.js'
 
 export class HostEngine implements Engine, TlsOwner {
   #wanted: Wanted
@@ -86,7 +86,7 @@ export class HostEngine implements Engine, TlsOwner {
     const { minDHSize, checkServerIdentity, host } = this.#wanted
     const key = this.#session.getEphemeralKeyInfo() as { type?: string; size?: number } | null
     if (key?.type === 'DH' && key.size! < minDHSize) return errors.weakDhKey(key.size!)
-    if (verdict !== 0) return this.#verdict(verdict)
+    if (verdict !== 0) return serverError(verdict, this.#verdict())
     // A resumed session is one whose server has been checked.
     if (reused) return undefined
     return checkServerIdentity(host, this.#session.getPeerCertificate(true))
@@ -94,12 +94,12 @@ export class HostEngine implements Engine, TlsOwner {
 
   #clientError(verdict: number): Error | undefined {
     if (!this.#wanted.requestCert || verdict === 0) return undefined
-    return this.#verdict(verdict)
+    return verifyError(verdict, this.#verdict())
   }
 
-  #verdict(verdict: number): Error {
-    const [, text] = this.#handle.tlsFact('verdict')?.toString('latin1').split('\0') ?? []
-    return verifyError(verdict, text ?? '')
+  /** In OpenSSL's words. */
+  #verdict(): string {
+    return this.#handle.tlsFact('verdict')?.toString('latin1').split('\0')[1] ?? ''
   }
 
   failed(): void {

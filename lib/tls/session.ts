@@ -102,7 +102,9 @@ export class HostSession implements TlsSession {
     if (this.#isServer || this.#handle.closed) return null
     const [type, name, size] = this.#text('ephemeralKey')?.split('\0') ?? []
     if (type === undefined) return {}
-    return type === 'DH' ? { type, size: Number(size) } : { type, name, size: Number(size) }
+    if (type === 'DH') return { type, size: Number(size) }
+    // Of groups that are no curve, those with ML-KEM, Node knows the name alone, since version 26.
+    return { type, name, size: size === '' ? undefined : Number(size) }
   }
 
   getSharedSigalgs(): string[] {

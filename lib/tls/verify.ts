@@ -35,7 +35,16 @@ const CODES: Record<number, string> = {
   62: 'HOSTNAME_MISMATCH',
 }
 
-/** The error that Node makes of a verdict other than 0. */
+// What Node 24 and later add to a client's two most frequent ones.
+const ADVICE = '; if the root CA is installed locally, try running Node.js with --use-system-ca'
+const ADVISED = Number.parseInt(process.versions.node, 10) >= 24 ? [18, 21] : []
+
+/** The error that a client of Node's makes of a verdict other than 0. */
+export function serverError(verdict: number, text: string): NodeJS.ErrnoException {
+  return verifyError(verdict, ADVISED.includes(verdict) ? text + ADVICE : text)
+}
+
+/** The same for a server, about its client. */
 export function verifyError(verdict: number, text: string): NodeJS.ErrnoException {
   return fromLoop(() => Object.assign(new Error(text), { code: CODES[verdict] ?? 'UNSPECIFIED' }))
 }

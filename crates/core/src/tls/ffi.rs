@@ -141,6 +141,7 @@ functions! {
     fn SSL_get_peer_finished(*const Ssl, *mut c_void, usize) -> usize;
     fn SSL_export_keying_material(*mut Ssl, *mut c_uchar, usize, *const c_char, usize, *const c_uchar, usize, c_int) -> c_int;
     fn SSL_get_shared_sigalgs(*mut Ssl, c_int, *mut c_int, *mut c_int, *mut c_int, *mut c_uchar, *mut c_uchar) -> c_int;
+    fn SSL_group_to_name(*const Ssl, c_int) -> *const c_char;
     fn OBJ_nid2sn(c_int) -> *const c_char;
     fn EVP_PKEY_free(*mut Pkey);
     fn EVP_PKEY_get_id(*const Pkey) -> c_int;
@@ -162,6 +163,7 @@ pub(crate) const SSL_CTRL_MODE: c_int = 33;
 pub(crate) const SSL_CTRL_SET_MAX_SEND_FRAGMENT: c_int = 52;
 pub(crate) const SSL_CTRL_SET_TLSEXT_HOSTNAME: c_int = 55;
 pub(crate) const SSL_CTRL_GET_PEER_TMP_KEY: c_int = 109;
+pub(crate) const SSL_CTRL_GET_NEGOTIATED_GROUP: c_int = 134;
 pub(crate) const SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER: c_long = 0x2;
 pub(crate) const SSL_MODE_AUTO_RETRY: c_long = 0x4;
 pub(crate) const SSL_MODE_RELEASE_BUFFERS: c_long = 0x10;

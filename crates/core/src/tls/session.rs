@@ -695,7 +695,7 @@ impl Session {
         let mut key: *mut ffi::Pkey = ptr::null_mut();
         let place = (&raw mut key).cast();
         if self.control(ffi::SSL_CTRL_GET_PEER_TMP_KEY, 0, place) != 1 || key.is_null() {
-            return Vec::new();
+            return self.group();
         }
         // SAFETY: a key that we were given.
         let id = unsafe { (openssl.EVP_PKEY_get_id)(key) };
@@ -718,6 +718,19 @@ impl Session {
             ffi::EVP_PKEY_DH => parts(&[b"DH", b"", bits.as_bytes()]),
             _ => parts(&[b"ECDH", &name, bits.as_bytes()]),
         }
+    }
+
+    /// The group of a key exchange whose keys OpenSSL does not show: one with ML-KEM.
+    fn group(&self) -> Vec<u8> {
+        let id = self.control(ffi::SSL_CTRL_GET_NEGOTIATED_GROUP, 0, ptr::null_mut());
+        if id == 0 {
+            return Vec::new();
+        }
+        let name = text_of!((self.openssl.SSL_group_to_name)(self.raw(), id as c_int));
+        if name.is_empty() {
+            return name;
+        }
+        parts(&[b"TLSGroup", &name, b""])
     }
 
     fn shared_sigalgs(&self) -> Vec<u8> {
