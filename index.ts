@@ -44,9 +44,11 @@ export type {
   SocketEventMap,
   SocketReadyState,
   SocketTicket,
+  StartTlsOptions,
   TcpNetConnectOpts,
   TcpSocketConnectOpts,
   Ticket,
+  TlsSession,
 } from './lib/types.js'
 
 /** One connection, as a `stream.Duplex`. */

@@ -2,7 +2,7 @@
 // decides settles the promise; from then on the caller handles the socket or server, its errors included.
 
 import type { EventEmitter } from 'node:events'
-import { aborted } from './errors.js'
+import { aborted, socketClosed } from './errors.js'
 import { createServer, type ServerOptions } from './server.js'
 import { connect as connectNow, type Socket } from './socket.js'
 import type * as types from './types.js'
@@ -44,6 +44,16 @@ export const listen: types.PromisedListen = async function listen(options) {
   }
   return server as unknown as types.Server
 }
+
+export const startTLS = async function startTLS(
+  socket: Socket,
+  options?: types.StartTlsOptions,
+): Promise<Socket> {
+  if (socket.destroyed) throw socketClosed()
+  socket.startTLS(options)
+  await settled(socket, 'secure')
+  return socket
+} as unknown as types.PromisedStartTls
 
 function settled(emitter: EventEmitter, event: string, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -64,6 +64,7 @@ import {
   kOnWritten,
 } from './symbols.js'
 import { refreshIdleTimers, setIdleTimeout, stillSending, stopIdleTimers } from './timeout.js'
+import type { StartTlsOptions } from './types.js'
 import { invalidArgType, missingArgs, validateBlockList, validateInt32 } from './validate.js'
 import {
   callBackWhenSent,
@@ -385,6 +386,21 @@ export class SocketMethods extends Base {
     const error = writeFailed(this, status)
     releaseHeld(this, error)
     this.destroy(error)
+  }
+
+  // --- TLS ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Goes on in TLS, on the same socket: what was written before leaves first, unencrypted, and what comes later waits for
+   * the handshake. `'secure'` when that is done and the peer is who it should be. The options are those of
+   * `tls.connect()`, with `isServer: true` those of `tls.createServer()`.
+   */
+  startTLS(options?: StartTlsOptions | (() => void), listener?: () => void): this {
+    if (typeof options === 'function') [options, listener] = [undefined, options]
+    // Loaded when first needed: node:tls comes with it.
+    const { startTls }: typeof import('./tls/start.js') = require('./tls/start.js')
+    startTls(this, options, listener)
+    return this
   }
 
   // --- half-close -----------------------------------------------------------------------------------------------

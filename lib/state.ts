@@ -12,6 +12,7 @@ import type { Handle } from './engine/once.js'
 import type { Chunk, StreamInternals } from './node/stream-state.js'
 import { kRemembered, nothingRemembered, type Remembered } from './options.js'
 import type { Held, Request } from './request.js'
+import type { kOnWritten } from './symbols.js'
 
 export const kHandle = Symbol('ferronet.handle')
 export const kAttempt = Symbol('ferronet.attempt')
@@ -23,6 +24,7 @@ export const kBoundPath = Symbol('ferronet.boundPath')
 export const kWriteRequest = Symbol('ferronet.writeRequest')
 export const kHeld = Symbol('ferronet.heldCallbacks')
 export const kShutdownRequest = Symbol('ferronet.shutdownRequest')
+export const kTls = Symbol('ferronet.tls')
 export const kBytesRead = Symbol('ferronet.bytesRead')
 export const kBytesWritten = Symbol('ferronet.bytesWritten')
 
@@ -52,6 +54,8 @@ export class Fields {
   [kHeld]: Held[] | null = null;
   /** The shutdown that is under way. */
   [kShutdownRequest]: Request | null = null;
+  /** What does the TLS of this socket, from `startTLS()` on. */
+  [kTls]: object | null = null;
   /** The counters of the last handle, for after `destroy()`. */
   [kBytesRead] = 0;
   [kBytesWritten] = 0
@@ -91,6 +95,7 @@ export interface Connection extends SocketBase {
   readonly _handle: Handle | null
   _onTimeout(): void
   _unrefTimer(): void
+  [kOnWritten](status: number): void
   [kOpened](): void
   [kReplaceHandle](handle: Handle): void
 }

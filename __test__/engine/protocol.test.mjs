@@ -44,6 +44,9 @@ const kindsOfEvents = [
   'ACCEPT',
   'ACCEPT_ERROR',
   'DATA_SCRATCH',
+  'SECURE',
+  'TLS_ERROR',
+  'TLS_NEWS',
 ]
 const subjects = {
   'the kinds of events': kindsOfEvents,
@@ -75,4 +78,28 @@ test('the comparison leaves out no kind of event', t => {
     kindsOfEvents,
   )
   t.is(new Set(kinds.map(([, [{ value }]]) => value)).size, kinds.length)
+})
+
+test('Rust and TypeScript agree on the flags of tlsStart', t => {
+  for (const name of ['SERVER', 'REQUEST_CERTIFICATE', 'REQUIRE_CERTIFICATE', 'KEYLOG']) {
+    const here = typescript.get(`TLS_${name}`)
+    const there = rust.get(name)?.filter(({ file }) => file === 'tls.rs')
+    t.is(here?.length, 1, name)
+    t.is(there?.length, 1, name)
+    t.is(here[0].value, there[0].value, name)
+  }
+})
+
+test('Rust and TypeScript agree on the facts of a TLS session', t => {
+  const listed = (file, begin, item) => {
+    const source = readFileSync(join(root, file), 'utf8')
+    const from = source.indexOf(begin)
+    return [...source.slice(from, source.indexOf('\n]', from)).matchAll(item)].map(([, name]) =>
+      name.toLowerCase(),
+    )
+  }
+  const here = listed('lib/engine/tls.ts', 'export const FACTS = [', /^ {2}'(\w+)',$/gm)
+  const there = listed('crates/binding/src/tls.rs', 'const FACTS: [', /^ {4}Fact::(\w+),$/gm)
+  t.is(here.length, 16)
+  t.deepEqual(here, there)
 })

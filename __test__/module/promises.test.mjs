@@ -57,7 +57,7 @@ async function watchedSignal() {
 promises(
   'ferronet/promises and net.promises are the same two functions',
   [
-    ['keys', ['connect', 'listen']],
+    ['keys', ['connect', 'listen', 'startTLS']],
     ['same', true, true],
     ['names', 'connect', 'listen'],
     ['required', true],

@@ -3,9 +3,9 @@
 import { Duplex } from 'node:stream'
 import { parity } from '../helpers/parity.mjs'
 
-// What Node 26 has and the Node that runs may lack.
+// What Node 26 has and the Node that runs may lack, and what only ferronet has.
 const newer = {
-  Socket: ['setTypeOfService', 'getTypeOfService'],
+  Socket: ['setTypeOfService', 'getTypeOfService', 'startTLS'],
   Server: [Symbol.asyncIterator],
   exports: ['BoundSocket'],
 }

@@ -7,6 +7,7 @@ import * as ferronet from 'ferronet'
 // --- objects ------------------------------------------------------------------------------------------------------
 
 export function given(node: { socket: nodeNet.Socket; server: nodeNet.Server }) {
+  // @ts-expect-error Node's cannot turn secure
   const socket: ferronet.Socket = node.socket
   // @ts-expect-error Node's cannot be iterated yet
   const server: ferronet.Server = node.server
@@ -55,7 +56,6 @@ interface Types {
   LookupFunction: [nodeNet.LookupFunction, ferronet.LookupFunction]
   NetConnectOpts: [nodeNet.NetConnectOpts, ferronet.NetConnectOpts]
   OnReadOpts: [nodeNet.OnReadOpts, ferronet.OnReadOpts]
-  ServerEventMap: [nodeNet.ServerEventMap, ferronet.ServerEventMap]
   ServerOpts: [nodeNet.ServerOpts, ferronet.ServerOpts]
   SetKeepAliveOptions: [nodeNet.SetKeepAliveOptions, ferronet.SetKeepAliveOptions]
   SocketAddressInitOptions: [nodeNet.SocketAddressInitOptions, ferronet.SocketAddressInitOptions]

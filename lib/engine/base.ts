@@ -7,6 +7,7 @@ import { type Endpoint, parseEndpoint } from './endpoint.js'
 import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
 import { hold, release } from './loop.js'
 import { PIPE_READS, PIPE_WRITES } from './pipe.js'
+import { FACTS, type Fact } from './tls.js'
 
 // The phases of its life.
 /** There is no operating system socket yet, or it has been given away. */
@@ -18,6 +19,8 @@ export const OPEN = 3
 export const LISTENING = 4
 /** Closed; the callbacks of `close` may be yet to come. */
 export const GONE = 5
+
+const nothing = new Uint8Array(0)
 
 export abstract class Base extends HandleSurface implements Slot {
   readonly kind: 'tcp' | 'pipe'
@@ -146,6 +149,27 @@ export abstract class Base extends HandleSurface implements Slot {
   /** The descriptor, -1 when there is none; it stays ferronet's: do not close it. */
   get fd(): number {
     return this.slot < 0 ? -1 : engine.fd(this.slot)
+  }
+
+  // Of a TLS session.
+  tlsFact(fact: Fact): Buffer | undefined {
+    return this.slot < 0 ? undefined : engine.tlsInfo(this.slot, FACTS.indexOf(fact))
+  }
+
+  /** The next of the news: a session, or a line for a keylog. */
+  tlsNews(): { kind: 'session' | 'keylog'; bytes: Buffer } | undefined {
+    const news = this.slot < 0 ? undefined : engine.tlsNews(this.slot)
+    if (news === undefined) return undefined
+    return { kind: news[0] === 0x73 ? 'session' : 'keylog', bytes: news.subarray(1) }
+  }
+
+  tlsExport(length: number, label: Buffer, context: Uint8Array | undefined): Buffer | undefined {
+    if (this.slot < 0) return undefined
+    return engine.tlsExport(this.slot, length, label, context ?? nothing, context !== undefined)
+  }
+
+  tlsMaxSendFragment(size: number): boolean {
+    return this.slot >= 0 && engine.tlsFragment(this.slot, size) === 0
   }
 
   ref(): void {

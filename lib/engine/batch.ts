@@ -24,6 +24,9 @@ export const WRITABLE = 7
 export const ACCEPT = 8 // a: the slot of the new socket
 export const ACCEPT_ERROR = 9 // a: error number
 export const DATA_SCRATCH = 10 // a: offset in the scratch buffer, b: length; to be copied before the next batch
+export const SECURE = 11 // a: OpenSSL's verdict on the peer's certificate, b: whether a session was resumed
+export const TLS_ERROR = 12
+export const TLS_NEWS = 13 // the addon has a session, or lines for a keylog
 // Beside the number of events: this slab is nearly full, or a program has detached it.
 const RENEW_SMALL = 1 << 16
 const RENEW_BULK = 1 << 17

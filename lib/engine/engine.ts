@@ -28,6 +28,11 @@ export interface Entries {
   closed(): void
 }
 
+/** An SSL_CTX of ours; it lives for as long as the value. */
+export interface TlsContext {
+  readonly context: unique symbol
+}
+
 /**
  * The addon's verbs. Each returns a count, a slot or 0, or libuv's negative error number; none throws, and none calls
  * back. `slot` is the reactor's number of a socket.
@@ -87,6 +92,35 @@ interface Engine {
   writev(slot: number, chunks: Uint8Array[], offset: number): number
   /** Whether the last write or writev took less than it was offered; a WRITABLE event follows then. */
   blocked(): boolean
+
+  /** Begins to notice the contexts that OpenSSL makes in this thread: '', or why there is no TLS here. */
+  tlsCapture(): string
+  /** The one that was made since then; undefined if it was none, or several. */
+  tlsCaptured(): TlsContext | undefined
+  /** `flags`: TLS_SERVER and those behind it. `unread`: ciphertext that has been read from the slot already. */
+  tlsStart(
+    slot: number,
+    context: TlsContext,
+    flags: number,
+    servername: string,
+    protocols: Uint8Array,
+    session: Uint8Array,
+    unread: Uint8Array,
+  ): number
+  /** After SECURE: from here on bytes come and go. */
+  tlsAnswer(slot: number): number
+  /** `fact`: a position in FACTS of tls.ts. */
+  tlsInfo(slot: number, fact: number): Buffer | undefined
+  /** After TLS_NEWS, until there are none: 's' and a session, or 'k' and a line of a keylog. */
+  tlsNews(slot: number): Buffer | undefined
+  tlsExport(
+    slot: number,
+    length: number,
+    label: Uint8Array,
+    context: Uint8Array,
+    hasContext: boolean,
+  ): Buffer | undefined
+  tlsFragment(slot: number, size: number): number
 
   /** EAGAIN on a named pipe whose peer has not read everything; a WRITABLE event says when to try again. */
   shutdown(slot: number): number

@@ -26,6 +26,7 @@ import {
 import * as outbox from './outbox.js'
 import { kOnConnect, kOnConnection, kOnShutdown, kOnWriteFailed, kOnWritten } from './owner.js'
 import { Reading } from './reading.js'
+import type { TlsOwner, TlsStart } from './tls.js'
 
 // From this size on a copy costs more than a system call of its own saves.
 const DIRECT_SIZE = 16 * 1024
@@ -58,6 +59,7 @@ export interface Facts {
 }
 
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
+export * from './tls.js'
 
 export class Handle extends Reading<Handle> {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
@@ -71,6 +73,7 @@ export class Handle extends Reading<Handle> {
   #writeErrno = 0
   /** The tick in which it has written outside of a batch. */
   #tick = -1
+  #isHandshaking = false
 
   // --- from elsewhere -----------------------------------------------------------------------------------------
 
@@ -193,7 +196,7 @@ export class Handle extends Reading<Handle> {
     // Counted whatever comes of it, as libuv's handles count.
     this.bytesWritten += chunk.byteLength
     if (sent < 0) return (this.#writeErrno = this.#reason(sent))
-    if (sent === chunk.byteLength) return 0
+    if (sent === chunk.byteLength && !this.#isSealedAndWaits()) return 0
     this.#queue(chunk, sent)
     return 1
   }
@@ -238,6 +241,8 @@ export class Handle extends Reading<Handle> {
   settle(result: number, rest: Buffer[], own: boolean): void {
     if (result >= 0) {
       for (const chunk of rest) this.#queue(chunk)
+      // The addon has sealed all of it, and the kernel has not taken all of that.
+      if (rest.length === 0) this.#queue(nothing)
       return
     }
     const status = this.#reason(result)
@@ -269,7 +274,9 @@ export class Handle extends Reading<Handle> {
 
   /** Of `bytesWritten`, the bytes that were refused by a full kernel buffer and wait. */
   get writeQueueSize(): number {
-    return this.#backlog === null ? 0 : this.#backlog.size
+    if (this.#backlog === null) return 0
+    // What the addon has sealed is not sent before the backlog is gone.
+    return this.tls === null ? this.#backlog.size : Math.max(this.#backlog.size, 1)
   }
 
   /** The error that ended sending, or 0. */
@@ -283,7 +290,7 @@ export class Handle extends Reading<Handle> {
   shutdown(): number {
     if (this.slot < 0) return ENOTCONN
     hold()
-    if (this.#backlog === null) this.#finish()
+    if (this.#backlog === null && !this.#isHandshaking) this.#finish()
     else this.#finFollows = true
     return 0
   }
@@ -327,6 +334,7 @@ export class Handle extends Reading<Handle> {
     const busy =
       this.isReading || this.phase === CONNECTING || this.phase === LISTENING || this.#backlog !== null
     if (this.phase === CONNECTING) release()
+    this.#handshakeEnds()
     this.#drop()
     if (this.slot >= 0) {
       slots[this.slot] = undefined
@@ -349,6 +357,45 @@ export class Handle extends Reading<Handle> {
     if (this.#finFollows) release()
     this.#finFollows = false
     this.unread = null
+  }
+
+  // --- TLS ----------------------------------------------------------------------------------------------------
+
+  /**
+   * From here on bytes travel in TLS. Nothing is read but by the handshake, and what is written waits, until `openTls`.
+   * After `leave()`, with nothing left to send. `owner` hears how it goes, from later phases of the loop.
+   */
+  startTls(owner: TlsOwner, start: TlsStart): number {
+    if (this.slot < 0) return EBADF
+    const { context, flags, servername, protocols, session, unread } = start
+    const status = engine.tlsStart(this.slot, context, flags, servername, protocols, session, unread)
+    if (status < 0) return status
+    this.tls = owner
+    this.#isHandshaking = true
+    hold()
+    return 0
+  }
+
+  /** The peer's certificate is all right: bytes come and go. */
+  openTls(): number {
+    if (this.slot < 0) return EBADF
+    this.#handshakeEnds()
+    const status = engine.tlsAnswer(this.slot)
+    if (status < 0) return status
+    if (this.#backlog !== null) this.#onWritable()
+    else if (this.#finFollows) this.#finish()
+    return 0
+  }
+
+  #handshakeEnds(): void {
+    if (!this.#isHandshaking) return
+    this.#isHandshaking = false
+    release()
+  }
+
+  // Sealed bytes of a write that the kernel has not taken: a WRITABLE event tells when it has.
+  #isSealedAndWaits(): boolean {
+    return this.tls !== null && engine.blocked()
   }
 
   // --- hand over ----------------------------------------------------------------------------------------------
@@ -477,7 +524,9 @@ export class Handle extends Reading<Handle> {
         break
       case batch.END:
       case batch.READ_ERROR:
-        this.deliverEndInTurn(a)
+        // Nobody reads during a handshake, but it ends.
+        if (this.#isHandshaking) this.runInAsyncScope(this.#failTls, this, a)
+        else this.deliverEndInTurn(a)
         break
       case batch.CONNECT:
         this.phase = a === 0 ? OPEN : BOUND
@@ -493,11 +542,38 @@ export class Handle extends Reading<Handle> {
         this.runInAsyncScope(this.onconnection, this, 0, client)
         break
       }
+      case batch.SECURE:
+        this.runInAsyncScope(this.#emitSecure, this, a, b)
+        break
+      case batch.TLS_ERROR:
+        this.#handshakeEnds()
+        this.runInAsyncScope(this.#emitTlsError, this)
+        break
+      case batch.TLS_NEWS:
+        this.runInAsyncScope(this.#emitNews, this)
+        break
       case batch.ACCEPT_ERROR:
         retryAcceptLater()
         this.runInAsyncScope(this.onconnection, this, a)
         break
     }
+  }
+
+  #failTls(status: number): void {
+    this.#handshakeEnds()
+    this.tls!.ended(status)
+  }
+
+  #emitSecure(verdict: number, reused: number): void {
+    this.tls!.secure(verdict, reused === 1)
+  }
+
+  #emitTlsError(): void {
+    this.tls!.failed()
+  }
+
+  #emitNews(): void {
+    this.tls!.news()
   }
 
   #emitConnect(status: number): void {

@@ -13,7 +13,19 @@ export { type Endpoint, spelled } from './endpoint.js'
 export type { Facts } from './handle.js'
 export type Owner = AnyOwner<seam.Handle>
 
-export const { Handle, closeDescriptor, kindOfDescriptor, openHandles } = engine()
+export type { Fact, TlsContext, TlsOwner } from './tls.js'
+
+export const {
+  Handle,
+  captureContext,
+  closeDescriptor,
+  kindOfDescriptor,
+  openHandles,
+  TLS_KEYLOG,
+  TLS_REQUEST_CERTIFICATE,
+  TLS_REQUIRE_CERTIFICATE,
+  TLS_SERVER,
+} = engine()
 export type Handle = seam.Handle
 
 function engine(): typeof seam {

@@ -15,6 +15,7 @@ import {
   READ_SHARED,
 } from './engine.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, type Owner } from './owner.js'
+import type { TlsOwner } from './tls.js'
 import { Unread } from './unread.js'
 
 /** In a row, into a program's own buffer: as many as libuv reads in one iteration. */
@@ -35,6 +36,8 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
   #shares = false
   #into: Uint8Array | null = null
   protected unread: Unread | null = null
+  /** The TLS session that bytes travel in. */
+  tls: TlsOwner | null = null
 
   // --- read ---------------------------------------------------------------------------------------------------
 
@@ -79,8 +82,8 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
     return this.slot < 0 ? 0 : engine.readStop(this.slot)
   }
 
-  /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`. */
-  readInto(buffer: Uint8Array): void {
+  /** From now on bytes are read straight into `buffer` and reported as `owner[kOnReadInto](nread)`; with null, as chunks. */
+  readInto(buffer: Uint8Array | null): void {
     this.#into = buffer
   }
 
@@ -95,6 +98,7 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
   }
 
   #emitReadEnd(status: number): void {
+    if (this.tls?.ended(status)) return
     this.owner?.[kOnReadEnd]?.(status)
   }
 

@@ -6,9 +6,10 @@ import type { Readable } from 'node:stream'
 import type { Handle } from '../engine/once.js'
 import { errnoException, fromLoop, nodeError } from '../errors.js'
 import { type Chunk, partOfCharacter, type StreamInternals } from '../node/stream-state.js'
+import { override } from '../override.js'
 import type { Done } from '../request.js'
 import type { Socket } from '../socket.js'
-import { kBoundSource, kHandle, kHeld, kShutdownRequest, kWriteRequest } from '../state.js'
+import { kBoundSource, kHandle, kHeld, kShutdownRequest, kTls, kWriteRequest } from '../state.js'
 
 /** Plain data, for `postMessage()`. */
 export interface Estate {
@@ -101,21 +102,6 @@ function sizeOfAll(chunks: Uint8Array[]): number {
   return chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0)
 }
 
-/** Puts functions in the place of an object's own; the result puts those back. */
-export function override(object: object, functions: Record<string, unknown>): () => void {
-  const names = Object.keys(functions)
-  const before = names.map(name => Object.getOwnPropertyDescriptor(object, name))
-  for (const name of names) {
-    Object.defineProperty(object, name, { value: functions[name], configurable: true, writable: true })
-  }
-  return () => {
-    for (const [at, name] of names.entries()) {
-      if (before[at] === undefined) Reflect.deleteProperty(object, name)
-      else Object.defineProperty(object, name, before[at])
-    }
-  }
-}
-
 /** Takes the bytes out of a stream's read buffer. The stream emits nothing meanwhile, and no 'end' later. */
 export function takeReadable(stream: Readable): Uint8Array[] {
   const taken: Uint8Array[] = []
@@ -163,6 +149,7 @@ export function movable(socket: Socket): Handle {
     // One that was made of a BoundSocket may be bound only.
     !(socket[kBoundSource] && typeof handle.peername() === 'number')
   if (!connected) throw notTransferable('net.Socket', 'it must be connected and not destroyed')
+  if (socket[kTls] !== null) throw notTransferable('net.Socket', 'its TLS session stays in this thread')
   if (behindNode.has(socket)) throw notTransferable('net.Socket', 'it waits for what Node has to send')
   // The socket emits the error in the next tick.
   if (handle.flush() !== 0) throw notTransferable('net.Socket', 'its connection has failed')

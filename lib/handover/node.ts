@@ -17,6 +17,7 @@ import {
   pathOfNodes,
 } from '../node/sockets.js'
 import { kRemembered, nodeOptions } from '../options.js'
+import { override } from '../override.js'
 import type { Done } from '../request.js'
 import { Server, type ServerOptions } from '../server.js'
 import { Socket } from '../socket.js'
@@ -29,7 +30,6 @@ import {
   isPaused,
   movable,
   notTransferable,
-  override,
   retire,
   takeReadable,
 } from './estate.js'

@@ -19,6 +19,8 @@ export interface ReadableState {
   buffer: Iterable<Buffer | string> & { length: number; push(chunk: Buffer): void; clear?(): void }
   bufferIndex?: number
   length: number
+  /** Whether the stream has called `_read` and nothing has come since. */
+  reading: boolean
   flowing: boolean | null
   sync: boolean
   ended: boolean
@@ -58,4 +60,17 @@ export interface StreamInternals {
 /** The bytes of a character that has arrived in part. */
 export function partOfCharacter({ lastChar, lastNeed, lastTotal }: Decoder): Buffer {
   return Buffer.from(lastChar.subarray(0, lastTotal - lastNeed))
+}
+
+/** Takes the bytes out of a stream's read buffer; a stream that has turned them into text has none. */
+export function takeBuffered(state: ReadableState): Buffer[] {
+  const taken = [...state.buffer].slice(state.bufferIndex ?? 0).filter(chunk => typeof chunk !== 'string')
+  if (state.buffer.clear) {
+    state.buffer.clear()
+  } else {
+    state.buffer.length = 0
+    state.bufferIndex = 0
+  }
+  state.length = 0
+  return taken
 }

@@ -3,6 +3,7 @@
 import type { ListenOptions, NetConnectOpts, ServerOpts } from './options.js'
 import type { Server } from './server.js'
 import type { Socket } from './socket.js'
+import type { StartTlsOptions } from './tls.js'
 
 export interface CreateServer {
   /**
@@ -54,6 +55,14 @@ export interface PromisedListen {
    * an AbortError when `signal` is aborted. Wrong arguments reject too.
    */
   (options?: PromisesListenOptions): Promise<Server>
+}
+
+export interface PromisedStartTls {
+  /**
+   * `socket.startTLS()` as a promise of the socket, fulfilled at `'secure'`. Rejects with what `'error'` would bring, the
+   * socket destroyed. Wrong options reject too, and leave the socket as it is.
+   */
+  <S extends Socket>(socket: S, options?: StartTlsOptions): Promise<S>
 }
 
 export interface IsIP {

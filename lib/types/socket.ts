@@ -8,6 +8,7 @@
 import type * as net from 'node:net'
 import type { AddressInfo } from './address.js'
 import type { SetKeepAliveOptions, SocketConnectOpts, SocketConstructorOpts } from './options.js'
+import type { StartTlsOptions, TlsSession } from './tls.js'
 
 /** A Buffer, which newer @types/node tell apart from one whose memory is shared with other threads. */
 type Chunk = ReturnType<typeof Buffer.alloc>
@@ -204,6 +205,27 @@ export interface Socket extends net.Socket {
   readonly bytesWritten: number
   /** @deprecated Use `writableLength`. */
   readonly bufferSize: number
+
+  // --- TLS, which is ferronet's own -----------------------------------------------------------------------------------
+
+  /**
+   * Goes on in TLS, on the same socket: `'secure'` when the handshake is done and the peer is who it should be. What was
+   * written before leaves first, unencrypted; what is written later waits. Throws for wrong options, and
+   * ERR_TLS_CANNOT_START when it is too late for TLS; what goes wrong after that destroys the socket.
+   */
+  startTLS(options?: StartTlsOptions, listener?: () => void): this
+  /** Goes on in TLS, as a client. The listener is added to `'secure'`. */
+  startTLS(listener?: () => void): this
+  /** True from `startTLS()` on. */
+  readonly encrypted?: true
+  /** From `'secure'` on: whether the peer's certificate is trusted. */
+  readonly authorized?: boolean
+  /** Why it is not, as a code. */
+  readonly authorizationError?: Error | string | null
+  /** The application protocol that both ends have chosen, or false. */
+  readonly alpnProtocol?: string | false | null
+  /** What else there is to know of the session, from the beginning of the handshake on. */
+  readonly tls?: TlsSession | null
 }
 
 /** `Socket`, which can be called without `new` and has the static members of `net.Socket`. */

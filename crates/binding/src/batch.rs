@@ -3,7 +3,7 @@
 //! memory are in two slabs instead, and chunks are views of these. `lib/` spells the same numbers:
 //! `__test__/protocol.test.mjs` compares them.
 
-use ferronet_core::{Chunk, Sink};
+use ferronet_core::{Chunk, Sink, TlsEvent};
 
 use crate::memory::Memory;
 
@@ -18,6 +18,9 @@ const WRITABLE: i32 = 7;
 const ACCEPT: i32 = 8;
 const ACCEPT_ERROR: i32 = 9;
 const DATA_SCRATCH: i32 = 10;
+const SECURE: i32 = 11;
+const TLS_ERROR: i32 = 12;
+const TLS_NEWS: i32 = 13;
 // What `dispatch` is called with beside the number of events: JavaScript should replace this slab.
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
@@ -197,6 +200,16 @@ impl Sink for Batch {
 
     fn accept_failed(&mut self, listener: u32, code: i32) {
         self.event(ACCEPT_ERROR, listener, code, 0);
+    }
+
+    fn tls(&mut self, slot: u32, event: TlsEvent) {
+        match event {
+            TlsEvent::Secure { verdict, reused } => {
+                self.event(SECURE, slot, verdict, i32::from(reused));
+            }
+            TlsEvent::Failed => self.event(TLS_ERROR, slot, 0, 0),
+            TlsEvent::News => self.event(TLS_NEWS, slot, 0, 0),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod event_loop;
 mod handover;
 mod memory;
 mod outbox;
+mod tls;
 mod verbs;
 
 use napi::bindgen_prelude::Object;

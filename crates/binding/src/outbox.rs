@@ -40,12 +40,11 @@ impl Outbox {
         };
         let mut short = 0;
         let mut send = |slot: i32, slices: &[IoSlice<'_>]| {
-            let total: usize = slices.iter().map(|slice| slice.len()).sum();
             // A panic costs only the socket it happened to, not the ones after it.
             let written = catch_unwind(AssertUnwindSafe(|| reactor.write(slot as u32, slices)));
             let result = match written {
-                Ok(Ok(sent)) if sent == total => return,
-                Ok(Ok(sent)) => sent as i32,
+                Ok(Ok(sent)) if sent.all => return,
+                Ok(Ok(sent)) => sent.bytes as i32,
                 Ok(Err(error)) => errno::code(&error),
                 Err(_panic) => errno::UNKNOWN,
             };

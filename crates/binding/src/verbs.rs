@@ -16,6 +16,7 @@ use crate::call::{Kept, Text, Value, verbs};
 use crate::engine::Engine;
 use crate::handover;
 use crate::memory::{Bytes, Chunks};
+use crate::tls::{self, Arguments, Copied};
 
 // Flags of `bindTcp`: libuv's.
 const UV_TCP_IPV6ONLY: u32 = 1;
@@ -231,6 +232,56 @@ verbs! { engine:
         engine.blocked.get()
     }
 
+    // --- TLS ----------------------------------------------------------------------------------------------------
+
+    fn c"tlsCapture"() -> Text {
+        Ok(tls::capture())
+    }
+
+    fn c"tlsCaptured"() -> tls::Captured {
+        tls::captured()
+    }
+
+    fn c"tlsStart"(
+        slot: u32,
+        context: Value,
+        flags: u32,
+        servername: String,
+        protocols: Bytes,
+        session: Bytes,
+        unread: Bytes
+    ) -> i32 {
+        let arguments = Arguments { context, flags, servername, protocols, session, unread };
+        engine.verb_then_pump(|reactor| {
+            // SAFETY: in a call from JavaScript; lib/ passes on what `tlsCaptured` has returned.
+            unsafe { tls::start(engine.env, reactor, slot, arguments) }
+        })
+    }
+
+    fn c"tlsAnswer"(slot: u32) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.tls_open(slot))
+    }
+
+    fn c"tlsInfo"(slot: u32, fact: u32) -> Copied {
+        copied(engine, |reactor| tls::info(reactor, slot, fact))
+    }
+
+    fn c"tlsNews"(slot: u32) -> Copied {
+        copied(engine, |reactor| tls::news(reactor, slot))
+    }
+
+    fn c"tlsExport"(slot: u32, length: u32, label: Bytes, context: Bytes, has_context: bool) -> Copied {
+        copied(engine, |reactor| {
+            let (label, context) = (label?, context?);
+            let context = has_context.then_some(context.bytes());
+            reactor.tls_export(slot, length as usize, label.bytes(), context)
+        })
+    }
+
+    fn c"tlsFragment"(slot: u32, size: u32) -> i32 {
+        engine.verb(|reactor| reactor.tls_max_send_fragment(slot, size as usize))
+    }
+
     // --- half-close and close -----------------------------------------------------------------------------------
 
     fn c"shutdown"(slot: u32) -> i32 {
@@ -325,11 +376,21 @@ fn send(
     slot: u32,
     slices: &[IoSlice<'_>],
 ) -> io::Result<i32> {
-    let total: usize = slices.iter().map(|slice| slice.len()).sum();
     let sent = reactor.write(slot, slices)?;
-    engine.blocked.set(sent < total);
-    // A send(2) takes at most 2 GiB less a page.
-    Ok(sent as i32)
+    engine.blocked.set(!sent.all);
+    // A send(2) takes at most 2 GiB less a page. Sealed for TLS it may have been more: then JavaScript gives the rest
+    // again, which is none of what has been sent.
+    Ok(sent.bytes as i32)
+}
+
+/// Bytes, or undefined if there are none or the slot has no session.
+fn copied(engine: &Engine, find: impl FnOnce(&mut Reactor) -> io::Result<Copied>) -> Copied {
+    let mut found = None;
+    engine.verb(|reactor| {
+        found = find(reactor)?;
+        Ok(())
+    });
+    found
 }
 
 /// An endpoint in words: "4 address port", "6 address port" or "p path".

@@ -1,5 +1,5 @@
 //! One connection: connecting, reading, writing and half-closing it. The reactor calls in, from a verb or from the
-//! pump; this is where the system calls of the hot path are made.
+//! pump; this is where the system calls of the hot path are made. What is different with TLS is in `sealed`.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -14,6 +14,10 @@ use crate::queue::{Step, Turn};
 use crate::ready::{Direction, Key, ReadyList, Signal};
 use crate::sink::{Chunk, ReadMode, Sink};
 use crate::sys::{Behind, Name, Stream};
+
+mod sealed;
+
+pub(crate) use sealed::Sealed;
 
 /// What a read asks for at first, and again after the reader has stopped: so no more than this arrives beyond a
 /// reader's high-water mark.
@@ -35,6 +39,23 @@ pub(crate) enum Outgoing {
     Blocked,
 }
 
+/// Where in the reactor a connection is.
+#[derive(Clone, Copy)]
+pub(crate) struct Site<'a> {
+    pub(crate) key: Key,
+    pub(crate) list: &'a Arc<ReadyList>,
+    pub(crate) driver: &'a Driver,
+}
+
+/// What has become of bytes that were given for sending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sent {
+    /// How many of them need not be given again.
+    pub bytes: usize,
+    /// Whether the kernel has all that was given. If not, [`Sink::writable`] says when to go on.
+    pub all: bool,
+}
+
 pub(crate) struct Connection {
     // Before the stream: fields are dropped in order, and the path is removed first.
     pub(crate) name: Name,
@@ -49,6 +70,7 @@ pub(crate) struct Connection {
     readable: Arc<Signal>,
     /// Made when first needed: most sockets never fill the kernel's buffer.
     writable: Option<Arc<Signal>>,
+    pub(crate) tls: Option<Box<Sealed>>,
 }
 
 impl Connection {
@@ -63,6 +85,7 @@ impl Connection {
             ask_system: false,
             readable: Signal::new(key, Direction::Read, list),
             writable: None,
+            tls: None,
         }
     }
 
@@ -118,7 +141,7 @@ impl Connection {
     /// `may_lag`: readiness is told by another thread, which may not have come to it yet.
     pub(crate) fn read_start(&mut self, mode: ReadMode, may_lag: bool) -> Option<&Signal> {
         self.reading = Some(mode);
-        let ready = !self.arm_read();
+        let ready = !self.arm_read() || self.has_held();
         self.ask_system = may_lag && !ready && self.outgoing != Outgoing::Connecting;
         (ready || self.ask_system).then_some(&*self.readable)
     }
@@ -130,7 +153,14 @@ impl Connection {
     }
 
     /// One read into the caller's memory. Returns the signal, to be queued, if there is more.
-    pub(crate) fn read_into(&mut self, memory: &mut [u8]) -> io::Result<(usize, Option<&Signal>)> {
+    pub(crate) fn read_into(
+        &mut self,
+        memory: &mut [u8],
+        site: Site<'_>,
+    ) -> io::Result<(usize, Option<&Signal>)> {
+        if self.tls.is_some() {
+            return self.read_into_sealed(memory, site);
+        }
         match self.read_stream(memory) {
             Poll::Pending => Err(errno::error(errno::EAGAIN)),
             Poll::Ready(Err(error)) => {
@@ -157,12 +187,16 @@ impl Connection {
 
     /// The pump's step for a readable socket: one read. What comes after a short one waits for the next iteration of
     /// the loop, as in libuv, so that a program can answer from `setImmediate` before it sees the end.
-    pub(crate) fn read(&mut self, slot: u32, turn: &mut Turn, sink: &mut impl Sink) -> Step {
+    pub(crate) fn read(&mut self, site: Site<'_>, turn: &mut Turn, sink: &mut impl Sink) -> Step {
         self.readable.taken();
         if self.read_in == turn.pump {
             return Step::More;
         }
         self.read_in = turn.pump;
+        if self.tls.is_some() {
+            return self.read_sealed(site, turn, sink);
+        }
+        let slot = site.key.slot;
         let chunk = match self.reading {
             None => return Step::Done,
             Some(ReadMode::Into) => {
@@ -203,6 +237,10 @@ impl Connection {
         }
         sink.read(slot, length);
         turn.has_read(length);
+        self.after_read(asked, length, behind)
+    }
+
+    fn after_read(&mut self, asked: usize, length: usize, behind: Behind) -> Step {
         if length == asked {
             // Filling the last corner of a batch does not show that the socket has more than its usual size.
             if asked == self.read_size as usize {
@@ -222,16 +260,17 @@ impl Connection {
     // --- write --------------------------------------------------------------------------------------------------
 
     /// Sends what the kernel takes, and asks to be woken if that was not all.
-    pub(crate) fn write(
-        &mut self,
-        slices: &[IoSlice<'_>],
-        key: Key,
-        list: &Arc<ReadyList>,
-        driver: &Driver,
-    ) -> io::Result<usize> {
+    pub(crate) fn write(&mut self, slices: &[IoSlice<'_>], site: Site<'_>) -> io::Result<Sent> {
         if self.outgoing == Outgoing::Connecting {
             return Err(errno::error(errno::ENOTCONN));
         }
+        if self.tls.is_some() {
+            return self.write_sealed(slices, site);
+        }
+        self.send(slices, site)
+    }
+
+    fn send(&mut self, slices: &[IoSlice<'_>], site: Site<'_>) -> io::Result<Sent> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         let mut sent = match self.stream.send(slices) {
             Ok(sent) => sent,
@@ -239,16 +278,19 @@ impl Connection {
             Err(error) => return Err(error),
         };
         if sent == total {
-            return Ok(sent);
+            return Ok(Sent {
+                bytes: sent,
+                all: true,
+            });
         }
         // Rare: the kernel's buffer is full, and Tokio does not know that yet. If Tokio runs on this thread, no news
         // can have come since the send, so we just tell it. A helper thread may have seen the socket become writable
         // in the meantime, and only another send can find out.
         self.outgoing = Outgoing::Blocked;
-        if driver.kind() == DriverKind::InLoop {
+        if site.driver.kind() == DriverKind::InLoop {
             self.stream.clear_writable();
         }
-        while !self.arm_write(key, list) {
+        while !self.arm_write(site.key, site.list) {
             let mut rest = slices.to_vec();
             let mut rest = rest.as_mut_slice();
             IoSlice::advance_slices(&mut rest, sent);
@@ -262,18 +304,21 @@ impl Connection {
                 break;
             }
         }
-        Ok(sent)
+        Ok(Sent {
+            bytes: sent,
+            all: sent == total,
+        })
     }
 
     /// The pump's step for a writable socket: a connect has ended, or the kernel's buffer has room again. Also says
     /// whether there is more to read.
     pub(crate) fn write_ready(
         &mut self,
-        key: Key,
-        list: &Arc<ReadyList>,
+        site: Site<'_>,
         turn: &mut Turn,
         sink: &mut impl Sink,
     ) -> (Step, bool) {
+        let Site { key, list, .. } = site;
         if let Some(signal) = &self.writable {
             signal.taken();
         }
@@ -294,7 +339,7 @@ impl Connection {
         if self.reading.is_some() {
             // When both came together the bytes go first, as in libuv. The system may have reported them separately.
             if self.read_in != turn.pump && !self.arm_read() {
-                unread = !matches!(self.read(key.slot, turn, sink), Step::Done);
+                unread = !matches!(self.read(site, turn, sink), Step::Done);
             }
             // The peer is gone: the write that waits can only fail, and it would take the socket with it. So first
             // everything is delivered that the peer had sent, and that comes to an end.
@@ -302,8 +347,11 @@ impl Connection {
                 return (Step::More, unread);
             }
         }
-        sink.writable(key.slot);
         self.outgoing = Outgoing::Open;
+        // Sealed bytes go before new ones.
+        if self.tls.is_none() || self.send_unsent(site) {
+            sink.writable(key.slot);
+        }
         (Step::Done, unread)
     }
 
@@ -326,12 +374,15 @@ impl Connection {
 
     /// Ends our side, and says whether the other one may have ended with it. `EAGAIN` when it has to be tried again,
     /// which is told like room for a write.
-    pub(crate) fn shutdown(&mut self, key: Key, list: &Arc<ReadyList>) -> io::Result<Behind> {
+    pub(crate) fn shutdown(&mut self, site: Site<'_>) -> io::Result<Behind> {
+        if self.tls.is_some() && !self.say_goodbye(site) {
+            return Ok(Behind::Nothing);
+        }
         loop {
             match self.stream.shutdown() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.outgoing = Outgoing::Blocked;
-                    if self.arm_write(key, list) {
+                    if self.arm_write(site.key, site.list) {
                         return Err(error);
                     }
                     self.outgoing = Outgoing::Open;

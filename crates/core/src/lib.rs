@@ -20,8 +20,10 @@ mod ready;
 mod sink;
 mod slots;
 mod sys;
+pub mod tls;
 
+pub use connection::Sent;
 pub use driver::DriverKind;
 pub use reactor::Reactor;
 pub use ready::Bell;
-pub use sink::{Chunk, ReadMode, Sink};
+pub use sink::{Chunk, ReadMode, Sink, TlsEvent};

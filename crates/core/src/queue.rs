@@ -2,6 +2,7 @@
 //! after them, and how much may be read before everybody else is asked again.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use crate::ready::{Ready, ReadyList, Signal};
 
@@ -28,6 +29,8 @@ pub(crate) struct Turn {
     /// Counts pumps, from 1 on.
     pub(crate) pump: u32,
     bytes: usize,
+    /// When the first handshake of this iteration began.
+    pub(crate) handshakes: Option<Instant>,
 }
 
 impl Turn {
@@ -66,7 +69,11 @@ impl Queue {
             due: 0,
             asked: VecDeque::new(),
             full: VecDeque::new(),
-            turn: Turn { pump: 0, bytes: 0 },
+            turn: Turn {
+                pump: 0,
+                bytes: 0,
+                handshakes: None,
+            },
         }
     }
 
@@ -96,6 +103,7 @@ impl Queue {
     pub(crate) fn take(&mut self, list: &ReadyList) {
         self.turn.next_pump();
         self.turn.bytes = 0;
+        self.turn.handshakes = None;
         list.take(&mut self.ready);
         self.due = self.ready.len();
     }

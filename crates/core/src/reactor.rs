@@ -4,6 +4,7 @@
 //! up through a [`Sink`] in [`Reactor::pump`] and only there: no verb reports an event from inside its own call.
 
 mod facts;
+mod tls;
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::connection::{Connection, Outgoing};
+use crate::connection::{Connection, Outgoing, Sent, Site};
 use crate::driver::{Driver, DriverKind};
 use crate::errno;
 use crate::options::PipeOptions;
@@ -267,10 +268,16 @@ impl Reactor {
     /// # Errors
     /// `EAGAIN` when nothing is waiting ([`Sink::readable`] follows), and the socket's own.
     pub fn read_into(&mut self, slot: u32, buffer: &mut [u8]) -> io::Result<usize> {
+        let key = self.slots.key(slot);
         let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
             return not_a_socket();
         };
-        let (length, more) = connection.read_into(buffer)?;
+        let site = Site {
+            key,
+            list: &self.ready,
+            driver: &self.driver,
+        };
+        let (length, more) = connection.read_into(buffer, site)?;
         if let Some(readable) = more {
             self.queue.ask(readable);
         }
@@ -284,12 +291,9 @@ impl Reactor {
     ///
     /// # Errors
     /// As send(2), but a full buffer is a count of 0 and no error. `ENOTCONN` while a connect is under way.
-    pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let key = self.slots.key(slot);
-        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
-            return not_a_socket();
-        };
-        connection.write(slices, key, &self.ready, &self.driver)
+    pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<Sent> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.write(slices, site)
     }
 
     /// Whether the last write of this socket was short.
@@ -298,6 +302,21 @@ impl Reactor {
             self.slots.get(slot),
             Some(Place::Connection(connection)) if connection.outgoing() == Outgoing::Blocked
         )
+    }
+
+    fn connection_at(&mut self, slot: u32) -> io::Result<(&mut Connection, Site<'_>)> {
+        let key = self.slots.key(slot);
+        match self.slots.get_mut(slot) {
+            Some(Place::Connection(connection)) => Ok((
+                connection,
+                Site {
+                    key,
+                    list: &self.ready,
+                    driver: &self.driver,
+                },
+            )),
+            _ => not_a_socket(),
+        }
     }
 
     fn connection(&mut self, slot: u32) -> io::Result<&mut Connection> {
@@ -315,15 +334,11 @@ impl Reactor {
     /// As shutdown(2). `EAGAIN` on a named pipe whose peer has not read everything yet: [`Sink::writable`] says when to
     /// try again.
     pub fn shutdown(&mut self, slot: u32) -> io::Result<()> {
-        let key = self.slots.key(slot);
-        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
-            return not_a_socket();
-        };
-        if let Behind::More = connection.shutdown(key, &self.ready)?
-            && let Some(readable) = connection.signal(Direction::Read)
-        {
-            self.queue.ask(readable);
+        let (connection, site) = self.connection_at(slot)?;
+        if let Behind::Nothing = connection.shutdown(site)? {
+            return Ok(());
         }
+        self.ask_readable(slot);
         Ok(())
     }
 
@@ -468,10 +483,15 @@ impl Reactor {
             }
             Some(Place::Connection(connection)) => {
                 let turn = &mut self.queue.turn;
+                let site = Site {
+                    key,
+                    list: &self.ready,
+                    driver: &self.driver,
+                };
                 if direction == Direction::Read {
-                    return connection.read(key.slot, turn, sink);
+                    return connection.read(site, turn, sink);
                 }
-                let (step, unread) = connection.write_ready(key, &self.ready, turn, sink);
+                let (step, unread) = connection.write_ready(site, turn, sink);
                 if unread && let Some(readable) = connection.signal(Direction::Read) {
                     self.queue.push(readable);
                 }

@@ -23,6 +23,23 @@ pub trait Sink {
     fn accepted(&mut self, listener: u32, slot: u32);
     /// `listener` could not accept a connection. It will try again.
     fn accept_failed(&mut self, listener: u32, code: i32);
+    /// Something happened in a socket's TLS session.
+    fn tls(&mut self, slot: u32, event: TlsEvent);
+}
+
+/// What a TLS session reports beside bytes and their end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsEvent {
+    /// The handshake is done. No bytes come before [`Reactor::tls_open`](crate::Reactor::tls_open).
+    Secure {
+        /// OpenSSL's verdict on the peer's certificate, 0 if all is well.
+        verdict: i32,
+        reused: bool,
+    },
+    /// It has failed, and nothing more will be read.
+    Failed,
+    /// [`Reactor::tls_news`](crate::Reactor::tls_news) has something.
+    News,
 }
 
 /// How a socket reads.

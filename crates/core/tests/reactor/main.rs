@@ -19,4 +19,5 @@ mod process;
 mod read;
 #[cfg(target_os = "linux")]
 mod refused;
+mod tls;
 mod write;

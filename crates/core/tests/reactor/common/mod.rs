@@ -241,6 +241,7 @@ impl Host {
         self.reactor
             .write(slot, &[std::io::IoSlice::new(bytes)])
             .expect("write")
+            .bytes
     }
 
     pub(crate) fn close(&mut self, slot: u32) -> bool {

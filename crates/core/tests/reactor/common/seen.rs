@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use ferronet_core::{Chunk, Sink};
+use ferronet_core::{Chunk, Sink, TlsEvent};
 
 /// What one socket has been told.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub(crate) struct Told {
     pub(crate) connected: Option<i32>,
     pub(crate) accepted: VecDeque<u32>,
     pub(crate) accept_failed: Vec<i32>,
+    pub(crate) tls: Vec<TlsEvent>,
 }
 
 /// The sink. Its memory is as large as the addon's unless a test makes it smaller.
@@ -149,6 +150,10 @@ impl Sink for Seen {
         self.tell(listener, "accept_failed", |told| {
             told.accept_failed.push(code)
         });
+    }
+
+    fn tls(&mut self, slot: u32, event: TlsEvent) {
+        self.tell(slot, "tls", |told| told.tls.push(event));
     }
 }
 

@@ -1,0 +1,547 @@
+//! A connection with a TLS session: what is read is opened before it goes up, what goes down is sealed before it is
+//! sent. The session's own bytes, of its handshake for example, come and go without anybody above hearing of them.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use super::{Connection, FIRST_READ, MIN_READ, Outgoing, Sent, Site};
+use crate::errno;
+use crate::queue::{Step, Turn};
+use crate::ready::Signal;
+use crate::sink::{Chunk, ReadMode, Sink, TlsEvent};
+use crate::sys::Behind;
+use crate::tls::{Context, Opened, Phase, Progress, RECORD, Session, Start};
+
+/// Handshakes of one iteration may take so long, then those that follow wait for the next one: a full handshake takes
+/// the time of a hundred small messages, and a flood of them must not hold up the sockets that are open.
+const HANDSHAKES: Duration = Duration::from_millis(2);
+/// So much is sealed before it is sent. What the kernel does not take of it has to be kept.
+const SEALED: usize = 64 * 1024;
+
+/// Memory for ciphertext, the same for all sockets of the thread, which stays hot in the cache.
+#[derive(Default)]
+struct Scratch {
+    input: Vec<u8>,
+    output: Vec<u8>,
+    joined: Vec<u8>,
+}
+
+fn room(memory: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if memory.len() < length {
+        memory.resize(length, 0);
+    }
+    &mut memory[..length]
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// A session and what it has for the kernel.
+pub(crate) struct Sealed {
+    pub(crate) session: Session,
+    /// Ciphertext that the kernel has not taken yet, from `unsent_at` on.
+    unsent: Vec<u8>,
+    unsent_at: usize,
+    /// FIN follows it.
+    fin: bool,
+    /// Bytes to be written wait until the session has read something.
+    write_waits: bool,
+    /// The first handshake was over in the call that began it, with a failure that is still to be told.
+    failed_at_once: bool,
+}
+
+/// Where the ciphertext of a step came from.
+enum Source {
+    Held,
+    /// How much was asked for, how much was there, and what comes behind it.
+    Socket(usize, usize, Behind),
+    /// There is none yet.
+    Nothing,
+    /// The peer's FIN (0), or an error.
+    End(i32),
+}
+
+impl Connection {
+    // --- start --------------------------------------------------------------------------------------------------
+
+    /// See [`Reactor::tls_start`](crate::Reactor::tls_start).
+    pub(crate) fn start_session(
+        &mut self,
+        context: &Context,
+        start: &Start<'_>,
+        site: Site<'_>,
+    ) -> io::Result<()> {
+        if self.outgoing != Outgoing::Open || self.tls.is_some() {
+            return Err(errno::error(errno::EINVAL));
+        }
+        self.tls = Some(Box::new(Sealed {
+            session: Session::new(context, start)?,
+            unsent: Vec::new(),
+            unsent_at: 0,
+            fin: false,
+            write_waits: false,
+            failed_at_once: false,
+        }));
+        if !start.server {
+            // The hello leaves at once.
+            SCRATCH.with_borrow_mut(|scratch| {
+                let progress = self.shake_hands(&[], &mut scratch.output, site);
+                self.sealed().failed_at_once = progress == Progress::Failed;
+            });
+        }
+        self.arm_read();
+        Ok(())
+    }
+
+    /// See [`Reactor::tls_open`](crate::Reactor::tls_open).
+    pub(crate) fn open_session(&mut self) -> io::Result<()> {
+        match &mut self.tls {
+            Some(sealed) if sealed.session.phase == Phase::Verifying => {
+                sealed.session.phase = Phase::Open;
+                Ok(())
+            }
+            _ => Err(errno::error(errno::EINVAL)),
+        }
+    }
+
+    fn sealed(&mut self) -> &mut Sealed {
+        self.tls
+            .as_deref_mut()
+            .expect("the callers have asked whether there is a session")
+    }
+
+    /// Whether the session has something to report that no readiness of the socket announces.
+    pub(super) fn has_held(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|sealed| sealed.session.has_held() || sealed.session.phase == Phase::Ended)
+    }
+
+    // --- read ---------------------------------------------------------------------------------------------------
+
+    /// The pump's step for a readable socket.
+    pub(super) fn read_sealed(
+        &mut self,
+        site: Site<'_>,
+        turn: &mut Turn,
+        sink: &mut impl Sink,
+    ) -> Step {
+        SCRATCH.with_borrow_mut(|scratch| match self.sealed().session.phase {
+            Phase::Handshaking => self.handshake_step(site, turn, sink, scratch),
+            Phase::Verifying => Step::Done,
+            Phase::Open => self.open_step(site, turn, sink, scratch),
+            Phase::Ended => {
+                if self.reading.take().is_some() {
+                    sink.read_end(site.key.slot);
+                }
+                Step::Done
+            }
+            Phase::Failed => {
+                if mem::take(&mut self.sealed().failed_at_once) {
+                    sink.tls(site.key.slot, TlsEvent::Failed);
+                }
+                Step::Done
+            }
+        })
+    }
+
+    /// Ciphertext from the socket, unless some is held.
+    fn fetch(&mut self, memory: &mut [u8]) -> Source {
+        if self.sealed().session.has_held() {
+            return Source::Held;
+        }
+        let asked = memory.len();
+        match self.read_stream(memory) {
+            Poll::Pending => Source::Nothing,
+            Poll::Ready(Ok((0, _))) => {
+                let session = &mut self.sealed().session;
+                // There is nothing more to open, but there may be something to seal.
+                session.phase = match session.phase {
+                    Phase::Open => Phase::Ended,
+                    _ => Phase::Failed,
+                };
+                Source::End(0)
+            }
+            Poll::Ready(Ok((length, behind))) => Source::Socket(asked, length, behind),
+            Poll::Ready(Err(error)) => {
+                self.sealed().session.phase = Phase::Failed;
+                Source::End(errno::code(&error))
+            }
+        }
+    }
+
+    fn tell_end(&mut self, slot: u32, code: i32, sink: &mut impl Sink) -> Step {
+        self.reading = None;
+        match code {
+            0 => sink.read_end(slot),
+            code => sink.read_error(slot, code),
+        }
+        Step::Done
+    }
+
+    fn handshake_step(
+        &mut self,
+        site: Site<'_>,
+        turn: &mut Turn,
+        sink: &mut impl Sink,
+        scratch: &mut Scratch,
+    ) -> Step {
+        let slot = site.key.slot;
+        let now = Instant::now();
+        if now.duration_since(*turn.handshakes.get_or_insert(now)) > HANDSHAKES {
+            return Step::More;
+        }
+        let memory = room(&mut scratch.input, FIRST_READ);
+        let source = self.fetch(memory);
+        let input = match source {
+            Source::Held => &[],
+            Source::Socket(_, length, _) => &memory[..length],
+            Source::Nothing => return Step::Done,
+            Source::End(code) => return self.tell_end(slot, code, sink),
+        };
+        let progress = self.shake_hands(input, &mut scratch.output, site);
+        let sealed = self.sealed();
+        match progress {
+            Progress::Waits => {}
+            Progress::Done => {
+                let event = TlsEvent::Secure {
+                    verdict: sealed.session.verify_result(),
+                    reused: sealed.session.is_reused(),
+                };
+                sink.tls(slot, event);
+            }
+            Progress::Failed => sink.tls(slot, TlsEvent::Failed),
+        }
+        if self.sealed().session.has_news() {
+            sink.tls(slot, TlsEvent::News);
+        }
+        match (progress, source) {
+            (Progress::Waits, Source::Socket(_, _, Behind::Nothing)) => Step::Done,
+            (Progress::Waits, Source::Socket(..)) => Step::More,
+            (Progress::Waits, Source::Held) if !self.arm_read() => Step::More,
+            _ => Step::Done,
+        }
+    }
+
+    /// One step of the handshake, whose answer leaves at once.
+    fn shake_hands(&mut self, input: &[u8], output: &mut Vec<u8>, site: Site<'_>) -> Progress {
+        output.clear();
+        let progress = self.sealed().session.handshake(input, output);
+        // If the connection has failed, reading finds out.
+        let _ = self.emit(output, site);
+        progress
+    }
+
+    fn open_step(
+        &mut self,
+        site: Site<'_>,
+        turn: &mut Turn,
+        sink: &mut impl Sink,
+        scratch: &mut Scratch,
+    ) -> Step {
+        let slot = site.key.slot;
+        let chunk = match self.reading {
+            None => return Step::Done,
+            Some(ReadMode::Into) => {
+                if self.ask_system || self.has_held() || !self.arm_read() {
+                    sink.readable(slot);
+                }
+                return Step::Done;
+            }
+            Some(ReadMode::Chunks) => Chunk::Own,
+            Some(ReadMode::SharedChunks) => Chunk::Shared,
+        };
+        let mut wanted = self.read_size as usize;
+        if wanted > FIRST_READ {
+            if turn.left() == 0 {
+                return Step::Unserved;
+            }
+            wanted = wanted.min(turn.left().max(MIN_READ));
+        }
+        // A record whose beginning OpenSSL has already becomes plaintext beyond what is read now. Readers that share
+        // memory have no more than this of it.
+        let lent = match chunk {
+            Chunk::Shared if wanted == FIRST_READ => FIRST_READ,
+            _ => wanted + RECORD,
+        };
+        let memory = sink.buffer(lent, chunk);
+        if memory.len() < MIN_READ + RECORD {
+            return Step::Unserved;
+        }
+        let asked = wanted.min(memory.len() - RECORD);
+        let ciphertext = room(&mut scratch.input, asked);
+        let source = self.fetch(ciphertext);
+        let input = match source {
+            Source::Held => &[],
+            Source::Socket(_, length, _) => &ciphertext[..length],
+            Source::Nothing => return Step::Done,
+            Source::End(code) => return self.tell_end(slot, code, sink),
+        };
+        scratch.output.clear();
+        let (filled, opened) = self
+            .sealed()
+            .session
+            .open(input, memory, &mut scratch.output);
+        if filled > 0 {
+            sink.read(slot, filled);
+        }
+        if !scratch.output.is_empty() {
+            // An answer to a change of keys, or an alert. If it cannot be sent, reading finds out.
+            let _ = self.emit(&mut scratch.output, site);
+        }
+        turn.has_read(input.len().max(filled));
+        let sealed = self.sealed();
+        match opened {
+            Opened::Failed => {
+                // Behind the bytes, which were all right.
+                if filled > 0 {
+                    sealed.failed_at_once = true;
+                    return Step::More;
+                }
+                sink.tls(slot, TlsEvent::Failed);
+                return Step::Done;
+            }
+            Opened::End => {
+                // Not in one iteration with the bytes before it.
+                if filled > 0 {
+                    return Step::More;
+                }
+                self.reading = None;
+                sink.read_end(slot);
+                return Step::Done;
+            }
+            Opened::All | Opened::Full => {}
+        }
+        if sealed.session.has_news() {
+            sink.tls(slot, TlsEvent::News);
+        } else if mem::take(&mut sealed.write_waits) {
+            sink.writable(slot);
+        }
+        match source {
+            _ if opened == Opened::Full => Step::Full,
+            Source::Socket(asked, length, behind) => self.after_read(asked, length, behind),
+            _ if self.arm_read() => Step::Done,
+            _ => Step::More,
+        }
+    }
+
+    /// As [`Connection::read_into`].
+    pub(super) fn read_into_sealed(
+        &mut self,
+        memory: &mut [u8],
+        site: Site<'_>,
+    ) -> io::Result<(usize, Option<&Signal>)> {
+        let outcome = SCRATCH.with_borrow_mut(|scratch| match self.sealed().session.phase {
+            Phase::Handshaking | Phase::Verifying => Err(errno::error(errno::EAGAIN)),
+            // The session tells why.
+            Phase::Failed => Err(errno::error(errno::EPIPE)),
+            Phase::Ended => Ok(0),
+            Phase::Open => self.open_into(memory, site, scratch),
+        });
+        match outcome {
+            Err(error) if errno::code(&error) == errno::EAGAIN => Err(error),
+            Ok(length) if length > 0 => {
+                let more = self.has_held() || !self.arm_read();
+                Ok((length, more.then_some(&*self.readable)))
+            }
+            ended => {
+                self.reading = None;
+                ended.map(|length| (length, None))
+            }
+        }
+    }
+
+    fn open_into(
+        &mut self,
+        memory: &mut [u8],
+        site: Site<'_>,
+        scratch: &mut Scratch,
+    ) -> io::Result<usize> {
+        loop {
+            let ciphertext = room(&mut scratch.input, FIRST_READ);
+            let length = match self.fetch(ciphertext) {
+                Source::Held => 0,
+                Source::Socket(_, length, _) => length,
+                Source::Nothing => return Err(errno::error(errno::EAGAIN)),
+                Source::End(0) => return Ok(0),
+                Source::End(code) => return Err(errno::error(code)),
+            };
+            scratch.output.clear();
+            let session = &mut self.sealed().session;
+            let (filled, opened) = session.open(&ciphertext[..length], memory, &mut scratch.output);
+            let _ = self.emit(&mut scratch.output, site);
+            match opened {
+                _ if filled > 0 => return Ok(filled),
+                Opened::End => return Ok(0),
+                Opened::Failed => return Err(errno::error(errno::EPIPE)),
+                Opened::All | Opened::Full => {}
+            }
+        }
+    }
+
+    // --- write --------------------------------------------------------------------------------------------------
+
+    /// Sends ciphertext, and keeps what the kernel does not take. The buffer is empty afterwards.
+    fn emit(&mut self, output: &mut Vec<u8>, site: Site<'_>) -> io::Result<()> {
+        if output.is_empty() {
+            return Ok(());
+        }
+        let mut sent = 0;
+        if self.outgoing == Outgoing::Open {
+            let result = self.send(&[IoSlice::new(output)], site);
+            sent = match result {
+                Ok(sent) => sent.bytes,
+                Err(error) => {
+                    output.clear();
+                    return Err(error);
+                }
+            };
+        }
+        if sent < output.len() {
+            self.sealed().unsent.extend_from_slice(&output[sent..]);
+        }
+        output.clear();
+        Ok(())
+    }
+
+    /// As [`Connection::write`].
+    pub(super) fn write_sealed(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        site: Site<'_>,
+    ) -> io::Result<Sent> {
+        let total: usize = slices.iter().map(|slice| slice.len()).sum();
+        let nothing = Sent {
+            bytes: 0,
+            all: total == 0,
+        };
+        let phase = self.sealed().session.phase;
+        match phase {
+            Phase::Handshaking | Phase::Verifying => return Ok(nothing),
+            Phase::Failed => return Err(errno::error(errno::EPIPE)),
+            Phase::Open | Phase::Ended if self.outgoing == Outgoing::Blocked => return Ok(nothing),
+            // Of a connection that is gone the kernel says so.
+            Phase::Open | Phase::Ended if total == 0 => return self.send(slices, site),
+            Phase::Open | Phase::Ended => {}
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut pieces = Pieces::of(slices);
+            let mut bytes = 0;
+            let Scratch { output, joined, .. } = scratch;
+            output.clear();
+            while let Some(piece) = pieces.next(joined) {
+                let sealed = self.sealed();
+                let length = sealed.session.seal(piece, output)?;
+                bytes += length;
+                if length < piece.len() {
+                    sealed.write_waits = true;
+                    break;
+                }
+                if output.len() >= SEALED {
+                    self.emit(output, site)?;
+                    if self.outgoing == Outgoing::Blocked {
+                        break;
+                    }
+                }
+            }
+            self.emit(output, site)?;
+            Ok(Sent {
+                bytes,
+                all: bytes == total && self.outgoing == Outgoing::Open,
+            })
+        })
+    }
+
+    /// The kernel has room again: whether it has all of our ciphertext now.
+    pub(super) fn send_unsent(&mut self, site: Site<'_>) -> bool {
+        let sealed = self.sealed();
+        let unsent = mem::take(&mut sealed.unsent);
+        let at = mem::take(&mut sealed.unsent_at);
+        if at < unsent.len() {
+            match self.send(&[IoSlice::new(&unsent[at..])], site) {
+                // Reading finds out, and so does the next write.
+                Err(_) => return true,
+                Ok(sent) if sent.all => {}
+                Ok(sent) => {
+                    let sealed = self.sealed();
+                    sealed.unsent = unsent;
+                    sealed.unsent_at = at + sent.bytes;
+                    return false;
+                }
+            }
+        }
+        if mem::take(&mut self.sealed().fin) {
+            // The peer is gone; there is nobody to tell.
+            let _ = self.stream.shutdown();
+        }
+        true
+    }
+
+    // --- half-close ---------------------------------------------------------------------------------------------
+
+    /// Sends close_notify. False if the kernel does not take it yet: then FIN follows it by itself.
+    pub(super) fn say_goodbye(&mut self, site: Site<'_>) -> bool {
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.output.clear();
+            self.sealed().session.close(&mut scratch.output);
+            // What is not sent is that of a connection that is gone.
+            let _ = self.emit(&mut scratch.output, site);
+        });
+        let blocked = self.outgoing == Outgoing::Blocked;
+        self.sealed().fin = blocked;
+        !blocked
+    }
+}
+
+/// Bytes that were given in slices, as pieces of a record or more each: one record costs as much as ten small ones.
+struct Pieces<'a> {
+    slices: &'a [IoSlice<'a>],
+    /// Where the first slice goes on.
+    at: usize,
+}
+
+impl<'a> Pieces<'a> {
+    const fn of(slices: &'a [IoSlice<'a>]) -> Self {
+        Self { slices, at: 0 }
+    }
+
+    /// The next piece; small slices are copied into `joined`.
+    fn next<'b>(&mut self, joined: &'b mut Vec<u8>) -> Option<&'b [u8]>
+    where
+        'a: 'b,
+    {
+        while self
+            .slices
+            .first()
+            .is_some_and(|first| first.len() == self.at)
+        {
+            self.slices = &self.slices[1..];
+            self.at = 0;
+        }
+        let first: &'a [u8] = self.slices.first()?;
+        let rest = &first[self.at..];
+        if rest.len() >= RECORD || self.slices.len() == 1 {
+            let piece = &rest[..rest.len().min(SEALED)];
+            self.at += piece.len();
+            return Some(piece);
+        }
+        joined.clear();
+        while let Some(first) = self.slices.first()
+            && joined.len() < RECORD
+        {
+            let rest = &first[self.at..];
+            let taken = rest.len().min(RECORD - joined.len());
+            joined.extend_from_slice(&rest[..taken]);
+            self.at += taken;
+            if taken == rest.len() {
+                self.slices = &self.slices[1..];
+                self.at = 0;
+            }
+        }
+        Some(joined)
+    }
+}

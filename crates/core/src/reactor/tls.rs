@@ -1,0 +1,98 @@
+//! TLS sessions on connections: the verbs that begin one and ask it.
+
+use std::io;
+
+use super::Reactor;
+use crate::errno;
+use crate::ready::Direction;
+use crate::tls;
+
+impl Reactor {
+    /// Begins a TLS session on a connection. From here on what is written waits for it, and nothing is read but by it.
+    /// [`Sink::tls`] reports what comes of it, [`Sink::read_end`] or [`Sink::read_error`] if the connection ends first.
+    ///
+    /// # Errors
+    /// When OpenSSL refuses what it is started with. Nothing has been sent then.
+    pub fn tls_start(
+        &mut self,
+        slot: u32,
+        context: &tls::Context,
+        start: &tls::Start<'_>,
+    ) -> io::Result<()> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.start_session(context, start, site)?;
+        // The pump goes on with what there is already.
+        self.ask_readable(slot);
+        Ok(())
+    }
+
+    /// The peer's certificate is all right: from here on bytes go up and down.
+    ///
+    /// # Errors
+    /// `EINVAL` unless a handshake has been reported as done.
+    pub fn tls_open(&mut self, slot: u32) -> io::Result<()> {
+        self.connection(slot)?.open_session()?;
+        self.ask_readable(slot);
+        Ok(())
+    }
+
+    pub(super) fn ask_readable(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get(slot)
+            && let Some(readable) = place.signal(Direction::Read)
+        {
+            self.queue.ask(readable);
+        }
+    }
+
+    /// The TLS session of a connection.
+    ///
+    /// # Errors
+    /// `EINVAL` when it has none.
+    fn session(&mut self, slot: u32) -> io::Result<&mut tls::Session> {
+        match &mut self.connection(slot)?.tls {
+            Some(sealed) => Ok(&mut sealed.session),
+            None => Err(errno::error(errno::EINVAL)),
+        }
+    }
+
+    /// What a TLS session can tell.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has none.
+    pub fn tls_fact(&mut self, slot: u32, fact: tls::Fact) -> io::Result<Vec<u8>> {
+        Ok(self.session(slot)?.fact(fact))
+    }
+
+    /// The next of what [`TlsEvent::News`](crate::TlsEvent::News) has announced.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_news(&mut self, slot: u32) -> io::Result<Option<tls::News>> {
+        Ok(self.session(slot)?.take_news())
+    }
+
+    /// Keying material for a protocol above TLS; `None` if OpenSSL refuses.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_export(
+        &mut self,
+        slot: u32,
+        length: usize,
+        label: &[u8],
+        context: Option<&[u8]>,
+    ) -> io::Result<Option<Vec<u8>>> {
+        Ok(self.session(slot)?.export(length, label, context))
+    }
+
+    /// The most that goes into one record from now on.
+    ///
+    /// # Errors
+    /// `EINVAL` when OpenSSL refuses the size.
+    pub fn tls_max_send_fragment(&mut self, slot: u32, size: usize) -> io::Result<()> {
+        if self.session(slot)?.set_max_send_fragment(size) {
+            return Ok(());
+        }
+        Err(errno::error(errno::EINVAL))
+    }
+}

@@ -1,0 +1,412 @@
+//! TLS on connections of the reactor, with the OpenSSL of the system. Both ends are sockets of one reactor.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::io::{IoSlice, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::ptr;
+use std::sync::OnceLock;
+
+use ferronet_core::tls::{Capture, Context, Fact, News, Start, unavailable};
+use ferronet_core::{ReadMode, TlsEvent, errno};
+
+use crate::common::{Host, loopback};
+
+/// What these tests call of OpenSSL themselves, to make contexts as Node would.
+struct Library {
+    method: unsafe extern "C" fn() -> *const c_void,
+    new: unsafe extern "C" fn(*const c_void) -> *mut c_void,
+    free: unsafe extern "C" fn(*mut c_void),
+    use_certificate: unsafe extern "C" fn(*mut c_void, *const c_char, c_int) -> c_int,
+    use_key: unsafe extern "C" fn(*mut c_void, *const c_char, c_int) -> c_int,
+    trust: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> c_int,
+    control: unsafe extern "C" fn(*mut c_void, c_int, c_long, *mut c_void) -> c_long,
+    certificate: CString,
+    key: CString,
+}
+
+fn symbol<T: Copy>(name: &CStr) -> T {
+    // SAFETY: NUL-terminated.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    assert!(!found.is_null(), "{name:?}");
+    assert_eq!(size_of::<T>(), size_of::<*mut c_void>());
+    // SAFETY: the callers name the type that OpenSSL's headers have for the function.
+    unsafe { std::mem::transmute_copy(&found) }
+}
+
+/// The system's OpenSSL, for all to see as if the process had it, and a certificate for localhost.
+fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let names: &[&CStr] = if cfg!(target_os = "macos") {
+            &[
+                c"/opt/homebrew/opt/openssl@3/lib/libssl.dylib",
+                c"libssl.dylib",
+            ]
+        } else {
+            &[c"libssl.so.3"]
+        };
+        let found = names.iter().any(|name| {
+            // SAFETY: NUL-terminated; the library has no other users in this process.
+            !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) }.is_null()
+        });
+        assert!(found, "these tests need OpenSSL 3 (libssl3)");
+        assert_eq!(unavailable(), None);
+
+        let directory =
+            std::env::temp_dir().join(format!("ferronet-core-tls-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let [key, certificate] = ["key.pem", "cert.pem"].map(|name| directory.join(name));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+            ])
+            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{made:?}");
+        let name = |path: std::path::PathBuf| {
+            CString::new(path.into_os_string().into_encoded_bytes()).expect("no NUL")
+        };
+        Library {
+            method: symbol(c"TLS_method"),
+            new: symbol(c"SSL_CTX_new"),
+            free: symbol(c"SSL_CTX_free"),
+            use_certificate: symbol(c"SSL_CTX_use_certificate_file"),
+            use_key: symbol(c"SSL_CTX_use_PrivateKey_file"),
+            trust: symbol(c"SSL_CTX_load_verify_locations"),
+            control: symbol(c"SSL_CTX_ctrl"),
+            certificate: name(certificate),
+            key: name(key),
+        }
+    })
+}
+
+const PEM: c_int = 1;
+const SSL_CTRL_SET_SESS_CACHE_MODE: c_int = 44;
+/// Sessions of both roles are told of, and none is kept.
+const SSL_SESS_CACHE_BOTH_NO_INTERNAL: c_long = 0x303;
+
+/// A context with the certificate and its key, which trusts it too if `trusts`.
+fn context(trusts: bool) -> Context {
+    let library = library();
+    let capture = Capture::begin().expect("OpenSSL");
+    // SAFETY: takes nothing.
+    let method = unsafe { (library.method)() };
+    // SAFETY: OpenSSL's own method.
+    let raw = unsafe { (library.new)(method) };
+    assert!(!raw.is_null());
+    let context = capture.finish().expect("one context");
+    // SAFETY: alive, and the path is NUL-terminated.
+    let certificate = unsafe { (library.use_certificate)(raw, library.certificate.as_ptr(), PEM) };
+    // SAFETY: as above.
+    let key = unsafe { (library.use_key)(raw, library.key.as_ptr(), PEM) };
+    assert_eq!((certificate, key), (1, 1));
+    // SAFETY: alive; the command takes a number.
+    unsafe {
+        (library.control)(
+            raw,
+            SSL_CTRL_SET_SESS_CACHE_MODE,
+            SSL_SESS_CACHE_BOTH_NO_INTERNAL,
+            ptr::null_mut(),
+        )
+    };
+    if trusts {
+        // SAFETY: as above; there is no directory.
+        let trusted = unsafe { (library.trust)(raw, library.certificate.as_ptr(), ptr::null()) };
+        assert_eq!(trusted, 1);
+    }
+    // SAFETY: our reference; the captured context has its own.
+    unsafe { (library.free)(raw) };
+    context
+}
+
+const CLIENT: Start<'_> = Start {
+    server: false,
+    request_certificate: false,
+    require_certificate: false,
+    servername: Some(c"localhost"),
+    protocols: b"\x01b\x01a",
+    session: &[],
+    unread: &[],
+    keylog: false,
+};
+
+fn server() -> Start<'static> {
+    Start {
+        server: true,
+        servername: None,
+        protocols: b"\x01a",
+        ..CLIENT
+    }
+}
+
+fn is_secure(host: &mut Host, slot: u32) -> bool {
+    let events = &host.seen.of(slot).tls;
+    assert!(!events.contains(&TlsEvent::Failed), "{events:?}");
+    events
+        .iter()
+        .any(|event| matches!(event, TlsEvent::Secure { .. }))
+}
+
+/// Two ends in TLS, open.
+fn secure_pair(host: &mut Host) -> (u32, u32) {
+    let (near, far) = host.tcp_pair();
+    host.reactor
+        .tls_start(near, &context(true), &CLIENT)
+        .expect("start");
+    host.reactor
+        .tls_start(far, &context(false), &server())
+        .expect("start");
+    host.until(|host| is_secure(host, near) && is_secure(host, far));
+    for slot in [near, far] {
+        host.reactor.tls_open(slot).expect("open");
+        host.read(slot);
+    }
+    (near, far)
+}
+
+fn two_ends_shake_hands_and_talk(host: &mut Host) {
+    let (near, far) = secure_pair(host);
+    assert_eq!(
+        host.seen.of(near).tls[0],
+        TlsEvent::Secure {
+            verdict: 0,
+            reused: false
+        }
+    );
+    let fact = |host: &mut Host, slot, fact| host.reactor.tls_fact(slot, fact).expect("a session");
+    assert_eq!(fact(host, near, Fact::Protocol), b"TLSv1.3");
+    assert_eq!(fact(host, far, Fact::Servername), b"localhost");
+    for slot in [near, far] {
+        assert_eq!(fact(host, slot, Fact::Alpn), b"a");
+    }
+    assert_eq!(
+        fact(host, near, Fact::Certificate),
+        fact(host, far, Fact::Certificate)
+    );
+    host.send(near, b"question");
+    host.until(|host| host.seen.of(far).bytes == b"question");
+    host.send(far, b"answer");
+    host.until(|host| host.seen.of(near).bytes == b"answer");
+    // Tickets of the server's came along.
+    assert!(host.seen.of(near).tls.contains(&TlsEvent::News));
+    let news = host.reactor.tls_news(near).expect("a session");
+    assert!(matches!(news, Some(News::Session(der)) if !der.is_empty()));
+    let [one, other] = [near, far].map(|slot| host.reactor.tls_export(slot, 16, b"x", None));
+    assert_eq!(one.expect("a session"), other.expect("a session"));
+}
+
+fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
+    let (near, far) = host.tcp_pair();
+    host.reactor
+        .tls_start(near, &context(false), &CLIENT)
+        .expect("start");
+    host.reactor
+        .tls_start(far, &context(false), &server())
+        .expect("start");
+    host.read(near);
+    host.until(|host| is_secure(host, near) && is_secure(host, far));
+    // Self-signed, and not trusted.
+    assert_eq!(
+        host.seen.of(near).tls[0],
+        TlsEvent::Secure {
+            verdict: 18,
+            reused: false
+        }
+    );
+    host.reactor.tls_open(far).expect("open");
+    host.send(far, b"for those who trust");
+    let sent = host
+        .reactor
+        .write(near, &[IoSlice::new(b"secret")])
+        .expect("no error");
+    assert_eq!((sent.bytes, sent.all), (0, false));
+    while host.step_if_due() {}
+    assert_eq!(host.seen.of(near).bytes, b"");
+    assert_eq!(
+        host.reactor.tls_open(far).map_err(|e| errno::code(&e)),
+        Err(errno::EINVAL)
+    );
+    host.reactor.tls_open(near).expect("open");
+    host.until(|host| host.seen.of(near).bytes == b"for those who trust");
+}
+
+fn much_data_arrives_as_it_was_sent(host: &mut Host) {
+    let (near, far) = secure_pair(host);
+    let all: Vec<u8> = (0..5_000_000_u32)
+        .map(|at| (at ^ (at >> 8)) as u8)
+        .collect();
+    let mut sent = 0;
+    let mut waits = false;
+    while host.seen.of(far).bytes.len() < all.len() {
+        let writable = host.seen.of(near).writable > 0;
+        if sent < all.len() && (!waits || writable) {
+            host.seen.of(near).writable = 0;
+            let rest = &all[sent..];
+            let (one, two) = rest.split_at(rest.len().min(1000));
+            let slices = [IoSlice::new(one), IoSlice::new(two)];
+            let outcome = host.reactor.write(near, &slices).expect("open");
+            sent += outcome.bytes;
+            waits = !outcome.all;
+        } else {
+            host.iteration();
+        }
+    }
+    assert!(host.seen.of(far).bytes == all, "other bytes than were sent");
+}
+
+fn an_announced_end_is_an_end_and_the_other_way_stays_open(host: &mut Host) {
+    let (near, far) = secure_pair(host);
+    host.send(near, b"last words");
+    host.reactor.shutdown(near).expect("shutdown");
+    host.until(|host| host.seen.of(far).ended);
+    assert_eq!(host.seen.of(far).bytes, b"last words");
+    assert_eq!(
+        host.reactor
+            .tls_fact(far, Fact::CloseNotify)
+            .expect("a session"),
+        b"1"
+    );
+    host.send(far, b"an answer");
+    host.until(|host| host.seen.of(near).bytes == b"an answer");
+}
+
+fn what_is_not_tls_is_a_failure(host: &mut Host) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let slot = host.start_connect(listener.local_addr().expect("address"));
+    let (mut peer, _) = listener.accept().expect("accept");
+    assert_eq!(host.connected(slot), 0);
+    host.reactor
+        .tls_start(slot, &context(true), &CLIENT)
+        .expect("start");
+    peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        .expect("room");
+    host.until(|host| host.seen.of(slot).tls.contains(&TlsEvent::Failed));
+    let failure = host
+        .reactor
+        .tls_fact(slot, Fact::Failure)
+        .expect("a session");
+    let parts: Vec<&[u8]> = failure.split(|byte| *byte == 0).collect();
+    assert_eq!(parts[..2], [&b"SSL routines"[..], b"wrong version number"]);
+    let error = host.reactor.write(slot, &[IoSlice::new(b"x")]);
+    assert_eq!(
+        error.map_err(|error| errno::code(&error)),
+        Err(errno::EPIPE)
+    );
+}
+
+/// A peer by hand, whose ciphertext is at hand: what it sends to `far`, in one piece.
+fn hello_of(host: &mut Host) -> Vec<u8> {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let slot = host.start_connect(listener.local_addr().expect("address"));
+    let (mut peer, _): (TcpStream, _) = listener.accept().expect("accept");
+    assert_eq!(host.connected(slot), 0);
+    host.reactor
+        .tls_start(slot, &context(true), &CLIENT)
+        .expect("start");
+    let mut head = [0; 5];
+    peer.read_exact(&mut head).expect("a record");
+    let mut hello = vec![0; usize::from(u16::from_be_bytes([head[3], head[4]]))];
+    peer.read_exact(&mut hello).expect("a record");
+    host.reactor.close(slot, false);
+    host.seen.forget(slot);
+    [&head, hello.as_slice()].concat()
+}
+
+fn a_hello_that_was_read_before_is_answered_however_it_is_split(host: &mut Host) {
+    let hello = hello_of(host);
+    let server_context = context(false);
+    for at in 0..=hello.len() {
+        let listener = TcpListener::bind(loopback()).expect("bind");
+        let slot = host.start_connect(listener.local_addr().expect("address"));
+        let (mut peer, _) = listener.accept().expect("accept");
+        assert_eq!(host.connected(slot), 0);
+        let (read, unread) = hello.split_at(at);
+        let start = Start {
+            unread: read,
+            ..server()
+        };
+        host.reactor
+            .tls_start(slot, &server_context, &start)
+            .expect("start");
+        peer.write_all(unread).expect("room");
+        peer.set_nonblocking(true).expect("a socket");
+        let mut answer = [0; 1];
+        host.until(|_| peer.read(&mut answer).is_ok());
+        // A record of a handshake.
+        assert_eq!(answer, [22], "split at {at}");
+        host.reactor.close(slot, true);
+        host.seen.forget(slot);
+    }
+}
+
+fn the_end_comes_in_the_middle_of_a_handshake(host: &mut Host) {
+    let (near, far) = host.tcp_pair();
+    host.reactor
+        .tls_start(far, &context(false), &server())
+        .expect("start");
+    host.reactor.shutdown(near).expect("shutdown");
+    host.until(|host| host.seen.of(far).ended);
+    assert_eq!(host.seen.of(far).tls, []);
+}
+
+fn bytes_go_into_the_callers_buffer(host: &mut Host) {
+    let (near, far) = secure_pair(host);
+    host.reactor.read_stop(far).expect("read_stop");
+    host.reactor
+        .read_start(far, ReadMode::Into)
+        .expect("read_start");
+    let sent: Vec<u8> = (0..100_000_u32).map(|at| at as u8).collect();
+    host.send(near, &sent);
+    let mut seen = Vec::new();
+    let mut buffer = [0; 1000];
+    while seen.len() < sent.len() {
+        match host.reactor.read_into(far, &mut buffer) {
+            Ok(length) => seen.extend_from_slice(&buffer[..length]),
+            Err(error) => {
+                assert_eq!(errno::code(&error), errno::EAGAIN);
+                host.iteration();
+            }
+        }
+    }
+    assert!(seen == sent, "other bytes than were sent");
+}
+
+fn contexts_that_are_not_one_are_none(_: &mut Host) {
+    let library = library();
+    let capture = Capture::begin().expect("OpenSSL");
+    assert!(capture.finish().is_none());
+    let capture = Capture::begin().expect("OpenSSL");
+    // SAFETY: takes nothing.
+    let method = unsafe { (library.method)() };
+    let both = [(); 2].map(|()| {
+        // SAFETY: OpenSSL's own method.
+        unsafe { (library.new)(method) }
+    });
+    assert!(capture.finish().is_none());
+    for one in both {
+        // SAFETY: made above.
+        unsafe { (library.free)(one) };
+    }
+}
+
+under_both_drivers! {
+    two_ends_shake_hands_and_talk,
+    nothing_is_told_before_the_owner_has_looked,
+    much_data_arrives_as_it_was_sent,
+    an_announced_end_is_an_end_and_the_other_way_stays_open,
+    what_is_not_tls_is_a_failure,
+    a_hello_that_was_read_before_is_answered_however_it_is_split,
+    the_end_comes_in_the_middle_of_a_handshake,
+    bytes_go_into_the_callers_buffer,
+    contexts_that_are_not_one_are_none,
+}

@@ -1,0 +1,43 @@
+// Certificates as Node shows them. They come as DER; Node's own X509Certificate makes its legacy objects of them.
+
+import { X509Certificate } from 'node:crypto'
+import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls'
+
+/** Certificates, each behind its length in four bytes. */
+export function certificates(bytes: Buffer | undefined): X509Certificate[] {
+  const all: X509Certificate[] = []
+  if (bytes === undefined) return all
+  for (let at = 0; at < bytes.length; ) {
+    const length = bytes.readUInt32LE(at)
+    all.push(new X509Certificate(bytes.subarray(at + 4, at + 4 + length)))
+    at += 4 + length
+  }
+  return all
+}
+
+/** As `getPeerCertificate()` shows a certificate. */
+export function legacy(certificate: X509Certificate): PeerCertificate {
+  return certificate.toLegacyObject() as PeerCertificate
+}
+
+/**
+ * As `getPeerCertificate(true)` shows a certificate: `issuerCertificate` leads from each to the next, and from a root to
+ * itself. `others`: those among which the issuers are looked for.
+ */
+export function detailed(leaf: X509Certificate, others: X509Certificate[]): DetailedPeerCertificate {
+  const first = legacy(leaf) as DetailedPeerCertificate
+  let shown = first
+  let certificate = leaf
+  const left = [...others]
+  for (;;) {
+    const at = left.findIndex(other => certificate.checkIssued(other))
+    if (at < 0) break
+    const [issuer] = left.splice(at, 1)
+    if (issuer!.fingerprint256 === certificate.fingerprint256) continue
+    shown.issuerCertificate = legacy(issuer!) as DetailedPeerCertificate
+    shown = shown.issuerCertificate
+    certificate = issuer!
+  }
+  if (certificate.checkIssued(certificate)) shown.issuerCertificate = shown
+  return first
+}

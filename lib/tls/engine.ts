@@ -1,0 +1,38 @@
+// Which engine does the TLS of a socket: the OpenSSL of the process through the addon, or Node's own tls. NODE_DEBUG=
+// ferronet tells which, and why.
+
+import { createHash } from 'node:crypto'
+import { debug, debugging } from '../debug.js'
+import { contextFor } from './context.js'
+import { HostEngine } from './host-engine.js'
+import { NodeEngine } from './node-engine.js'
+import type { Wanted } from './options.js'
+import type { Engine } from './types.js'
+
+/** Throws what Node throws for options that make no context. */
+export function chooseEngine(options: Wanted): Engine {
+  const forced = process.env.FERRONET_TLS
+  if (forced && forced !== 'openssl' && forced !== 'node') {
+    throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
+  }
+  const why = forced === 'node' ? 'FERRONET_TLS' : options.unsupported
+  if (why !== undefined) return byNode(options, why)
+  const context = contextFor(contextOptions(options))
+  if (typeof context === 'string') return byNode(options, context)
+  if (debugging) debug('tls: OpenSSL of the process, %s', options.isServer ? 'server' : 'client')
+  return new HostEngine(options, context)
+}
+
+function byNode(options: Wanted, why: string): Engine {
+  if (debugging) debug('tls: node:tls, because of %s', why)
+  return new NodeEngine(options)
+}
+
+function contextOptions({ options, isServer }: Wanted): Record<string, unknown> {
+  // Without one OpenSSL resumes no session of a client that has a certificate.
+  if (isServer) options.sessionIdContext ??= sessionIdContext
+  return options
+}
+
+/** The same for all servers of the program, as in Node. */
+const sessionIdContext = createHash('sha1').update(process.argv.join(' ')).digest('hex').slice(0, 32)

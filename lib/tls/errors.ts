@@ -1,0 +1,57 @@
+// The errors of TLS, in Node's shapes.
+
+import { errnoException, errnoOf, fromLoop, nodeError } from '../errors.js'
+
+/** OpenSSL's error: its text, and the code that Node makes of the reason. */
+export function opensslError(library: string, reason: string, text: string): NodeJS.ErrnoException {
+  return fromLoop(() => {
+    const error: NodeJS.ErrnoException & { library?: string; reason?: string } = new Error(text)
+    if (library !== '') error.library = library
+    if (reason === '') return error
+    error.reason = reason
+    error.code = `ERR_SSL_${reason.replaceAll(' ', '_').toUpperCase()}`
+    return error
+  })
+}
+
+/** The same for a write that waited for the handshake. */
+export function failedWrite(text: string): NodeJS.ErrnoException {
+  return fromLoop(() => {
+    const error = errnoException(errnoOf('EPROTO'), 'write')
+    error.message += ` ${text}`
+    return error
+  })
+}
+
+/** The connection has ended in the middle of the handshake. */
+export function disconnected(isServer: boolean, options: Record<string, unknown>): NodeJS.ErrnoException {
+  if (isServer) return reset('socket hang up')
+  const { path, host, port, localAddress } = options
+  const message = 'Client network socket disconnected before secure TLS connection was established'
+  return Object.assign(reset(message), { path, host, port, localAddress })
+}
+
+function reset(message: string): NodeJS.ErrnoException {
+  return fromLoop(() => Object.assign(new Error(message), { code: 'ECONNRESET' }))
+}
+
+export function readFailed(status: number): Error {
+  return fromLoop(() => errnoException(status, 'read'))
+}
+
+export function truncated(): Error {
+  const message = 'The connection has ended without close_notify: bytes may be missing'
+  return nodeError(Error, 'ERR_TLS_TRUNCATED', message)
+}
+
+export function handshakeTimeout(): Error {
+  return nodeError(Error, 'ERR_TLS_HANDSHAKE_TIMEOUT', 'TLS handshake timeout')
+}
+
+export function weakDhKey(size: number): Error {
+  return nodeError(Error, 'ERR_TLS_DH_PARAM_SIZE', `DH parameter size ${size} is less than 2048`)
+}
+
+export function cannotStart(why: string): Error {
+  return nodeError(Error, 'ERR_TLS_CANNOT_START', `startTLS() cannot begin: ${why}`)
+}

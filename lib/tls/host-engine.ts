@@ -1,0 +1,147 @@
+// TLS by the OpenSSL of the process: the addon does the handshake and the records, here it is decided what they mean.
+
+import {
+  type Handle,
+  TLS_KEYLOG,
+  TLS_REQUEST_CERTIFICATE,
+  TLS_REQUIRE_CERTIFICATE,
+  TLS_SERVER,
+  type TlsOwner,
+} from '../engine/once.js'
+import { kWriteRequest } from '../state.js'
+import type { Context } from './context.js'
+import * as errors from './errors.js'
+import type { Wanted } from './options.js'
+import { HostSession } from './session.js'
+import type { Engine, SecureSocket } from './types.js'
+import { serverError, verifyError } from './verify.js'
+
+export class HostEngine implements Engine, TlsOwner {
+  #wanted: Wanted
+  // Its keys are needed for as long as there are sessions.
+  #context: Context
+  #socket!: SecureSocket
+  #handle!: Handle
+  #session!: HostSession
+  #isSecure = false
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: Wanted, context: Context) {
+    this.#wanted = options
+    this.#context = context
+  }
+
+  start(socket: SecureSocket, handle: Handle, unread: Buffer): void {
+    const { isServer, servername, protocols, session, requestCert, rejectUnauthorized } = this.#wanted
+    this.#socket = socket
+    this.#handle = handle
+    this.#session = new HostSession(handle, isServer)
+    socket.tls = this.#session
+    let flags = 0
+    if (isServer) flags |= TLS_SERVER
+    if (isServer && requestCert) flags |= TLS_REQUEST_CERTIFICATE
+    if (isServer && requestCert && rejectUnauthorized) flags |= TLS_REQUIRE_CERTIFICATE
+    if (socket.listenerCount('keylog') > 0) flags |= TLS_KEYLOG
+    const context = this.#context.native
+    const status = handle.startTls(this, { context, flags, servername, protocols, session, unread })
+    if (status !== 0) {
+      socket.destroy(errors.cannotStart('OpenSSL refuses the options'))
+      return
+    }
+    if (this.#wanted.handshakeTimeout > 0) {
+      this.#timer = setTimeout(() => this.#fail(errors.handshakeTimeout()), this.#wanted.handshakeTimeout)
+      this.#timer.unref()
+      socket.once('close', () => clearTimeout(this.#timer))
+    }
+  }
+
+  secure(verdict: number, reused: boolean): void {
+    const socket = this.#socket
+    clearTimeout(this.#timer)
+    const error = this.#wanted.isServer ? this.#clientError(verdict) : this.#serverError(verdict, reused)
+    if (error !== undefined && this.#wanted.rejectUnauthorized) {
+      socket.authorizationError = codeOf(error)
+      this.#fail(error)
+      return
+    }
+    if (error !== undefined) socket.authorizationError = codeOf(error)
+    // A client that was not asked for its certificate is nobody in particular.
+    socket.authorized = error === undefined && (!this.#wanted.isServer || this.#wanted.requestCert)
+    socket.alpnProtocol = this.#session.alpnProtocol
+    this.#isSecure = true
+    try {
+      socket.emit('secure')
+    } finally {
+      if (!socket.destroyed) this.#open()
+    }
+  }
+
+  #open(): void {
+    this.#handle.openTls()
+    const { _readableState: state } = this.#socket
+    if (state.reading || !this.#socket.isPaused()) this.#socket._read(0)
+  }
+
+  #serverError(verdict: number, reused: boolean): Error | undefined {
+    const { minDHSize, checkServerIdentity, host } = this.#wanted
+    const key = this.#session.getEphemeralKeyInfo() as { type?: string; size?: number } | null
+    if (key?.type === 'DH' && key.size! < minDHSize) return errors.weakDhKey(key.size!)
+    if (verdict !== 0) return serverError(verdict, this.#verdict())
+    // A resumed session is one whose server has been checked.
+    if (reused) return undefined
+    return checkServerIdentity(host, this.#session.getPeerCertificate(true))
+  }
+
+  #clientError(verdict: number): Error | undefined {
+    if (!this.#wanted.requestCert || verdict === 0) return undefined
+    return verifyError(verdict, this.#verdict())
+  }
+
+  /** In OpenSSL's words. */
+  #verdict(): string {
+    return this.#handle.tlsFact('verdict')?.toString('latin1').split('\0')[1] ?? ''
+  }
+
+  failed(): void {
+    const [library, reason, text] = this.#handle.tlsFact('failure')?.toString('latin1').split('\0') ?? []
+    const waits = !this.#isSecure && this.#socket[kWriteRequest] !== null
+    this.#fail(
+      waits ? errors.failedWrite(text ?? '') : errors.opensslError(library ?? '', reason ?? '', text ?? ''),
+    )
+  }
+
+  ended(status: number): boolean {
+    if (!this.#isSecure) {
+      if (status !== 0) return this.#fail(errors.readFailed(status))
+      return this.#fail(errors.disconnected(this.#wanted.isServer, this.#wanted.options))
+    }
+    if (this.#handle.tlsFact('failure') !== undefined) {
+      this.failed()
+      return true
+    }
+    if (status === 0 && this.#wanted.requireCloseNotify && !this.#session.closeNotify)
+      return this.#fail(errors.truncated())
+    return false
+  }
+
+  #fail(error: Error): true {
+    clearTimeout(this.#timer)
+    this.#socket.destroy(error)
+    return true
+  }
+
+  // A session that is new is told of behind `secure`, when its server has been checked.
+  news(): void {
+    for (;;) {
+      const news = this.#socket.destroyed ? undefined : this.#handle.tlsNews()
+      if (news === undefined) return
+      if (news.kind === 'keylog') this.#socket.emit('keylog', Buffer.concat([news.bytes, Buffer.from('\n')]))
+      else this.#socket.emit('session', news.bytes)
+    }
+  }
+}
+
+/** As `authorizationError` has it. */
+function codeOf(error: Error): string {
+  return (error as NodeJS.ErrnoException).code ?? error.message
+}

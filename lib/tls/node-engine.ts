@@ -1,0 +1,441 @@
+// TLS by `node:tls`, where the host's OpenSSL is out of reach or an option asks for what the addon cannot do. The socket
+// gets a handle that stands on Node's TLSSocket, and that stands on a stream over the socket's former handle.
+
+import { Duplex } from 'node:stream'
+import * as tls from 'node:tls'
+import { Handle } from '../engine/once.js'
+import { errnoException, fromLoop } from '../errors.js'
+import { readIntoBuffer } from '../onread.js'
+import type { Done } from '../request.js'
+import { kHandle, kOnread } from '../state.js'
+import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWriteFailed, kOnWritten } from '../symbols.js'
+import type { TlsSession } from '../types.js'
+import * as errors from './errors.js'
+import type { Wanted } from './options.js'
+import type { Engine, SecureSocket } from './types.js'
+
+type Bytes = Uint8Array | string
+
+export class NodeEngine implements Engine {
+  #wanted: Wanted
+
+  constructor(options: Wanted) {
+    this.#wanted = options
+    // Wrong options throw here, as with the other engine.
+    if (options.options.secureContext === undefined) tls.createSecureContext(options.options as object)
+  }
+
+  start(socket: SecureSocket, below: Handle, unread: Buffer): void {
+    const carrier = new Carrier(below, unread)
+    const handle = new HandleOverNode(carrier, below)
+    socket[kHandle] = handle
+    handle.owner = socket as unknown as Handle['owner']
+    if (socket[kOnread] !== null) {
+      below.readInto(null)
+      readIntoBuffer(socket, handle)
+    }
+    const { isServer, options, host } = this.#wanted
+    const fail = (error: Error): void => void socket.destroy(error)
+    handle.onEarlyEnd = () => {
+      if (!socket.destroyed) fail(errors.disconnected(isServer, options))
+    }
+    const secure = (over: tls.TLSSocket): void => {
+      if (socket.destroyed) {
+        over.destroy()
+        return
+      }
+      socket.authorized = over.authorized
+      socket.authorizationError = over.authorizationError ?? null
+      socket.alpnProtocol = over.alpnProtocol
+      throwLater(() => socket.emit('secure'))
+      if (!socket.destroyed) handle.open(over)
+      const { _readableState: state } = socket
+      if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
+    }
+    if (isServer) {
+      const server = tls.createServer(options as tls.TlsOptions)
+      server.on('secureConnection', secure)
+      server.on('tlsClientError', fail)
+      server.on('keylog', line => socket.emit('keylog', line))
+      server.prependListener('secureConnection', over => this.#watch(socket, handle, over, fail))
+      server.emit('connection', carrier)
+      return
+    }
+    const over = tls.connect({ ...options, host, socket: carrier } as tls.ConnectionOptions)
+    this.#watch(socket, handle, over, fail)
+    over.on('session', session => socket.emit('session', session))
+    over.on('keylog', line => socket.emit('keylog', line))
+    over.once('secureConnect', () => secure(over))
+  }
+
+  #watch(
+    socket: SecureSocket,
+    handle: HandleOverNode,
+    over: tls.TLSSocket,
+    fail: (error: Error) => void,
+  ): void {
+    socket.tls = new NodeSession(over, handle)
+    handle.requireCloseNotify = this.#wanted.requireCloseNotify
+    over.on('error', error => {
+      if (over.authorizationError) socket.authorizationError = over.authorizationError
+      fail(error)
+    })
+    // Node says no more than this of a peer that it has rejected.
+    over.once('close', () => {
+      if (!handle.isOpen && !socket.destroyed) fail(errors.disconnected(this.#wanted.isServer, {}))
+    })
+  }
+}
+
+/** What a handler throws must not unwind through Node's streams, which are in the middle of something. */
+function throwLater(run: () => void): void {
+  try {
+    run()
+  } catch (error) {
+    process.nextTick(() => {
+      throw error
+    })
+  }
+}
+
+/** The socket's former handle as a stream. */
+class Carrier extends Duplex {
+  readonly below: Handle
+  #done: Done | null = null
+  #final: Done | null = null
+  /** Called when the connection ends, before the stream does. */
+  onEnd: ((status: number) => void) | undefined
+
+  constructor(below: Handle, unread: Buffer) {
+    super({ allowHalfOpen: true, autoDestroy: false, decodeStrings: true })
+    this.below = below
+    below.owner = this as unknown as Handle['owner']
+    if (unread.length > 0) this.push(unread)
+  }
+
+  override _read(): void {
+    const status = this.below.readStart()
+    if (status !== 0) this.destroy(errnoException(status, 'read'))
+  }
+
+  [kOnRead](chunk: Buffer): void {
+    if (!this.push(chunk)) this.below.readStop()
+  }
+
+  [kOnReadEnd](status: number): void {
+    this.onEnd?.(status)
+    if (status !== 0) this.destroy(fromLoop(() => errnoException(status, 'read')))
+    else this.push(null)
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#sent(this.below.write(chunk), done)
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: Done): void {
+    this.#sent(this.below.writev(chunks.map(({ chunk }) => chunk)), done)
+  }
+
+  #sent(result: number, done: Done): void {
+    if (result === 0) done()
+    else if (result < 0) done(errnoException(result, 'write'))
+    else this.#done = done
+  }
+
+  [kOnWritten](status: number): void {
+    const done = this.#done
+    this.#done = null
+    done?.(status < 0 ? fromLoop(() => errnoException(status, 'write')) : null)
+  }
+
+  [kOnWriteFailed](status: number): void {
+    this.destroy(fromLoop(() => errnoException(status, 'write')))
+  }
+
+  override _final(done: Done): void {
+    const status = this.below.shutdown()
+    if (status === 0) this.#final = done
+    else done()
+  }
+
+  [kOnShutdown](): void {
+    const done = this.#final
+    this.#final = null
+    done?.()
+  }
+}
+
+/** What the Socket calls: libuv's verbs on Node's TLSSocket. The connection's own go to the handle below. */
+class HandleOverNode extends Handle {
+  requireCloseNotify = false
+  closeNotify = false
+  /** Called when the connection has ended in the handshake, and Node has nothing to say to the bytes before that. */
+  onEarlyEnd: (() => void) | undefined
+  #carrier: Carrier
+  #below: Handle
+  #over: tls.TLSSocket | null = null
+  #waits: (() => void)[] = []
+  #reads = false
+  #into: Uint8Array | null = null
+  /** What was read and the reader has not taken. */
+  #rest: Buffer | null = null
+  #unsent = 0
+  #gone = false
+
+  constructor(carrier: Carrier, below: Handle) {
+    super(below.kind, below.kind === 'tcp' ? 'TCPWRAP' : 'PIPEWRAP')
+    this.#carrier = carrier
+    this.#below = below
+    this.bytesRead = below.bytesRead
+    this.bytesWritten = below.bytesWritten
+    carrier.onEnd = status => this.#connectionEnds(status)
+  }
+
+  get isOpen(): boolean {
+    return this.#over !== null
+  }
+
+  /** The handshake is done, and the peer is who it should be. */
+  open(over: tls.TLSSocket): void {
+    this.#over = over
+    over.on('data', (chunk: Buffer) => this.#deliver(chunk)).pause()
+    over.on('end', () => {
+      this.closeNotify ||= !this.#carrier.readableEnded
+      if (this.requireCloseNotify && !this.closeNotify) this.#tell(() => over.destroy(errors.truncated()))
+      else this.#tell(() => this.owner?.[kOnReadEnd]?.(0))
+    })
+    if (this.#reads) over.resume()
+    for (const run of this.#waits.splice(0)) run()
+  }
+
+  #tell(run: () => void): void {
+    if (!this.#gone) throwLater(() => this.runInAsyncScope(run))
+  }
+
+  #connectionEnds(status: number): void {
+    const over = this.#over as unknown as { _readableState: { ended: boolean } } | null
+    if (status === 0 && over?._readableState.ended) this.closeNotify = true
+    // Node waits for the end of both directions.
+    if (over === null) setImmediate(() => setImmediate(() => !this.isOpen && this.onEarlyEnd?.()))
+  }
+
+  // --- read ---------------------------------------------------------------------------------------------------
+
+  override get reading(): boolean {
+    return this.#reads
+  }
+  override set reading(_announced: boolean) {}
+
+  override readStart(): number {
+    if (this.#reads) return 0
+    this.#reads = true
+    const rest = this.#rest
+    this.#rest = null
+    if (rest !== null) process.nextTick(() => this.#deliver(rest))
+    else this.#over?.resume()
+    return 0
+  }
+
+  override readStop(): number {
+    this.#reads = false
+    this.#over?.pause()
+    return 0
+  }
+
+  override readInto(buffer: Uint8Array | null): void {
+    this.#into = buffer
+  }
+
+  override shareChunks(): void {}
+
+  #deliver(chunk: Buffer): void {
+    if (this.#gone) return
+    if (!this.#reads) {
+      this.#rest = this.#rest === null ? chunk : Buffer.concat([this.#rest, chunk])
+      return
+    }
+    if (this.#into === null) {
+      this.bytesRead += chunk.length
+      this.#tell(() => this.owner?.[kOnRead]?.(chunk))
+    } else {
+      const part = chunk.subarray(0, this.#into.byteLength)
+      this.#into.set(part)
+      this.bytesRead += part.length
+      this.#tell(() => this.owner?.[kOnReadInto]?.(part.length))
+      if (part.length < chunk.length) this.#deliver(chunk.subarray(part.length))
+    }
+    if (this.#reads && this.#rest === null) this.#over?.resume()
+  }
+
+  // --- write --------------------------------------------------------------------------------------------------
+
+  override write(chunk: Bytes, encoding?: BufferEncoding): number {
+    return this.#write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
+  }
+
+  override writev(chunks: Uint8Array[]): number {
+    return this.#write(Buffer.concat(chunks))
+  }
+
+  #write(bytes: Uint8Array): number {
+    // The program may use its memory again when the socket has called back, which is when Node has.
+    this.bytesWritten += bytes.byteLength
+    this.#unsent += bytes.byteLength
+    this.#whenOpen(over =>
+      over.write(bytes, error => {
+        this.#unsent -= bytes.byteLength
+        // Node tells of an error in 'error' as well.
+        if (!error) this.#tell(() => this.owner?.[kOnWritten]?.(0))
+      }),
+    )
+    return 1
+  }
+
+  #whenOpen(run: (over: tls.TLSSocket) => void): void {
+    if (this.#over !== null) run(this.#over)
+    else this.#waits.push(() => run(this.#over!))
+  }
+
+  override flushSoon(): void {}
+  override flush(): number {
+    return 0
+  }
+
+  override get writeQueueSize(): number {
+    return this.#unsent
+  }
+
+  override get writeErrno(): number {
+    return 0
+  }
+
+  // --- half-close and close -----------------------------------------------------------------------------------
+
+  override shutdown(): number {
+    this.#whenOpen(over => over.end(() => this.#tell(() => this.owner?.[kOnShutdown]?.(0))))
+    return 0
+  }
+
+  override get closed(): boolean {
+    return this.#gone
+  }
+
+  override close(...callbacks: ((() => void) | undefined)[]): void {
+    this.#leave()
+    this.#below.close(...callbacks)
+  }
+
+  override reset(...callbacks: ((() => void) | undefined)[]): number {
+    this.#leave()
+    return this.#below.reset(...callbacks)
+  }
+
+  #leave(): void {
+    this.#gone = true
+    if (this.canceled !== undefined) this.#below.canceled = this.canceled
+    this.#over?.destroy()
+    this.#carrier.destroy()
+    this.emitDestroy()
+  }
+
+  // --- options and facts --------------------------------------------------------------------------------------
+
+  override setNoDelay(enable: boolean): number {
+    return this.#below.setNoDelay(enable)
+  }
+  override setKeepAlive(...args: Parameters<Handle['setKeepAlive']>): number {
+    return this.#below.setKeepAlive(...args)
+  }
+  override setTypeOfService(tos: number): number {
+    return this.#below.setTypeOfService(tos)
+  }
+  override getTypeOfService(): number {
+    return this.#below.getTypeOfService()
+  }
+  override sockname(): ReturnType<Handle['sockname']> {
+    return this.#below.sockname()
+  }
+  override peername(): ReturnType<Handle['peername']> {
+    return this.#below.peername()
+  }
+  override get fd(): number {
+    return this.#below.fd
+  }
+  override ref(): void {
+    this.#below.ref()
+  }
+  override unref(): void {
+    this.#below.unref()
+  }
+  override hasRef(): boolean {
+    return this.#below.hasRef()
+  }
+}
+
+class NodeSession implements TlsSession {
+  readonly engine = 'node'
+  #over: tls.TLSSocket
+  #handle: HandleOverNode
+
+  constructor(over: tls.TLSSocket, handle: HandleOverNode) {
+    this.#over = over
+    this.#handle = handle
+  }
+
+  get servername(): string | false {
+    return (this.#over as unknown as { servername?: string | false }).servername ?? false
+  }
+  get alpnProtocol(): string | false | null {
+    return this.#over.alpnProtocol
+  }
+  get closeNotify(): boolean {
+    return this.#handle.closeNotify
+  }
+  getCertificate(): ReturnType<TlsSession['getCertificate']> {
+    return this.#over.getCertificate()
+  }
+  getX509Certificate(): ReturnType<TlsSession['getX509Certificate']> {
+    return this.#over.getX509Certificate()
+  }
+  getPeerCertificate(detailed: true): tls.DetailedPeerCertificate
+  getPeerCertificate(detailed?: boolean): tls.PeerCertificate
+  getPeerCertificate(detailed?: boolean): tls.PeerCertificate {
+    return this.#over.getPeerCertificate(detailed)
+  }
+  getPeerX509Certificate(): ReturnType<TlsSession['getPeerX509Certificate']> {
+    return this.#over.getPeerX509Certificate()
+  }
+  getCipher(): tls.CipherNameAndProtocol {
+    return this.#over.getCipher()
+  }
+  getProtocol(): string | null {
+    return this.#over.getProtocol()
+  }
+  getEphemeralKeyInfo(): ReturnType<TlsSession['getEphemeralKeyInfo']> {
+    return this.#over.getEphemeralKeyInfo()
+  }
+  getSharedSigalgs(): string[] {
+    return this.#over.getSharedSigalgs()
+  }
+  getSession(): Buffer | undefined {
+    return this.#over.getSession()
+  }
+  getTLSTicket(): Buffer | undefined {
+    return this.#over.getTLSTicket()
+  }
+  isSessionReused(): boolean {
+    return this.#over.isSessionReused()
+  }
+  getFinished(): Buffer | undefined {
+    return this.#over.getFinished()
+  }
+  getPeerFinished(): Buffer | undefined {
+    return this.#over.getPeerFinished()
+  }
+  exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
+    return this.#over.exportKeyingMaterial(length, label, context as Buffer)
+  }
+  setMaxSendFragment(size: number): boolean {
+    return this.#over.setMaxSendFragment(size)
+  }
+}

@@ -1,0 +1,134 @@
+// A TLS session as programs see it, `socket.tls`: what Node's TLSSocket knows beyond a Socket, under Node's names. Two
+// engines answer: the host's OpenSSL through the addon, or Node's own TLSSocket (node-engine.ts).
+
+import { X509Certificate } from 'node:crypto'
+import type {
+  CipherNameAndProtocol,
+  DetailedPeerCertificate,
+  EphemeralKeyInfo,
+  PeerCertificate,
+} from 'node:tls'
+import type { Fact, Handle } from '../engine/once.js'
+import type { TlsSession } from '../types.js'
+import { certificates, detailed, legacy } from './certificate.js'
+
+/** The session of a handle, by the addon. */
+export class HostSession implements TlsSession {
+  readonly engine = 'openssl'
+  #handle: Handle
+  #isServer: boolean
+
+  constructor(handle: Handle, isServer: boolean) {
+    this.#handle = handle
+    this.#isServer = isServer
+  }
+
+  #text(fact: Fact): string | undefined {
+    return this.#handle.tlsFact(fact)?.toString('latin1')
+  }
+
+  get servername(): string | false {
+    return this.#text('servername') ?? false
+  }
+
+  get alpnProtocol(): string | false {
+    return this.#text('alpn') ?? false
+  }
+
+  get closeNotify(): boolean {
+    return this.#handle.tlsFact('closeNotify') !== undefined
+  }
+
+  getCertificate(): PeerCertificate | object | null {
+    const own = this.getX509Certificate()
+    if (this.#handle.closed) return null
+    return own === undefined ? {} : legacy(own)
+  }
+
+  getX509Certificate(): X509Certificate | undefined {
+    const der = this.#handle.tlsFact('certificate')
+    return der === undefined ? undefined : new X509Certificate(der)
+  }
+
+  getPeerCertificate(all: true): DetailedPeerCertificate
+  getPeerCertificate(all?: boolean): PeerCertificate
+  getPeerCertificate(all?: boolean): PeerCertificate {
+    if (this.#handle.closed) return null as unknown as PeerCertificate
+    const [leaf, ...others] = certificates(this.#handle.tlsFact('peerCertificates'))
+    if (leaf === undefined) return {} as PeerCertificate
+    return all ? detailed(leaf, others) : legacy(leaf)
+  }
+
+  getPeerX509Certificate(): X509Certificate | undefined {
+    return certificates(this.#handle.tlsFact('peerCertificates'))[0]
+  }
+
+  getCipher(): CipherNameAndProtocol {
+    const [name, standardName, version] = this.#text('cipher')?.split('\0') ?? []
+    return { name, standardName, version } as CipherNameAndProtocol
+  }
+
+  getProtocol(): string | null {
+    return this.#text('protocol') ?? null
+  }
+
+  getEphemeralKeyInfo(): EphemeralKeyInfo | object | null {
+    // Only a client can tell.
+    if (this.#isServer || this.#handle.closed) return null
+    const [type, name, size] = this.#text('ephemeralKey')?.split('\0') ?? []
+    if (type === undefined) return {}
+    if (type === 'DH') return { type, size: Number(size) }
+    // Of groups that are no curve, those with ML-KEM, Node knows the name alone, since version 26.
+    return { type, name, size: size === '' ? undefined : Number(size) }
+  }
+
+  getSharedSigalgs(): string[] {
+    const names = this.#text('sharedSigalgs')?.split('\0') ?? []
+    const all: string[] = []
+    for (let at = 0; at + 1 < names.length; at += 2) all.push(sigalg(names[at]!, names[at + 1]!))
+    return all
+  }
+
+  getSession(): Buffer | undefined {
+    return this.#handle.tlsFact('session')
+  }
+
+  getTLSTicket(): Buffer | undefined {
+    return this.#handle.tlsFact('ticket')
+  }
+
+  isSessionReused(): boolean {
+    return this.#handle.tlsFact('reused') !== undefined
+  }
+
+  getFinished(): Buffer | undefined {
+    return this.#handle.tlsFact('finished')
+  }
+
+  getPeerFinished(): Buffer | undefined {
+    return this.#handle.tlsFact('peerFinished')
+  }
+
+  exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
+    const material = this.#handle.tlsExport(length, Buffer.from(label), context)
+    if (material === undefined) throw new Error('OpenSSL has not exported the keying material')
+    return material
+  }
+
+  setMaxSendFragment(size: number): boolean {
+    return this.#handle.tlsMaxSendFragment(size)
+  }
+}
+
+/** "RSA-PSS+SHA256" and the like, as Node spells them. */
+function sigalg(sign: string, hash: string): string {
+  const kinds: Record<string, string> = {
+    rsaEncryption: 'RSA',
+    'RSASSA-PSS': 'RSA-PSS',
+    dsaEncryption: 'DSA',
+    'id-ecPublicKey': 'ECDSA',
+    ED25519: 'Ed25519',
+    ED448: 'Ed448',
+  }
+  return `${kinds[sign] ?? sign}+${hash === 'UNDEF' || hash === '' ? 'UNDEF' : hash}`
+}

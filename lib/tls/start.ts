@@ -1,0 +1,136 @@
+// `socket.startTLS()`: from plain bytes to TLS on the same socket. What was written before leaves first, unencrypted;
+// what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
+
+import { errnoException } from '../errors.js'
+import { ForeignHandle } from '../node/foreign-handle.js'
+import { type Chunk, takeBuffered } from '../node/stream-state.js'
+import { override } from '../override.js'
+import type { Done } from '../request.js'
+import { type Connection, kHandle, kTls } from '../state.js'
+import { kOnWritten } from '../symbols.js'
+import type { StartTlsOptions } from '../types.js'
+import { validateFunction } from '../validate.js'
+import { chooseEngine } from './engine.js'
+import { cannotStart, disconnected } from './errors.js'
+import { type Wanted, wanted } from './options.js'
+import type { Engine, SecureSocket } from './types.js'
+
+/** Throws for wrong options, and for a socket that is in no state for it. */
+export function startTls(
+  socket: Connection,
+  given: StartTlsOptions | undefined,
+  listener: (() => void) | undefined,
+): void {
+  const options = wanted(given, socket._host ?? null)
+  if (listener !== undefined) validateFunction(listener, 'listener')
+  assertStartable(socket)
+  const engine = chooseEngine(options)
+  if (listener !== undefined) socket.once('secure', listener)
+  const secure = socket as SecureSocket
+  secure[kTls] = engine
+  secure.encrypted = true
+  secure.authorized = false
+  secure.authorizationError = null
+  secure.alpnProtocol = null
+  secure.tls = null
+  const buffered = takeBuffered(socket._readableState)
+  socket[kHandle]?.readStop()
+  whenWritten(socket, () => begin(secure, engine, options, buffered))
+}
+
+function assertStartable(socket: Connection): void {
+  const handle = socket[kHandle]
+  if (socket[kTls] !== null) throw cannotStart('this socket has TLS already')
+  if (socket.writableEnded) throw cannotStart('this socket has been ended')
+  if (handle instanceof ForeignHandle) throw cannotStart("this socket's handle is not one of ferronet's")
+  if (handle === null && !socket.connecting && !socket.destroyed)
+    throw cannotStart('this socket is not connected')
+  const { decoder, length } = socket._readableState
+  if (decoder !== null && (length > 0 || decoder.lastNeed > 0))
+    throw cannotStart(
+      'what has been received was turned into text: call it before setEncoding(), or read first',
+    )
+}
+
+function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: Buffer[]): void {
+  const handle = socket[kHandle]
+  if (handle === null || socket.destroyed) return
+  const { unread, readErrno } = handle.leave()
+  if (readErrno !== 0) {
+    socket.destroy(errnoException(readErrno, 'read'))
+    return
+  }
+  if (socket._readableState.ended) {
+    socket.destroy(disconnected(options.isServer, options.options))
+    return
+  }
+  engine.start(socket, handle, Buffer.concat([...buffered, ...unread]))
+}
+
+/**
+ * Calls `start` when the socket is connected and the kernel has all that was written until now: what is written later
+ * waits in the stream. Nothing is read meanwhile.
+ */
+function whenWritten(socket: Connection, start: () => void): void {
+  if (isIdle(socket)) {
+    start()
+    return
+  }
+  // A write of nothing, that comes behind all the others.
+  const marker = Buffer.alloc(0)
+  const { _write, _writev } = socket as unknown as {
+    _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void
+    _writev(chunks: Chunk[], done: Done): void
+  }
+  const restore = override(socket, {
+    _read: () => {},
+    _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
+      if (data === marker) settle(() => done())
+      else _write.call(socket, data, encoding, done)
+    },
+    _writev(chunks: Chunk[], done: Done): void {
+      const at = chunks.findIndex(({ chunk }) => chunk === marker)
+      if (at < 0) {
+        _writev.call(socket, chunks, done)
+        return
+      }
+      const later = chunks.slice(at + 1)
+      const rest = (): void => (later.length > 0 ? _writev.call(socket, later, done) : done())
+      if (at === 0) {
+        settle(rest)
+        return
+      }
+      _writev.call(socket, chunks.slice(0, at), error => (error ? done(error) : settle(rest)))
+    },
+  })
+  function settle(goOn: () => void): void {
+    if (socket.destroyed) return
+    if (socket.connecting) {
+      socket.once('connect', () => settle(goOn))
+      return
+    }
+    const handle = socket[kHandle]
+    if (handle !== null && handle.flush() === 0 && handle.writeQueueSize > 0) {
+      const before = socket[kOnWritten]
+      const undo = override(socket, {
+        [kOnWritten](status: number): void {
+          undo()
+          before.call(socket, status)
+          settle(goOn)
+        },
+      })
+      return
+    }
+    restore()
+    start()
+    goOn()
+  }
+  socket.write(marker)
+}
+
+/** Nothing waits in the stream or in the handle, and nothing is under way. */
+function isIdle(socket: Connection): boolean {
+  const handle = socket[kHandle]
+  if (socket.connecting || handle === null || socket._writableState.length > 0) return false
+  return handle.flush() !== 0 || handle.writeQueueSize === 0
+}

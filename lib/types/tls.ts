@@ -1,0 +1,56 @@
+// TLS on a Socket, as a user's compiler sees it: the options of `startTLS()` and the session that it makes.
+
+import type { X509Certificate } from 'node:crypto'
+import type * as net from 'node:net'
+import type * as tls from 'node:tls'
+
+/** What `socket.startTLS()` takes: the options of `tls.connect()`, and with `isServer` those of `tls.createServer()`. */
+export interface StartTlsOptions
+  extends Omit<tls.ConnectionOptions, 'path' | 'port' | 'socket'>,
+    Omit<tls.TlsOptions, keyof tls.ConnectionOptions | keyof net.ServerOpts> {
+  /**
+   * This is the server's side. Has to be given for a socket that a server accepted, too.
+   * @default false
+   */
+  isServer?: boolean | undefined
+  /**
+   * The end of the connection is the error ERR_TLS_TRUNCATED, unless the peer has announced it (close_notify).
+   * @default false
+   */
+  requireCloseNotify?: boolean | undefined
+}
+
+/** What else `socket.tls` knows of the session, under the names of `tls.TLSSocket`. */
+export interface TlsSession {
+  /** What does the TLS: ferronet with the OpenSSL of the process, or `node:tls`. */
+  readonly engine: 'openssl' | 'node'
+  /** The name of the server that the client has asked for, or false. */
+  readonly servername: string | false
+  /** The application protocol that both ends have chosen, or false. */
+  readonly alpnProtocol: string | false | null
+  /** Whether the peer has announced its end (close_notify). If it has not, bytes may be missing. */
+  readonly closeNotify: boolean
+  /** Our own certificate; an empty object if we have shown none. */
+  getCertificate(): tls.PeerCertificate | object | null
+  getX509Certificate(): X509Certificate | undefined
+  /** The peer's certificate; an empty object if it has shown none. With `true`, the whole chain. */
+  getPeerCertificate(detailed: true): tls.DetailedPeerCertificate
+  getPeerCertificate(detailed?: boolean): tls.PeerCertificate
+  getPeerX509Certificate(): X509Certificate | undefined
+  getCipher(): tls.CipherNameAndProtocol
+  /** `'TLSv1.3'` and the like. */
+  getProtocol(): string | null
+  /** The key exchange, on a client; null on a server. */
+  getEphemeralKeyInfo(): tls.EphemeralKeyInfo | object | null
+  getSharedSigalgs(): string[]
+  /** For the option `session` of a later `startTLS()`. */
+  getSession(): Buffer | undefined
+  getTLSTicket(): Buffer | undefined
+  isSessionReused(): boolean
+  getFinished(): Buffer | undefined
+  getPeerFinished(): Buffer | undefined
+  /** Keying material for a protocol above TLS (RFC 5705). */
+  exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer
+  /** The most that goes into one record from now on, in bytes: 512 to 16384. Returns whether it was accepted. */
+  setMaxSendFragment(size: number): boolean
+}
