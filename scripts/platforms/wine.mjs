@@ -116,12 +116,15 @@ export class Wine {
       stdio: ['ignore', ...files],
       cwd,
     })
-    const timer = setTimeout(() => this.stop(), timeout)
+    let late = false
+    const timer = setTimeout(() => {
+      late = true
+      this.stop()
+    }, timeout)
     const code = await new Promise((resolve, reject) => {
       child.on('error', reject)
       child.on('exit', resolve)
     })
-    const late = timer._destroyed
     clearTimeout(timer)
     files.forEach(closeSync)
     const [stdout, stderr] = paths.map(path => readFileSync(path, 'utf8').replaceAll('\r', ''))
