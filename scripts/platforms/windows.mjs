@@ -23,14 +23,19 @@ const target = 'x86_64-pc-windows-gnu'
 /** How long one test file may take: Wine is slow, and so are two busy cores. */
 const PATIENCE = 10 * 60_000
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    node: { type: 'string', multiple: true, default: ['20', '22'] },
-    'no-build': { type: 'boolean', default: false },
-    verbose: { type: 'boolean', default: false },
-  },
-})
+const HELP = `node scripts/platforms/windows.mjs [--node 20|22] [--no-build] [--verbose] [FILE …]
+
+  FILE …       these test files; without any, all that can run there
+  --node N     one Node; may be given several times (20 and 22)
+  --no-build   with the addon that was built last
+  --verbose    the whole text of each failure
+  --help       this text`
+
+const { values, positionals } = parse()
+if (values.help) {
+  console.log(HELP)
+  process.exit()
+}
 
 checkTools()
 const addon = build()
@@ -157,4 +162,21 @@ function lacks(file, { title, text }) {
   // When Node's own net fails, it is not ours that is at fault. Differences between the two are never excused here.
   const own = /\bnode:net: ([\s\S]*?)(?=\n\s*\n|\n\s*at:|$)/.exec(text)?.[1]
   return own && `node:net itself: ${own.replace(/\s+/g, ' ').trim().slice(0, 200)}`
+}
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        node: { type: 'string', multiple: true, default: ['20', '22'] },
+        'no-build': { type: 'boolean', default: false },
+        verbose: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+  } catch (error) {
+    console.error(`${error.message}\n\n${HELP}`)
+    process.exit(2)
+  }
 }
