@@ -145,6 +145,16 @@ export function wheel(name, wanted, platform) {
   })
 }
 
+/** Where this machine gets Debian's own packages from. */
+function sourceOf(apt) {
+  const sites = capture(apt, ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'])
+  const site = sites.split('\n').find(uri => /\/debian\/?$/.test(uri))
+  if (site) return site
+  throw new Missing(
+    'there is no archive of Debian among the sources of packages here. Add one, then apt-get update.',
+  )
+}
+
 /** What a package of some release of Debian, for some architecture, holds, unpacked. */
 export function debian(name, release, arch) {
   return cached(cache('debian', `${name}-${release}-${arch}`), directory => {
@@ -162,7 +172,7 @@ export function debian(name, release, arch) {
         mkdirSync(join(state, part), { recursive: true })
       writeFileSync(
         join(state, 'sources.list'),
-        `deb [signed-by=${keys} arch=${arch}] http://deb.debian.org/debian ${release} main\n`,
+        `deb [signed-by=${keys} arch=${arch}] ${sourceOf(apt)} ${release} main\n`,
       )
       const options = [
         `Dir::Etc::SourceList=${state}/sources.list`,
