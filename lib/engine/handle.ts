@@ -261,15 +261,15 @@ export class Handle extends Reading<Handle> {
 
   #onWritable(): void {
     if (this.#backlog === null) {
-      // The peer of a pipe has read everything.
-      if (this.#finFollows && this.slot >= 0) this.#finish()
+      // A shutdown was refused for now: the peer of a pipe has read everything, or the kernel has room for TLS's end.
+      if (this.#finFollows && this.slot >= 0 && !this.#isHandshaking) this.#finish()
       return
     }
     const status = this.#sendBacklog()
     if (status === 1) return
     if (status < 0) this.#writeErrno = status
     this.owner?.[kOnWritten]?.(status)
-    if (this.#finFollows && this.slot >= 0) this.#finish()
+    if (this.#finFollows && this.slot >= 0 && !this.#isHandshaking) this.#finish()
   }
 
   /** Of `bytesWritten`, the bytes that were refused by a full kernel buffer and wait. */

@@ -36,6 +36,10 @@ const ROOM: usize = 64 * 1024;
 /// JavaScript copies them.
 const FULL: usize = 128 * 1024;
 
+/// As many events as one step brings at most: with TLS bytes, news and room for a write that waited for the session, and
+/// room for another write.
+const STEP_EVENTS: usize = 4;
+
 /// Memory that fills up from the front.
 struct Slab {
     memory: Memory,
@@ -137,7 +141,7 @@ impl Batch {
 
 impl Sink for Batch {
     fn has_room(&self) -> bool {
-        (self.count + 2) * EVENT_WORDS * size_of::<i32>() <= self.events.len()
+        (self.count + STEP_EVENTS) * EVENT_WORDS * size_of::<i32>() <= self.events.len()
             && self.scratch.used < FULL
     }
 

@@ -376,7 +376,7 @@ impl Connection {
     /// which is told like room for a write.
     pub(crate) fn shutdown(&mut self, site: Site<'_>) -> io::Result<Behind> {
         if self.tls.is_some() && !self.say_goodbye(site) {
-            return Ok(Behind::Nothing);
+            return Err(errno::error(errno::EAGAIN));
         }
         loop {
             match self.stream.shutdown() {

@@ -46,8 +46,8 @@ pub(crate) struct Sealed {
     /// Ciphertext that the kernel has not taken yet, from `unsent_at` on.
     unsent: Vec<u8>,
     unsent_at: usize,
-    /// FIN follows it.
-    fin: bool,
+    /// close_notify is sealed, and need not be again when FIN has to wait for room.
+    said_goodbye: bool,
     /// Bytes to be written wait until the session has read something.
     write_waits: bool,
     /// The first handshake was over in the call that began it, with a failure that is still to be told.
@@ -82,7 +82,7 @@ impl Connection {
             session: Session::new(context, start)?,
             unsent: Vec::new(),
             unsent_at: 0,
-            fin: false,
+            said_goodbye: false,
             write_waits: false,
             failed_at_once: false,
         }));
@@ -318,7 +318,8 @@ impl Connection {
         }
         if sealed.session.has_news() {
             sink.tls(slot, TlsEvent::News);
-        } else if mem::take(&mut sealed.write_waits) {
+        }
+        if mem::take(&mut sealed.write_waits) {
             sink.writable(slot);
         }
         match source {
@@ -474,26 +475,22 @@ impl Connection {
                 }
             }
         }
-        if mem::take(&mut self.sealed().fin) {
-            // The peer is gone; there is nobody to tell.
-            let _ = self.stream.shutdown();
-        }
         true
     }
 
     // --- half-close ---------------------------------------------------------------------------------------------
 
-    /// Sends close_notify. False if the kernel does not take it yet: then FIN follows it by itself.
+    /// Sends close_notify. False while the kernel does not take all of it: FIN has to wait.
     pub(super) fn say_goodbye(&mut self, site: Site<'_>) -> bool {
-        SCRATCH.with_borrow_mut(|scratch| {
-            scratch.output.clear();
-            self.sealed().session.close(&mut scratch.output);
-            // What is not sent is that of a connection that is gone.
-            let _ = self.emit(&mut scratch.output, site);
-        });
-        let blocked = self.outgoing == Outgoing::Blocked;
-        self.sealed().fin = blocked;
-        !blocked
+        if !mem::replace(&mut self.sealed().said_goodbye, true) {
+            SCRATCH.with_borrow_mut(|scratch| {
+                scratch.output.clear();
+                self.sealed().session.close(&mut scratch.output);
+                // If it cannot be sent the connection is gone.
+                let _ = self.emit(&mut scratch.output, site);
+            });
+        }
+        self.outgoing != Outgoing::Blocked
     }
 }
 
