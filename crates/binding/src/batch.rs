@@ -3,7 +3,7 @@
 //! memory are in two slabs instead, and chunks are views of these. `lib/` spells the same numbers:
 //! `__test__/protocol.test.mjs` compares them.
 
-use ferronet_core::{Chunk, Sink, TlsEvent};
+use ferronet_core::{Chunk, STEP_EVENTS, Sink, TlsEvent};
 
 use crate::memory::Memory;
 
@@ -35,10 +35,6 @@ const ROOM: usize = 64 * 1024;
 /// A batch is full with this much in the scratch buffer, so that the bytes are still in the processor's cache when
 /// JavaScript copies them.
 const FULL: usize = 128 * 1024;
-
-/// As many events as one step brings at most: with TLS bytes, news and room for a write that waited for the session, and
-/// room for another write.
-const STEP_EVENTS: usize = 4;
 
 /// Memory that fills up from the front.
 struct Slab {

@@ -26,4 +26,4 @@ pub use connection::Sent;
 pub use driver::DriverKind;
 pub use reactor::Reactor;
 pub use ready::Bell;
-pub use sink::{Chunk, ReadMode, Sink, TlsEvent};
+pub use sink::{Chunk, ReadMode, STEP_EVENTS, Sink, TlsEvent};

@@ -1,9 +1,13 @@
 //! The way up: how the reactor reports what happened. The binding's sink writes a batch for JavaScript, the tests'
 //! sink keeps a list.
 
+/// As many events as one step of a socket reports at most: with TLS bytes, news, room for a write that waited for the
+/// session, and room for the next write. Without TLS two.
+pub const STEP_EVENTS: usize = 4;
+
 /// Receives the events of a pump. Offsets, lengths and errors are plain numbers, because the next stop is JavaScript.
 pub trait Sink {
-    /// Whether two more events fit, which is the most that one step of a socket reports.
+    /// Whether [`STEP_EVENTS`] more events fit.
     fn has_room(&self) -> bool;
     /// Lends memory for the next read: at most `wanted` bytes, and less or nothing when the batch is nearly full.
     fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8];

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use ferronet_core::errno;
+use ferronet_core::{STEP_EVENTS, errno};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::{Directory, Host, in_a_process_of_its_own, loopback};
@@ -100,7 +100,7 @@ fn many_connections_are_accepted_over_several_pumps(host: &mut Host) {
 }
 
 fn a_full_batch_leaves_the_rest_for_the_next_one(host: &mut Host) {
-    host.seen.most_events = 8;
+    host.seen.most_events = STEP_EVENTS + 6;
     let (listener, address) = host.listen_tcp();
     let clients: Vec<_> = (0..50)
         .map(|_| TcpStream::connect(address).expect("the backlog has room"))

@@ -280,6 +280,35 @@ fn an_announced_end_is_an_end_and_the_other_way_stays_open(host: &mut Host) {
     host.until(|host| host.seen.of(near).bytes == b"an answer");
 }
 
+fn the_announced_end_waits_until_the_kernel_has_room(host: &mut Host) {
+    let (near, far) = secure_pair(host);
+    host.reactor.read_stop(far).expect("open");
+    let chunk = vec![b'x'; 100_000];
+    let mut sent = 0;
+    loop {
+        let outcome = host.reactor.write(near, &[IoSlice::new(&chunk)]);
+        let outcome = outcome.expect("open");
+        sent += outcome.bytes;
+        if !outcome.all {
+            break;
+        }
+    }
+    for _ in 0..2 {
+        let refused = host.reactor.shutdown(near).expect_err("no room");
+        assert_eq!(errno::code(&refused), errno::EAGAIN);
+    }
+
+    host.seen.of(near).writable = 0;
+    host.read(far);
+    host.until(|host| host.seen.of(near).writable > 0);
+    host.reactor.shutdown(near).expect("room");
+    host.close(near);
+    host.until(|host| host.seen.of(far).ended);
+    assert_eq!(host.seen.of(far).bytes.len(), sent);
+    let told = host.reactor.tls_fact(far, Fact::CloseNotify);
+    assert_eq!(told.expect("a session"), b"1");
+}
+
 fn what_is_not_tls_is_a_failure(host: &mut Host) {
     let listener = TcpListener::bind(loopback()).expect("bind");
     let slot = host.start_connect(listener.local_addr().expect("address"));
@@ -404,6 +433,7 @@ under_both_drivers! {
     nothing_is_told_before_the_owner_has_looked,
     much_data_arrives_as_it_was_sent,
     an_announced_end_is_an_end_and_the_other_way_stays_open,
+    the_announced_end_waits_until_the_kernel_has_room,
     what_is_not_tls_is_a_failure,
     a_hello_that_was_read_before_is_answered_however_it_is_split,
     the_end_comes_in_the_middle_of_a_handshake,

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
-use ferronet_core::{Chunk, Sink, TlsEvent};
+use ferronet_core::{Chunk, STEP_EVENTS, Sink, TlsEvent};
 
 /// What one socket has been told.
 #[derive(Default)]
@@ -99,7 +99,7 @@ impl Seen {
 
 impl Sink for Seen {
     fn has_room(&self) -> bool {
-        self.events + 2 <= self.most_events
+        self.events + STEP_EVENTS <= self.most_events
     }
 
     fn buffer(&mut self, wanted: usize, _chunk: Chunk) -> &mut [u8] {
