@@ -197,25 +197,10 @@ impl Connection {
             return self.read_sealed(site, turn, sink);
         }
         let slot = site.key.slot;
-        let chunk = match self.reading {
-            None => return Step::Done,
-            Some(ReadMode::Into) => {
-                if self.ask_system || !self.arm_read() {
-                    sink.readable(slot);
-                }
-                return Step::Done;
-            }
-            Some(ReadMode::Chunks) => Chunk::Own,
-            Some(ReadMode::SharedChunks) => Chunk::Shared,
+        let (chunk, wanted) = match self.wanted(slot, turn, sink) {
+            Ok(wanted) => wanted,
+            Err(step) => return step,
         };
-        let mut wanted = self.read_size as usize;
-        if wanted > FIRST_READ {
-            // Large readers share what this iteration may still read. Small ones do not have to wait for them.
-            if turn.left() == 0 {
-                return Step::Unserved;
-            }
-            wanted = wanted.min(turn.left().max(MIN_READ));
-        }
         let memory = sink.buffer(wanted, chunk);
         if memory.len() < MIN_READ {
             return Step::Unserved;
@@ -238,6 +223,32 @@ impl Connection {
         sink.read(slot, length);
         turn.has_read(length);
         self.after_read(asked, length, behind)
+    }
+
+    /// What the reader wants: which kind of memory, and how much of it. `Err` when the step ends here, because nobody
+    /// reads, the owner reads by itself, or the others come first.
+    #[inline]
+    fn wanted(&self, slot: u32, turn: &Turn, sink: &mut impl Sink) -> Result<(Chunk, usize), Step> {
+        let chunk = match self.reading {
+            None => return Err(Step::Done),
+            Some(ReadMode::Into) => {
+                if self.ask_system || self.has_held() || !self.arm_read() {
+                    sink.readable(slot);
+                }
+                return Err(Step::Done);
+            }
+            Some(ReadMode::Chunks) => Chunk::Own,
+            Some(ReadMode::SharedChunks) => Chunk::Shared,
+        };
+        let wanted = self.read_size as usize;
+        if wanted <= FIRST_READ {
+            return Ok((chunk, wanted));
+        }
+        // Large readers share what this iteration may still read. Small ones do not have to wait for them.
+        if turn.left() == 0 {
+            return Err(Step::Unserved);
+        }
+        Ok((chunk, wanted.min(turn.left().max(MIN_READ))))
     }
 
     fn after_read(&mut self, asked: usize, length: usize, behind: Behind) -> Step {

@@ -11,7 +11,7 @@ use super::{Connection, FIRST_READ, MIN_READ, Outgoing, Sent, Site};
 use crate::errno;
 use crate::queue::{Step, Turn};
 use crate::ready::Signal;
-use crate::sink::{Chunk, ReadMode, Sink, TlsEvent};
+use crate::sink::{Chunk, Sink, TlsEvent};
 use crate::sys::Behind;
 use crate::tls::{Context, Opened, Phase, Progress, RECORD, Session, Start};
 
@@ -244,24 +244,10 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Step {
         let slot = site.key.slot;
-        let chunk = match self.reading {
-            None => return Step::Done,
-            Some(ReadMode::Into) => {
-                if self.ask_system || self.has_held() || !self.arm_read() {
-                    sink.readable(slot);
-                }
-                return Step::Done;
-            }
-            Some(ReadMode::Chunks) => Chunk::Own,
-            Some(ReadMode::SharedChunks) => Chunk::Shared,
+        let (chunk, wanted) = match self.wanted(slot, turn, sink) {
+            Ok(wanted) => wanted,
+            Err(step) => return step,
         };
-        let mut wanted = self.read_size as usize;
-        if wanted > FIRST_READ {
-            if turn.left() == 0 {
-                return Step::Unserved;
-            }
-            wanted = wanted.min(turn.left().max(MIN_READ));
-        }
         // A record whose beginning OpenSSL has already becomes plaintext beyond what is read now. Readers that share
         // memory have no more than this of it.
         let lent = match chunk {
