@@ -149,6 +149,8 @@ interface Engine {
   post(): void
   /** Has `dispatch` called in the next iteration of the loop, also when nothing has happened. */
   again(): void
+  /** How long the loop polls without sleeping after the last event. Other loops than libuv's cannot. */
+  setBusyPoll(microseconds: number): void
   /** Has `closed` called in the loop's closing phase. */
   closeSoon(): void
   /** Lets listeners that met a full descriptor table try again. */

@@ -58,6 +58,7 @@ export interface Facts {
   keepsAlive: boolean
 }
 
+export * from './busy-poll.js'
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export * from './tls.js'
 

@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::Duration;
 
 use ferronet_core::endpoint::{self, Endpoint};
 use ferronet_core::options::{self, PipeAccess, PipeOptions};
@@ -348,6 +349,10 @@ verbs! { engine:
 
     fn c"again"() -> () {
         engine.again();
+    }
+
+    fn c"setBusyPoll"(microseconds: u32) -> () {
+        engine.set_busy_poll(Duration::from_micros(microseconds.into()));
     }
 
     fn c"closeSoon"() -> () {

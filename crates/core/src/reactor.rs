@@ -392,10 +392,23 @@ impl Reactor {
         self.queue.begin();
     }
 
-    /// Asks the system once, without blocking, what is ready. Only the in-loop driver needs this; the helper thread
-    /// waits for the system by itself.
+    /// Asks the system once, without blocking, what is ready. The helper thread does that by itself, unless the driver
+    /// has been taken from it.
     pub fn turn(&self) {
         self.driver.turn();
+    }
+
+    /// For an owner that does not sleep for a while: from here on it calls [`Reactor::turn`] itself, the helper thread
+    /// waits, and nobody rings. Nothing happens with the in-loop driver.
+    pub fn take_driver(&self) {
+        self.ready.set_silent(true);
+        self.driver.take();
+    }
+
+    /// Before the owner sleeps. Returns whether sockets are ready already, for which nobody has rung.
+    pub fn give_driver_back(&self) -> bool {
+        self.driver.give_back();
+        self.ready.set_silent(false)
     }
 
     /// Reports connects that failed inside the verb: a path that does not exist, or a port of this machine where
