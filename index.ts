@@ -35,6 +35,7 @@ export type {
   NetConnectOpts,
   OnReadOpts,
   PipeOptions,
+  SendFileOptions,
   ServerEventMap,
   ServerOpts,
   ServerTicket,

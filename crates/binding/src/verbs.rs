@@ -213,6 +213,14 @@ verbs! { engine:
         })
     }
 
+    fn c"sendFile"(slot: u32, file: i32, offset: i64, count: u32) -> i32 {
+        engine.verb(|reactor| {
+            let sent = reactor.send_file(slot, file, offset as u64, count as usize)?;
+            engine.blocked.set(!sent.all);
+            Ok(sent.bytes as i32)
+        })
+    }
+
     fn c"writev"(slot: u32, chunks: Chunks, offset: i64) -> i32 {
         engine.verb(|reactor| {
             let memories = chunks?;

@@ -296,6 +296,23 @@ impl Reactor {
         connection.write(slices, site)
     }
 
+    /// The same with bytes of a file, without bringing them into the process: at most `count` from `offset` on. Fewer
+    /// bytes, and the socket is not blocked: the file has no more of them.
+    ///
+    /// # Errors
+    /// As sendfile(2), and `EOF` when the file has nothing there. `EINVAL` for a socket with TLS, and `ENOTSUP` where the
+    /// system cannot do this.
+    pub fn send_file(
+        &mut self,
+        slot: u32,
+        file: i32,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<Sent> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.send_file(file, offset, count, site)
+    }
+
     /// Whether the last write of this socket was short.
     pub fn is_blocked(&self, slot: u32) -> bool {
         matches!(
