@@ -17,10 +17,13 @@ export type { Fact, TlsContext, TlsOwner } from './tls.js'
 
 export const {
   Handle,
+  MOST_BUSY_POLL,
+  busyPoll,
   captureContext,
   closeDescriptor,
   kindOfDescriptor,
   openHandles,
+  setBusyPoll,
   TLS_KEYLOG,
   TLS_REQUEST_CERTIFICATE,
   TLS_REQUIRE_CERTIFICATE,

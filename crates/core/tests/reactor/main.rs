@@ -11,6 +11,7 @@ mod common;
 mod accept;
 mod close;
 mod connect;
+mod driver;
 mod fairness;
 mod handover;
 mod options;
