@@ -2,6 +2,7 @@
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
 import { errnoException } from '../errors.js'
+import { hold } from '../hold.js'
 import { ForeignHandle } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
 import { override } from '../override.js'
@@ -13,7 +14,13 @@ import { validateFunction } from '../validate.js'
 import { chooseEngine } from './engine.js'
 import { cannotStart, disconnected } from './errors.js'
 import { type Wanted, wanted } from './options.js'
-import type { Engine, SecureSocket } from './types.js'
+import type { Engine, Role, SecureSocket } from './types.js'
+
+/** What becomes of the handshake of a socket that stays what it is. */
+const inPlace: Role = {
+  secure: socket => void socket.emit('secure'),
+  rejected: error => error,
+}
 
 /** Throws for wrong options, and for a socket that is in no state for it. */
 export function startTls(
@@ -21,24 +28,56 @@ export function startTls(
   given: StartTlsOptions | undefined,
   listener: (() => void) | undefined,
 ): void {
-  const options = wanted(given, socket._host ?? null)
+  const options = wanted(given, socket, inPlace)
   if (listener !== undefined) validateFunction(listener, 'listener')
   assertStartable(socket)
   const engine = chooseEngine(options)
   if (listener !== undefined) socket.once('secure', listener)
   const secure = socket as SecureSocket
-  secure[kTls] = engine
-  secure.encrypted = true
-  secure.authorized = false
-  secure.authorizationError = null
-  secure.alpnProtocol = null
-  secure.tls = null
-  const buffered = takeBuffered(socket._readableState)
-  socket[kHandle]?.readStop()
-  whenWritten(socket, () => begin(secure, engine, options, buffered))
+  prepare(secure)
+  start(secure, engine, options)
 }
 
-function assertStartable(socket: Connection): void {
+/** The properties of a socket that has TLS, before the handshake. */
+export function prepare(socket: SecureSocket): void {
+  socket.encrypted = true
+  socket.authorized = false
+  socket.authorizationError = null
+  socket.alpnProtocol = null
+  socket.tls = null
+}
+
+/** Begins when the socket is connected, behind what was written until now. */
+export function start(socket: SecureSocket, engine: Engine, options: Wanted): void {
+  socket[kTls] = engine
+  const buffered = takeBuffered(socket._readableState)
+  socket[kHandle]?.readStop()
+  whenWritten(socket, () => begin(socket, engine, options, buffered))
+}
+
+/** The same on the connection of another socket, which `take` makes this one's. */
+export function startOver(
+  lower: Connection,
+  socket: SecureSocket,
+  engine: Engine,
+  options: Wanted,
+  take: () => void,
+): void {
+  lower[kTls] = engine
+  socket[kTls] = engine
+  const buffered = takeBuffered(lower._readableState)
+  lower[kHandle]?.readStop()
+  const letGo = hold(socket)
+  whenWritten(lower, () => {
+    if (socket.destroyed) return
+    take()
+    // What has waited is not let go before it is sealed.
+    begin(socket, engine, options, buffered)
+    letGo()
+  })
+}
+
+export function assertStartable(socket: Connection): void {
   const handle = socket[kHandle]
   if (socket[kTls] !== null) throw cannotStart('this socket has TLS already')
   if (socket.writableEnded) throw cannotStart('this socket has been ended')
