@@ -14,6 +14,9 @@ export interface Context {
 
 type Options = Record<string, unknown>
 
+/** Node's class. */
+export const { SecureContext } = tls as unknown as { SecureContext: new () => tls.SecureContext }
+
 /** The options of `tls.createSecureContext()`, those that Node's servers add included. */
 const CONTEXT_OPTIONS = [
   'allowPartialTrustChain',

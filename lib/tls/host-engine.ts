@@ -59,10 +59,16 @@ export class HostEngine implements Engine, TlsOwner {
     clearTimeout(this.#timer)
     this.#isSecure = true
     this.#socket.alpnProtocol = this.#session.alpnProtocol
+    let judged = false
+    const judge = (): void => {
+      if (judged || this.#socket.destroyed) return
+      judged = true
+      this.#judge(verdict, reused)
+    }
     try {
-      this.#wanted.role.shaken?.(this.#socket)
+      this.#wanted.role.shaken?.(this.#socket, judge)
     } finally {
-      if (!this.#socket.destroyed) this.#judge(verdict, reused)
+      judge()
     }
   }
 

@@ -2,8 +2,9 @@
 
 import type * as tls from 'node:tls'
 import type { TlsSession } from '../types.js'
+import type { Session } from './types.js'
 
-export class NodeSession implements TlsSession {
+export class NodeSession implements Session {
   readonly engine = 'node'
   #over: tls.TLSSocket
   #handle: { readonly closeNotify: boolean }
@@ -80,8 +81,5 @@ export class NodeSession implements TlsSession {
   }
   disableRenegotiation(): void {
     this.#over.disableRenegotiation()
-  }
-  enableTrace(): void {
-    this.#over.enableTrace()
   }
 }

@@ -11,7 +11,19 @@ export interface SecureSocket extends Connection {
   authorized: boolean
   authorizationError: Error | string | null
   alpnProtocol: string | false | null
-  tls: TlsSession | null
+  tls: Session | null
+  /** Of a TLSSocket. */
+  secureConnecting?: boolean
+  servername?: string | false | null
+}
+
+/** A session, with what only Node's engine can do. */
+export interface Session extends TlsSession {
+  renegotiate?(
+    options: { rejectUnauthorized?: boolean; requestCert?: boolean },
+    callback: (error: Error | null) => void,
+  ): boolean | undefined
+  disableRenegotiation?(): void
 }
 
 /** One of the two engines, ready for one socket. */
@@ -42,8 +54,11 @@ export interface Questions {
 
 /** What becomes of the end of a handshake: what `startTLS()` makes of it, or a TLSSocket. */
 export interface Role {
-  /** The handshake is done, and what the peer's certificate is worth not yet known. */
-  shaken?(socket: SecureSocket): void
+  /**
+   * The handshake is done, and what the peer's certificate is worth not yet known: `judge` finds out, and calls one of
+   * the two below. It is called afterwards in any case.
+   */
+  shaken?(socket: SecureSocket, judge: () => void): void
   /** The peer is who it should be, or that does not matter. */
   secure(socket: SecureSocket): void
   /** It is not. Returns what the socket is destroyed with. */
