@@ -4,19 +4,16 @@
 /** The entry of ferronet for each module of Node's that can be replaced. */
 const entries: Record<string, string> = { net: 'index.js', tls: 'tls.js' }
 
-/** By module, the entries; null if the hook is switched off. Throws for a name that is none. */
+/** By module, the entries; null if the hook is switched off. What is no name of a module leaves it as it is without. */
 export function chosen(
   wanted: string | undefined = process.env.FERRONET_REGISTER,
 ): Map<string, string> | null {
   if (wanted === '0' || wanted === 'off') return null
-  const names =
-    !wanted || wanted === '1' || wanted === 'on' ? ['net'] : wanted.split(',').map(name => name.trim())
   const all = new Map<string, string>()
-  for (const name of names) {
-    if (entries[name] === undefined) {
-      throw new Error(`FERRONET_REGISTER names modules, 'net' and 'tls', or is 'off'; '${name}' is neither`)
-    }
-    all.set(name, entries[name]!)
+  for (const part of (wanted ?? '').split(',')) {
+    const name = part.trim()
+    if (entries[name] !== undefined) all.set(name, entries[name]!)
   }
+  if (all.size === 0) all.set('net', entries.net!)
   return all
 }
