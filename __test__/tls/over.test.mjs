@@ -109,12 +109,12 @@ secured('a socket that is still connecting', { both: true }, async (t, kit) => {
 })
 
 secured('a socket that is connected later', async (t, kit) => {
-  const server = await kit.listen({}, socket => socket.end('hello'))
+  const server = await kit.listen({}, socket => socket.on('data', data => socket.write(`got ${data}`)))
   const below = t.own(new t.net.Socket())
   const client = t.own(kit.tls.connect({ socket: below, ...trust }))
   client.write('early')
   below.connect(t.to(server))
-  t.log('said', String(await t.drained(client)))
+  t.log('said', String(await first(client, 'data')))
 })
 
 secured('a socket that cannot connect', async (t, kit) => {
@@ -210,7 +210,8 @@ secured('what is written to the socket below before leaves before', { both: true
     if (length < big.length) return
     far.removeListener('data', listener)
     far.pause()
-    t.log('plain', length - big.length)
+    t.log('plain')
+    if (length > big.length) far.unshift(chunk.subarray(big.length - length))
     const server = t.own(new kit.tls.TLSSocket(far, { isServer: true, ...identity, ...kit.limits }))
     server.on('data', data => t.log('secret', data))
     server.on('error', error => t.log('error', told(error)))

@@ -296,6 +296,8 @@ function lean(socket: TLSSocket, lower: Connection): void {
     lower[kHandle]!.readStop()
   }
   session.letGo = hold(socket)
+  // Of a connection that fails; once it has been taken over, errors come here.
+  lower.on('error', error => socket.emit('error', error))
   lower.once('close', () => socket.destroy())
   if (lower.destroyed) process.nextTick(() => socket.destroy())
 }
