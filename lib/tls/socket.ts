@@ -304,7 +304,7 @@ function lean(socket: TLSSocket, lower: Connection): void {
 
 function takeOver(socket: TLSSocket, lower: Connection): void {
   const handle = lower[kHandle]!
-  closeTogether(handle)
+  closeTogether(handle, socket)
   socket[kHandle] = handle
   handle.owner = socket as unknown as Handle['owner']
   lower[kTls] = socket[kTls]
