@@ -69,18 +69,14 @@ export class NodeSession implements TlsSession {
   setMaxSendFragment(size: number): boolean {
     return this.#over.setMaxSendFragment(size)
   }
-
-  // What the other engine does not do.
-
-  renegotiate(
-    options: { rejectUnauthorized?: boolean; requestCert?: boolean },
-    callback: (error: Error | null) => void,
-  ): boolean | undefined {
-    return this.#over.renegotiate(options, callback)
+  renegotiate(...args: Parameters<TlsSession['renegotiate']>): boolean | undefined {
+    return this.#over.renegotiate(...(args as Parameters<tls.TLSSocket['renegotiate']>))
   }
   disableRenegotiation(): void {
     this.#over.disableRenegotiation()
   }
+
+  /** What the other engine does not do. */
   enableTrace(): void {
     this.#over.enableTrace()
   }

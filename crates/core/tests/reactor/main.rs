@@ -20,4 +20,5 @@ mod read;
 #[cfg(target_os = "linux")]
 mod refused;
 mod tls;
+mod tls_questions;
 mod write;
