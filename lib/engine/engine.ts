@@ -113,11 +113,29 @@ interface Engine {
     unread: Uint8Array,
   ): number
   /** After SECURE: from here on bytes come and go. */
-  tlsAnswer(slot: number): number
+  tlsOpen(slot: number): number
+  /**
+   * After TLS_ASKS with `question`. TLS_HELLO takes a session and a protocol, TLS_CERTIFICATE a context and an OCSP
+   * response; nothing (no bytes, undefined) where there is none.
+   */
+  tlsAnswer(
+    slot: number,
+    question: number,
+    context: TlsContext | undefined,
+    first: Uint8Array,
+    second: Uint8Array,
+  ): number
   /** `fact`: a position in FACTS of tls.ts. */
   tlsInfo(slot: number, fact: number): Buffer | undefined
-  /** After TLS_NEWS, until there are none: 's' and a session, or 'k' and a line of a keylog. */
+  /** After TLS_NEWS, until there are none: a letter and bytes, see `NEWS` of tls.ts. */
   tlsNews(slot: number): Buffer | undefined
+  /** From here on lines of a keylog are among the news. */
+  tlsKeylog(slot: number): number
+  /**
+   * Begins another handshake. `flags`: if `verifies`, TLS_REQUEST_CERTIFICATE and TLS_REQUIRE_CERTIFICATE from here on.
+   * What is returned is the failure, as the fact `failure`; no bytes if the session is not open.
+   */
+  tlsRenegotiate(slot: number, flags: number, verifies: boolean): Buffer | undefined
   tlsExport(
     slot: number,
     length: number,

@@ -398,7 +398,7 @@ export class Handle extends Reading<Handle> {
   openTls(): number {
     if (this.slot < 0) return EBADF
     this.#handshakeEnds()
-    const status = engine.tlsAnswer(this.slot)
+    const status = engine.tlsOpen(this.slot)
     if (status < 0) return status
     if (this.#backlog !== null) this.#onWritable()
     else if (this.#finFollows) this.#finish()
@@ -570,6 +570,9 @@ export class Handle extends Reading<Handle> {
       case batch.TLS_NEWS:
         this.runInAsyncScope(this.#emitNews, this)
         break
+      case batch.TLS_ASKS:
+        this.runInAsyncScope(this.#emitQuestion, this, a)
+        break
       case batch.ACCEPT_ERROR:
         retryAcceptLater()
         this.runInAsyncScope(this.onconnection, this, a)
@@ -592,6 +595,10 @@ export class Handle extends Reading<Handle> {
 
   #emitNews(): void {
     this.tls!.news()
+  }
+
+  #emitQuestion(question: number): void {
+    this.tls!.asked(question)
   }
 
   #emitConnect(status: number): void {

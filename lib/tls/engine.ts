@@ -8,7 +8,6 @@ import { type Context, contextFor, twinOf } from './context.js'
 import { HostEngine } from './host-engine.js'
 import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
-import { anyOf } from './questions.js'
 import type { Engine } from './types.js'
 
 /** Throws what Node throws for options that make no context. */
@@ -17,7 +16,7 @@ export function chooseEngine(options: Wanted): Engine {
   if (forced && forced !== 'openssl' && forced !== 'node') {
     throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
   }
-  const why = forced === 'node' ? 'FERRONET_TLS' : (options.unsupported ?? anyOf(options.questions))
+  const why = forced === 'node' ? 'FERRONET_TLS' : options.unsupported
   if (why !== undefined) return byNode(options, why)
   const context = contextOf(options)
   if (typeof context === 'string') return byNode(options, context)

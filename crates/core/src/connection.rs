@@ -389,7 +389,7 @@ impl Connection {
         if let Some(signal) = &self.writable {
             signal.taken();
         }
-        if self.outgoing == Outgoing::Open || self.arm_write(key, list) {
+        if self.outgoing == Outgoing::Open || self.is_withheld() || self.arm_write(key, list) {
             return (Step::Done, false);
         }
         if self.outgoing == Outgoing::Connecting {

@@ -2,7 +2,7 @@
 //! after them, and how much may be read before everybody else is asked again.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::ready::{Ready, ReadyList, Signal};
 
@@ -29,8 +29,8 @@ pub(crate) struct Turn {
     /// Counts pumps, from 1 on.
     pub(crate) pump: u32,
     bytes: usize,
-    /// When the first handshake of this iteration began.
-    pub(crate) handshakes: Option<Instant>,
+    /// How long the handshakes of this iteration have taken.
+    pub(crate) handshakes: Duration,
 }
 
 impl Turn {
@@ -72,7 +72,7 @@ impl Queue {
             turn: Turn {
                 pump: 0,
                 bytes: 0,
-                handshakes: None,
+                handshakes: Duration::ZERO,
             },
         }
     }
@@ -103,7 +103,7 @@ impl Queue {
     pub(crate) fn take(&mut self, list: &ReadyList) {
         self.turn.next_pump();
         self.turn.bytes = 0;
-        self.turn.handshakes = None;
+        self.turn.handshakes = Duration::ZERO;
         list.take(&mut self.ready);
         self.due = self.ready.len();
     }

@@ -293,7 +293,11 @@ impl Reactor {
     /// As send(2), but a full buffer is a count of 0 and no error. `ENOTCONN` while a connect is under way.
     pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<Sent> {
         let (connection, site) = self.connection_at(slot)?;
-        connection.write(slices, site)
+        let sent = connection.write(slices, site)?;
+        if !sent.all {
+            self.ask_writable(slot);
+        }
+        Ok(sent)
     }
 
     /// The same with bytes of a file, without bringing them into the process: at most `count` from `offset` on. Fewer

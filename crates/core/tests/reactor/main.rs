@@ -21,4 +21,5 @@ mod read;
 #[cfg(target_os = "linux")]
 mod refused;
 mod tls;
+mod tls_questions;
 mod write;

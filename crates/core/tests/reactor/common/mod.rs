@@ -2,6 +2,7 @@
 
 mod child;
 mod seen;
+pub(crate) mod tls;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
