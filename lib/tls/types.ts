@@ -36,7 +36,7 @@ export interface Questions {
   /** Server: the client wants an OCSP response for this certificate (DER). */
   status?(
     certificate: Buffer,
-    issuer: Buffer | undefined,
+    issuer: Buffer | null,
     done: (error: Error | null, response?: Buffer) => void,
   ): void
   /** Client: the server's OCSP response, before 'secure'; asked for if the member is there. */
