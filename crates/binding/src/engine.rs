@@ -424,8 +424,9 @@ impl Visitor for Engine {
             }
             if self.due.get() {
                 self.visit();
-            } else {
-                // Asked for in the poll phase of this iteration: it counts from the next one on.
+            } else if self.has(Reactor::has_work) || self.state(RESUMED) > 0 {
+                // Asked for in the poll phase of this iteration: it counts from the next one on. (What goes on in the
+                // same iteration has been done.)
                 Engine::again(self);
             }
         });

@@ -56,8 +56,8 @@ pub(crate) struct Queue {
     due: usize,
     /// What verbs found to be ready already. They join `ready` in [`Queue::begin`].
     asked: VecDeque<Ready>,
-    /// Sockets that found no memory left, then those whose last read was full. They come with the next batch, in this
-    /// iteration if there is time.
+    /// Sockets that found no memory left, then those whose last read was full, or whose handshake is done. They come with
+    /// the next batch, in this iteration if there is time.
     full: VecDeque<Ready>,
     pub(crate) turn: Turn,
 }
@@ -85,6 +85,11 @@ impl Queue {
     /// Queues a socket that a verb found to be ready. It has to wait for [`Queue::begin`].
     pub(crate) fn ask(&mut self, signal: &Signal) {
         enqueue(&mut self.asked, signal);
+    }
+
+    /// Queues a socket that goes on in this iteration, once the owner has seen what it has been told so far.
+    pub(crate) fn ask_soon(&mut self, signal: &Signal) {
+        enqueue(&mut self.full, signal);
     }
 
     /// Queues a socket that was found to be ready during the pump.

@@ -11,7 +11,7 @@ use super::{Connection, FIRST_READ, MIN_READ, Outgoing, Sent, Site};
 use crate::errno;
 use crate::queue::{Step, Turn};
 use crate::ready::Signal;
-use crate::sink::{Chunk, Sink, TlsEvent};
+use crate::sink::{Chunk, ReadMode, Sink, TlsEvent};
 use crate::sys::Behind;
 use crate::tls::{Answer, Context, Opened, Phase, Progress, Question, RECORD, Session, Start};
 
@@ -58,6 +58,9 @@ pub(crate) struct Sealed {
     failed_at_once: bool,
     /// What is unsent stays here until the owner has answered.
     withheld: bool,
+    /// The last of the handshake, tickets for example: it leaves with the first that is written, or when it turns out that
+    /// nothing is. A send costs as much as a tenth of a handshake.
+    parting: Vec<u8>,
 }
 
 /// Where the ciphertext of a step came from.
@@ -92,6 +95,7 @@ impl Connection {
             write_waits: false,
             failed_at_once: false,
             withheld: false,
+            parting: Vec::new(),
         }));
         if !start.server {
             // The hello leaves at once.
@@ -317,6 +321,12 @@ impl Connection {
             self.outgoing = Outgoing::Blocked;
             return progress;
         }
+        if progress == Progress::Done {
+            // If the owner does not like the certificate it does not leave at all, as in Node.
+            sealed.parting = output.to_vec();
+            output.clear();
+            return progress;
+        }
         // If the connection has failed, reading finds out.
         let _ = self.emit(output, site);
         progress
@@ -330,6 +340,18 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Step {
         let slot = site.key.slot;
+        let mut parting = !self.sealed().parting.is_empty();
+        if parting {
+            // What came along with the handshake may be answered at once: then the answer goes along with it.
+            parting = self.has_held()
+                && matches!(
+                    self.reading,
+                    Some(ReadMode::Chunks | ReadMode::SharedChunks)
+                );
+            if !parting {
+                self.part(&mut scratch.output, site);
+            }
+        }
         let (chunk, wanted) = match self.wanted(slot, turn, sink) {
             Ok(wanted) => wanted,
             Err(step) => return step,
@@ -371,6 +393,9 @@ impl Connection {
             let _ = self.emit(&mut scratch.output, site);
         }
         turn.has_read(input.len().max(filled));
+        if parting && matches!(opened, Opened::End | Opened::Failed) {
+            self.part(&mut scratch.output, site);
+        }
         let sealed = self.sealed();
         match opened {
             Opened::Failed => {
@@ -403,11 +428,19 @@ impl Connection {
             sink.writable(slot);
         }
         match source {
-            _ if opened == Opened::Full => Step::Full,
+            _ if opened == Opened::Full || parting => Step::Full,
             Source::Socket(asked, length, behind) => self.after_read(asked, length, behind),
             _ if self.arm_read() => Step::Done,
             _ => Step::More,
         }
+    }
+
+    /// Nothing was written that the last of the handshake could leave with.
+    fn part(&mut self, output: &mut Vec<u8>, site: Site<'_>) {
+        output.clear();
+        output.append(&mut self.sealed().parting);
+        // If the connection has failed, reading finds out.
+        let _ = self.emit(output, site);
     }
 
     /// As [`Connection::read_into`].
@@ -470,6 +503,10 @@ impl Connection {
     fn emit(&mut self, output: &mut Vec<u8>, site: Site<'_>) -> io::Result<()> {
         if output.is_empty() {
             return Ok(());
+        }
+        let parting = mem::take(&mut self.sealed().parting);
+        if !parting.is_empty() {
+            output.splice(..0, parting);
         }
         let mut sent = 0;
         if self.outgoing == Outgoing::Open {

@@ -34,7 +34,12 @@ impl Reactor {
     /// `EINVAL` unless a handshake has been reported as done.
     pub fn tls_open(&mut self, slot: u32) -> io::Result<()> {
         self.connection(slot)?.open_session()?;
-        self.ask_readable(slot);
+        // What came along with the end of the handshake follows in the same iteration, as in Node.
+        if let Some(place) = self.slots.get(slot)
+            && let Some(readable) = place.signal(Direction::Read)
+        {
+            self.queue.ask_soon(readable);
+        }
         Ok(())
     }
 
