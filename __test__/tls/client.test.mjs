@@ -261,12 +261,12 @@ secured('what is written before the handshake is sent behind it', { both: true }
 
 secured('methods that come too late, and facts before and after', async (t, kit) => {
   const server = await kit.listen()
-  const facts = socket => ({
+  const facts = (socket, begun = true) => ({
     peer: socket.getPeerCertificate(),
     own: socket.getCertificate(),
     cipher: socket.getCipher(),
     sigalgs: socket.getSharedSigalgs(),
-    key: socket.getEphemeralKeyInfo(),
+    key: begun && socket.getEphemeralKeyInfo(),
     finished: socket.getFinished(),
     protocol: socket.getProtocol(),
     session: socket.getSession(),
@@ -274,7 +274,8 @@ secured('methods that come too late, and facts before and after', async (t, kit)
     reused: socket.isSessionReused(),
   })
   const client = kit.connect(server)
-  t.log('before', facts(client))
+  // Node 24 and 26 end the process when they are asked for the key exchange here.
+  t.log('before', facts(client, false))
   t.attempt('too early', () => client.exportKeyingMaterial(16, 'label'))
   await first(client, 'secureConnect')
   t.log('material', client.exportKeyingMaterial(16, 'label').length)
