@@ -3,6 +3,7 @@
 // throws here: it destroys the socket.
 
 import { channel } from 'node:diagnostics_channel'
+import type { FileHandle } from 'node:fs/promises'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import { handleOf } from './adopt.js'
@@ -37,6 +38,7 @@ import {
   withKeepAlive,
 } from './options.js'
 import { type Done, Request } from './request.js'
+import type { SendFileOptions } from './send-file.js'
 import {
   Fields,
   kBoundPath,
@@ -50,6 +52,7 @@ import {
   kReplaceHandle,
   kShutdownRequest,
   kTimeout,
+  kTls,
   kWriteRequest,
   type SocketBase,
 } from './state.js'
@@ -403,6 +406,14 @@ export class SocketMethods extends Base {
     return this
   }
 
+  /**
+   * Sends a file, or a part of it, in the order of the writes, and resolves with the number of bytes when they are out.
+   */
+  sendFile(file: string | Buffer | URL | FileHandle, options?: SendFileOptions): Promise<number> {
+    const { sendFile }: typeof import('./send-file.js') = require('./send-file.js')
+    return sendFile(this, file, options)
+  }
+
   // --- half-close -----------------------------------------------------------------------------------------------
 
   /** Sends what is queued, then FIN; the other direction stays open. `'finish'` when that is done. */
@@ -721,9 +732,10 @@ function onReadableStreamEnd(this: Socket): void {
   if (!this.allowHalfOpen) this.write = writeAfterFin
 }
 
-// Without an argument, as Node closes a socket that never had a handle.
+// Without an argument, as Node closes a socket that never had a handle. Its TLSSocket always has one.
 function emitClose(socket: Socket): void {
-  socket.emit('close')
+  if (socket[kTls] === null) socket.emit('close')
+  else socket.emit('close', false)
 }
 
 // --- the constructor ------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ export function invalidArgValue(name: string, value: unknown, reason = 'is inval
   return nodeError(TypeError, 'ERR_INVALID_ARG_VALUE', message)
 }
 
-function outOfRange(name: string, range: string, value: unknown): Error {
+export function outOfRange(name: string, range: string, value: unknown): Error {
   let shown = inspect(value)
   if (Number.isInteger(value) && Math.abs(value as number) > 2 ** 32) {
     shown = String(value).replace(/\B(?=(\d{3})+$)/g, '_')
@@ -87,6 +87,11 @@ export function validateInt32(value: unknown, name: string, min = -2147483648, m
 
 export function validateBoolean(value: unknown, name: string): asserts value is boolean {
   if (typeof value !== 'boolean') throw invalidArgType(name, 'of type boolean', value)
+}
+
+export function validateBuffer(value: unknown, name: string): asserts value is Buffer {
+  if (!ArrayBuffer.isView(value))
+    throw invalidArgType(name, 'an instance of Buffer, TypedArray, or DataView', value)
 }
 
 export function validateObject(value: unknown, name: string): void {

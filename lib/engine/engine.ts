@@ -90,7 +90,12 @@ interface Engine {
   write(slot: number, chunk: Uint8Array, offset: number): number
   /** Several chunks, the first from `offset` on, in one system call. */
   writev(slot: number, chunks: Uint8Array[], offset: number): number
-  /** Whether the last write or writev took less than it was offered; a WRITABLE event follows then. */
+  /**
+   * Sends bytes of a file: as many as the kernel took. Fewer than asked for, and not blocked: the file has no more; EOF if
+   * it has none there. EINVAL if the system cannot send them, ENOTSUP if it never can.
+   */
+  sendFile(slot: number, descriptor: number, offset: number, count: number): number
+  /** Whether the last write, writev or sendFile took less than it was offered; a WRITABLE event follows then. */
   blocked(): boolean
 
   /** Begins to notice the contexts that OpenSSL makes in this thread: '', or why there is no TLS here. */
@@ -167,6 +172,8 @@ interface Engine {
   post(): void
   /** Has `dispatch` called in the next iteration of the loop, also when nothing has happened. */
   again(): void
+  /** How long the loop polls without sleeping after the last event. Other loops than libuv's cannot. */
+  setBusyPoll(microseconds: number): void
   /** Has `closed` called in the loop's closing phase. */
   closeSoon(): void
   /** Lets listeners that met a full descriptor table try again. */

@@ -58,6 +58,7 @@ export interface Facts {
   keepsAlive: boolean
 }
 
+export * from './busy-poll.js'
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export * from './tls.js'
 
@@ -169,6 +170,23 @@ export class Handle extends Reading<Handle> {
     for (const chunk of chunks) this.#queue(chunk)
     this.bytesWritten += length
     return idle ? this.#sendBacklog() : 1
+  }
+
+  /**
+   * Sends at most `count` bytes of a file from `offset` on. Returns how many, or an error number: EOF when there are none,
+   * EINVAL and ENOTSUP when the system cannot do it. Behind it `blocked`: `owner[kOnWritten]` tells when to go on.
+   */
+  sendFile(descriptor: number, offset: number, count: number): { sent: number; blocked: boolean } {
+    if (this.slot < 0) return { sent: EBADF, blocked: false }
+    outbox.flushWaiting()
+    if (this.#writeErrno !== 0) return { sent: this.#writeErrno, blocked: false }
+    if (this.#backlog !== null) return { sent: 0, blocked: true }
+    const sent = engine.sendFile(this.slot, descriptor, offset, count)
+    if (sent < 0) return { sent: this.#reason(sent), blocked: false }
+    this.bytesWritten += sent
+    const blocked = engine.blocked()
+    if (blocked) this.#queue(nothing)
+    return { sent, blocked }
   }
 
   /** Whether making room showed that this handle's own bytes do not all get out. */

@@ -17,6 +17,8 @@ export type { Fact, TlsContext, TlsOwner, TlsStart } from './tls.js'
 
 export const {
   Handle,
+  MOST_BUSY_POLL,
+  busyPoll,
   captureContext,
   closeDescriptor,
   kindOfDescriptor,
@@ -30,6 +32,7 @@ export const {
   TLS_ASK_STORE,
   TLS_CERTIFICATE,
   TLS_HELLO,
+  setBusyPoll,
   TLS_KEYLOG,
   TLS_REQUEST_CERTIFICATE,
   TLS_REQUIRE_CERTIFICATE,

@@ -123,7 +123,7 @@ export class Answers {
     const shown = other?.of ?? own
     this.#questions.status!(
       shown.getCertificate(),
-      shown.getIssuer() ?? undefined,
+      shown.getIssuer(),
       this.#once((error, response) => {
         if (error) this.#fail(error)
         else if (!response) answer(nothing)

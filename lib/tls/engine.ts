@@ -29,10 +29,13 @@ function byNode(options: Wanted, why: string): Engine {
   return new NodeEngine(options)
 }
 
-function contextOf({ context, options, isServer }: Wanted): Context | string {
+function contextOf(wanted: Wanted): Context | string {
+  const { context, options, isServer, requestCert, rejectUnauthorized } = wanted
   if (context !== undefined) return context
   if (options.secureContext) return twinOf(options.secureContext as tls.SecureContext)
-  return contextFor(isServer ? serverOptions(options) : options)
+  if (!isServer) return contextFor(options, 'client')
+  // A ticket from a side that asks for no certificate must not open one that does.
+  return contextFor(serverOptions(options), `server ${requestCert} ${rejectUnauthorized}`)
 }
 
 /** What a server of Node's adds to the options of its context. */

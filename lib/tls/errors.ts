@@ -87,11 +87,21 @@ export function refusedRenegotiation(failure: Uint8Array): Error {
   return opensslError(library, reason, `${number}${library}::${reason}`)
 }
 
-function invalidState(): Error {
+export function cannotStart(why: string): Error {
+  return nodeError(Error, 'ERR_TLS_CANNOT_START', `startTLS() cannot begin: ${why}`)
+}
+
+export function sniFromServer(): Error {
+  return nodeError(Error, 'ERR_TLS_SNI_FROM_SERVER', 'Cannot issue SNI from a TLS server-side socket')
+}
+
+export function invalidState(): Error {
   const message = 'TLS socket connection must be securely established'
   return nodeError(Error, 'ERR_TLS_INVALID_STATE', message)
 }
 
-export function cannotStart(why: string): Error {
-  return nodeError(Error, 'ERR_TLS_CANNOT_START', `startTLS() cannot begin: ${why}`)
+/** Node ends the process here. */
+export function setAfterStart(method: string): Error {
+  const message = `${method}() comes too late: the handshake has begun`
+  return nodeError(Error, 'ERR_TLS_INVALID_STATE', message)
 }

@@ -20,6 +20,7 @@ import type { Context } from './context.js'
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
 import { Renegotiation } from './renegotiation.js'
+import { endEarly } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
 import { serverError, verifyError } from './verify.js'
@@ -91,10 +92,16 @@ export class HostEngine implements Engine, TlsOwner {
     clearTimeout(this.#timer)
     this.#isSecure = true
     this.#socket.alpnProtocol = this.#session.alpnProtocol
+    let judged = false
+    const judge = (): void => {
+      if (judged || this.#socket.destroyed) return
+      judged = true
+      this.#judge(verdict, reused)
+    }
     try {
-      this.#wanted.role.shaken?.(this.#socket)
+      this.#wanted.role.shaken?.(this.#socket, judge)
     } finally {
-      if (!this.#socket.destroyed) this.#judge(verdict, reused)
+      judge()
     }
   }
 
@@ -155,7 +162,10 @@ export class HostEngine implements Engine, TlsOwner {
   ended(status: number): boolean {
     if (!this.#isSecure) {
       if (status !== 0) return this.#fail(errors.readFailed(status))
-      return this.#fail(errors.disconnected(this.#wanted.isServer, this.#wanted.options))
+      clearTimeout(this.#timer)
+      const { isServer, options, role } = this.#wanted
+      endEarly(this.#socket, role, errors.disconnected(isServer, options))
+      return true
     }
     if (this.#handle.tlsFact('failure') !== undefined) {
       this.failed()

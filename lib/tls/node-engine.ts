@@ -11,9 +11,10 @@ import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWriteFailed, kOnWritten } from '../symbols.js'
 import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
-import { NodeServer } from './node-server.js'
+import { type Hearer, NodeServer } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import type { Wanted } from './options.js'
+import { endEarly } from './roles.js'
 import type { Engine, SecureSocket } from './types.js'
 
 type Bytes = Uint8Array | string
@@ -41,32 +42,15 @@ export class NodeEngine implements Engine {
       readIntoBuffer(socket, handle)
     }
     const { isServer, options, role } = this.#wanted
-    const fail = (error: Error): void => void socket.destroy(error)
     handle.onEarlyEnd = () => {
-      if (!socket.destroyed) fail(errors.disconnected(isServer, options))
+      if (!socket.destroyed) endEarly(socket, role, errors.disconnected(isServer, options))
     }
-    const secure = (over: tls.TLSSocket): void => {
-      if (socket.destroyed) {
-        over.destroy()
-        return
-      }
-      socket.authorized = over.authorized
-      socket.authorizationError = over.authorizationError ?? null
-      throwLater(() => role.secure(socket))
-      if (!socket.destroyed) handle.open(over)
-      const { _readableState: state } = socket
-      if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
-    }
-    const shaken = (over: tls.TLSSocket): void => {
-      socket.alpnProtocol = over.alpnProtocol
-      throwLater(() => role.shaken?.(socket))
-    }
-    if (isServer) this.#accept(socket, handle, carrier, { shaken, secure, fail })
-    else this.#connect(socket, handle, carrier, { shaken, secure, fail })
+    if (isServer) this.#accept(socket, handle, carrier)
+    else this.#connect(socket, handle, carrier)
   }
 
-  #connect(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier, told: Told): void {
-    const { options, host, servername, session, rejectUnauthorized, role } = this.#wanted
+  #connect(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier): void {
+    const { options, host, servername, session, rejectUnauthorized, role, questions } = this.#wanted
     const over = tls.connect({
       ...options,
       ...(servername === '' ? {} : { servername }),
@@ -77,35 +61,63 @@ export class NodeEngine implements Engine {
       secureContext: this.#secureContext,
       socket: carrier,
     } as tls.ConnectionOptions)
-    this.#watch(socket, handle, over, error =>
-      told.fail((over.authorizationError ? role.rejected(error) : error) as Error),
-    )
-    over.on('session', line => socket.emit('session', line))
-    over.on('keylog', line => socket.emit('keylog', line))
-    over.on('OCSPResponse', response => this.#wanted.questions.response?.(response))
-    // Before Node looks at the certificate.
-    over.prependListener('secure', () => told.shaken(over))
-    over.once('secureConnect', () => told.secure(over))
+    this.#watch(socket, handle, over, error => {
+      if (over.authorizationError) this.#shaken(socket, over, () => void socket.destroy(role.rejected(error)))
+      else if (handle.isOpen || !isReset(error)) socket.destroy(error)
+      else endEarly(socket, role, errors.disconnected(false, options))
+    })
+    over.on('session', session => socket.emit('session', session))
+    if (socket.listenerCount('keylog') > 0) over.on('keylog', line => socket.emit('keylog', line))
+    over.on('OCSPResponse', response => questions.response?.(response))
+    over.once('secureConnect', () => this.#shaken(socket, over, () => this.#secure(socket, handle, over)))
   }
 
-  #accept(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier, told: Told): void {
-    const { server } = this.#wanted
-    this.#server!.accept(carrier, {
+  #accept(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier): void {
+    const { server, requestCert, rejectUnauthorized, options } = this.#wanted
+    const own = {
+      requestCert,
+      rejectUnauthorized,
+      secureContext: options.secureContext as tls.SecureContext | undefined,
+    }
+    const fail = (error: Error): void => void socket.destroy(error)
+    const hearer: Hearer = {
       emit: (event, ...args) => {
         const over = args.at(-1) as tls.TLSSocket
-        if (event === 'tlsClientError') told.fail(args[0] as Error)
+        if (event === 'tlsClientError') fail(args[0] as Error)
         else if (event === 'keylog') socket.emit('keylog', args[0])
         else if (event === 'secureConnection') {
-          this.#watch(socket, handle, over, told.fail)
-          told.shaken(over)
-          if (socket.destroyed) over.destroy()
-          else told.secure(over)
+          this.#watch(socket, handle, over, fail)
+          this.#shaken(socket, over, () => this.#secure(socket, handle, over))
         } else return server?.emit(event, ...args) ?? false
         return true
       },
       listenerCount: event =>
         event === 'keylog' ? socket.listenerCount(event) : (server?.listenerCount(event) ?? 0),
-    })
+    }
+    this.#server!.accept(carrier, hearer, own)
+  }
+
+  /** The handshake is done, and Node has judged the peer: `judge` says so. */
+  #shaken(socket: SecureSocket, over: tls.TLSSocket, judge: () => void): void {
+    let judged = false
+    const once = (): void => {
+      if (judged) return
+      judged = true
+      if (socket.destroyed) over.destroy()
+      else judge()
+    }
+    socket.alpnProtocol = over.alpnProtocol
+    throwLater(() => this.#wanted.role.shaken?.(socket, once))
+    once()
+  }
+
+  #secure(socket: SecureSocket, handle: HandleOverNode, over: tls.TLSSocket): void {
+    socket.authorized = over.authorized
+    socket.authorizationError = over.authorizationError ?? null
+    throwLater(() => this.#wanted.role.secure(socket))
+    if (!socket.destroyed) handle.open(over)
+    const { _readableState: state } = socket
+    if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
   }
 
   #watch(
@@ -127,11 +139,9 @@ export class NodeEngine implements Engine {
   }
 }
 
-/** How it goes. */
-interface Told {
-  shaken(over: tls.TLSSocket): void
-  secure(over: tls.TLSSocket): void
-  fail(error: Error): void
+/** Node's error for the end of the connection in the handshake. */
+function isReset(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNRESET' && error.syscall === undefined
 }
 
 /** What a handler throws must not unwind through Node's streams, which are in the middle of something. */

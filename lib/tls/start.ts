@@ -2,7 +2,6 @@
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
 import { errnoException } from '../errors.js'
-import { hold } from '../hold.js'
 import { ForeignHandle } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
 import { override } from '../override.js'
@@ -55,29 +54,30 @@ export function start(socket: SecureSocket, engine: Engine, options: Wanted): vo
   whenWritten(socket, () => begin(socket, engine, options, buffered))
 }
 
-/** The same on the connection of another socket, which `take` makes this one's. */
+/**
+ * The same on the connection of another socket, which `take` makes this one's. `letGo`: what this one has been asked for
+ * until then.
+ */
 export function startOver(
   lower: Connection,
   socket: SecureSocket,
   engine: Engine,
   options: Wanted,
   take: () => void,
+  letGo: () => void,
 ): void {
-  lower[kTls] = engine
-  socket[kTls] = engine
   const buffered = takeBuffered(lower._readableState)
   lower[kHandle]?.readStop()
-  const letGo = hold(socket)
   whenWritten(lower, () => {
     if (socket.destroyed) return
     take()
     // What has waited is not let go before it is sealed.
-    begin(socket, engine, options, buffered)
+    begin(socket, engine, options, buffered, lower)
     letGo()
   })
 }
 
-export function assertStartable(socket: Connection): void {
+function assertStartable(socket: Connection): void {
   const handle = socket[kHandle]
   if (socket[kTls] !== null) throw cannotStart('this socket has TLS already')
   if (socket.writableEnded) throw cannotStart('this socket has been ended')
@@ -91,7 +91,13 @@ export function assertStartable(socket: Connection): void {
     )
 }
 
-function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: Buffer[]): void {
+function begin(
+  socket: SecureSocket,
+  engine: Engine,
+  options: Wanted,
+  buffered: Buffer[],
+  reader: Connection = socket,
+): void {
   const handle = socket[kHandle]
   if (handle === null || socket.destroyed) return
   const { unread, readErrno } = handle.leave()
@@ -99,7 +105,7 @@ function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: 
     socket.destroy(errnoException(readErrno, 'read'))
     return
   }
-  if (socket._readableState.ended) {
+  if (reader._readableState.ended) {
     socket.destroy(disconnected(options.isServer, options.options))
     return
   }

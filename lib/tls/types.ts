@@ -12,6 +12,9 @@ export interface SecureSocket extends Connection {
   authorizationError: Error | string | null
   alpnProtocol: string | false | null
   tls: TlsSession | null
+  /** Of a TLSSocket. */
+  secureConnecting?: boolean
+  servername?: string | false | null
 }
 
 /** One of the two engines, ready for one socket. */
@@ -33,7 +36,7 @@ export interface Questions {
   /** Server: the client wants an OCSP response for this certificate (DER). */
   status?(
     certificate: Buffer,
-    issuer: Buffer | undefined,
+    issuer: Buffer | null,
     done: (error: Error | null, response?: Buffer) => void,
   ): void
   /** Client: the server's OCSP response, before 'secure'; asked for if the member is there. */
@@ -42,10 +45,15 @@ export interface Questions {
 
 /** What becomes of the end of a handshake: what `startTLS()` makes of it, or a TLSSocket. */
 export interface Role {
-  /** The handshake is done, and what the peer's certificate is worth not yet known. */
-  shaken?(socket: SecureSocket): void
+  /**
+   * The handshake is done, and what the peer's certificate is worth not yet known: `judge` finds out, and calls one of
+   * the two below. It is called afterwards in any case.
+   */
+  shaken?(socket: SecureSocket, judge: () => void): void
   /** The peer is who it should be, or that does not matter. */
   secure(socket: SecureSocket): void
+  /** If the connection ends before, that is `'end'` first, and then the error. */
+  tellsEnd?: true
   /** It is not. Returns what the socket is destroyed with. */
   rejected(error: Error): Error | undefined
 }

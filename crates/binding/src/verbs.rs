@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::Duration;
 
 use ferronet_core::endpoint::{self, Endpoint};
 use ferronet_core::options::{self, PipeAccess, PipeOptions};
@@ -212,6 +213,14 @@ verbs! { engine:
         })
     }
 
+    fn c"sendFile"(slot: u32, file: i32, offset: i64, count: u32) -> i32 {
+        engine.verb(|reactor| {
+            let sent = reactor.send_file(slot, file, offset as u64, count as usize)?;
+            engine.blocked.set(!sent.all);
+            Ok(sent.bytes as i32)
+        })
+    }
+
     fn c"writev"(slot: u32, chunks: Chunks, offset: i64) -> i32 {
         engine.verb_then_pump(|reactor| {
             let memories = chunks?;
@@ -363,6 +372,10 @@ verbs! { engine:
 
     fn c"again"() -> () {
         engine.again();
+    }
+
+    fn c"setBusyPoll"(microseconds: u32) -> () {
+        engine.set_busy_poll(Duration::from_micros(microseconds.into()));
     }
 
     fn c"closeSoon"() -> () {
