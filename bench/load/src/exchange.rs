@@ -2,14 +2,15 @@
 //! They only differ in three numbers. Each connection keeps `outstanding` requests in flight.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, ErrorKind};
 use std::time::Instant;
 
 use crate::ANSWER_BYTE;
 use crate::endpoint::Endpoint;
 use crate::measure::{Schedule, Window};
-use crate::sys::{self, Epoll, Event, Interest};
+use crate::sys::{Epoll, Event, Interest};
+use crate::tls::Client;
+use crate::wire::{ClientWire, Inbox, Left, Outbox};
 
 /// The sizes of requests and answers.
 pub struct Exchange {
@@ -25,7 +26,7 @@ pub struct Exchange {
 }
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: ClientWire,
     /// Bytes of requests that the kernel has not taken yet.
     unsent: usize,
     /// Where in a request the next byte to send is.
@@ -36,22 +37,28 @@ pub(crate) struct Connection {
     started: VecDeque<Instant>,
 }
 
-/// The bytes that all connections send and expect, and the buffer they all receive into.
+/// The bytes that all connections send and expect, and the buffers that they share.
 pub(crate) struct Buffers {
     requests: Vec<u8>,
     answers: Vec<u8>,
-    received: Vec<u8>,
+    inbox: Inbox,
+    outbox: Outbox,
 }
 
 const RECEIVE: usize = 256 * 1024;
 
-pub fn run(exchange: &Exchange, endpoint: &Endpoint, schedule: Schedule) -> io::Result<Window> {
+pub fn run(
+    exchange: &Exchange,
+    endpoint: &Endpoint,
+    tls: Option<&Client>,
+    schedule: Schedule,
+) -> io::Result<Window> {
     let mut epoll = Epoll::new()?;
-    let mut connections = exchange.open(endpoint, &epoll)?;
     let mut buffers = Buffers::of(exchange);
+    let mut connections = exchange.open(endpoint, tls, &epoll, &mut buffers)?;
     let mut window = Window::open(schedule)?;
     for connection in &mut connections {
-        connection.start(exchange, &buffers)?;
+        connection.start(exchange, &mut buffers)?;
     }
     while let Some(left) = window.left()? {
         for index in 0..epoll.wait(Some(left))? {
@@ -64,13 +71,19 @@ pub fn run(exchange: &Exchange, endpoint: &Endpoint, schedule: Schedule) -> io::
 
 impl Exchange {
     /// All connections, under the keys from 0 on.
-    pub(crate) fn open(&self, endpoint: &Endpoint, epoll: &Epoll) -> io::Result<Vec<Connection>> {
+    pub(crate) fn open(
+        &self,
+        endpoint: &Endpoint,
+        tls: Option<&Client>,
+        epoll: &Epoll,
+        buffers: &mut Buffers,
+    ) -> io::Result<Vec<Connection>> {
         let mut connections = Vec::with_capacity(self.connections);
         for key in 0..self.connections {
-            let stream = sys::connect_blocking(endpoint)?;
-            epoll.add(&stream, key, Interest::EDGE)?;
+            let wire = ClientWire::open(endpoint, tls, &mut buffers.inbox)?;
+            epoll.add(wire.stream(), key, Interest::EDGE)?;
             connections.push(Connection {
-                stream,
+                wire,
                 unsent: 0,
                 sending: 0,
                 receiving: 0,
@@ -95,13 +108,14 @@ impl Buffers {
                 true => pattern(RECEIVE + exchange.answer),
                 false => vec![ANSWER_BYTE; RECEIVE + exchange.answer],
             },
-            received: vec![0; RECEIVE],
+            inbox: Inbox::new(RECEIVE),
+            outbox: Outbox::new(),
         }
     }
 }
 
 impl Connection {
-    pub(crate) fn start(&mut self, exchange: &Exchange, buffers: &Buffers) -> io::Result<()> {
+    pub(crate) fn start(&mut self, exchange: &Exchange, buffers: &mut Buffers) -> io::Result<()> {
         self.ask(exchange.outstanding, Instant::now(), exchange, buffers)
     }
 
@@ -120,19 +134,17 @@ impl Connection {
         }
         if event.readable() {
             loop {
-                let count = match self.stream.read(&mut buffers.received) {
-                    Ok(0) => {
-                        return Err(io::Error::new(
-                            ErrorKind::UnexpectedEof,
-                            "the server ended a connection",
-                        ));
-                    }
-                    Ok(count) => count,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => return Err(error),
-                };
+                let received = self.wire.receive(&mut buffers.inbox)?;
+                if received.left == Left::End {
+                    return Err(io::Error::new(
+                        ErrorKind::UnexpectedEof,
+                        "the server ended a connection",
+                    ));
+                }
+                let left = received.left;
+                let count = received.bytes.len();
                 let expected = &buffers.answers[self.receiving..self.receiving + count];
-                if window.verifies() && buffers.received[..count] != *expected {
+                if window.verifies() && received.bytes != expected {
                     return Err(io::Error::new(
                         ErrorKind::InvalidData,
                         "the server sent wrong bytes",
@@ -154,8 +166,7 @@ impl Connection {
                     }
                     self.ask(finished, now, exchange, buffers)?;
                 }
-                // A short read has emptied the socket; later bytes bring a new edge.
-                if count < buffers.received.len() {
+                if left != Left::More {
                     break;
                 }
             }
@@ -169,19 +180,20 @@ impl Connection {
         count: usize,
         now: Instant,
         exchange: &Exchange,
-        buffers: &Buffers,
+        buffers: &mut Buffers,
     ) -> io::Result<()> {
         self.unsent += count * exchange.request;
         self.started.extend(std::iter::repeat_n(now, count));
         self.flush(exchange, buffers)
     }
 
-    fn flush(&mut self, exchange: &Exchange, buffers: &Buffers) -> io::Result<()> {
+    fn flush(&mut self, exchange: &Exchange, buffers: &mut Buffers) -> io::Result<()> {
+        if !self.wire.flush()? {
+            return Ok(());
+        }
         while self.unsent > 0 {
-            match self
-                .stream
-                .write(&buffers.requests[self.sending..self.sending + self.unsent])
-            {
+            let requests = &buffers.requests[self.sending..self.sending + self.unsent];
+            match self.wire.send(requests, &mut buffers.outbox) {
                 Ok(count) => {
                     self.unsent -= count;
                     self.sending = (self.sending + count) % exchange.request;
