@@ -1,11 +1,13 @@
 // `ferronet/register`, for --import, --require or the first line of a program: from here on `net` is ferronet for
-// everything but Node itself, in this thread, in its workers and in the processes it starts.
+// everything but Node itself, in this thread, in its workers and in the processes it starts. With FERRONET_REGISTER=net,tls
+// so is `tls`.
 //
 // It loads nothing of ferronet that has to do with sockets: a process that never asks for `net` pays for a hook, not
 // for the addon and its JavaScript. A child may run any Node that honours NODE_OPTIONS, so this file and what it always
 // loads must run in Node 14.18.
 
 import { acceptNodeInstances } from './lib/node/instances.js'
+import { chosen } from './lib/register/chosen.js'
 import { inherit, isInherited } from './lib/register/inherit.js'
 import { canReplace, redirect } from './lib/register/redirect.js'
 
@@ -15,8 +17,7 @@ const kRegistered = Symbol.for('ferronet.registered')
 register()
 
 function register(): void {
-  const { FERRONET_REGISTER: wanted } = process.env
-  if (wanted === '0' || wanted === 'off' || kRegistered in globalThis || isHooksThread()) return
+  if (chosen() === null || kRegistered in globalThis || isHooksThread()) return
   if (!canRedirect()) {
     // A parent that passes the hook on may not know which Node its child runs. Only code that names the hook does.
     if (isInherited()) return

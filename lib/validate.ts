@@ -89,6 +89,11 @@ export function validateBoolean(value: unknown, name: string): asserts value is 
   if (typeof value !== 'boolean') throw invalidArgType(name, 'of type boolean', value)
 }
 
+export function validateBuffer(value: unknown, name: string): asserts value is Buffer {
+  if (!ArrayBuffer.isView(value))
+    throw invalidArgType(name, 'an instance of Buffer, TypedArray, or DataView', value)
+}
+
 export function validateObject(value: unknown, name: string): void {
   if (value === null || typeof value !== 'object' || Array.isArray(value))
     throw invalidArgType(name, 'of type object', value)

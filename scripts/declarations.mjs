@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 const dist = fileURLToPath(new URL('../dist', import.meta.url))
 
 const reached = new Set()
-for (const entry of ['index', 'promises', 'legacy', 'register']) reach(join(dist, `${entry}.d.ts`))
+for (const entry of ['index', 'promises', 'legacy', 'tls', 'register']) reach(join(dist, `${entry}.d.ts`))
 for (const file of readdirSync(dist, { recursive: true })) {
   const path = join(dist, file)
   if (path.endsWith('.d.ts') && !reached.has(path)) rmSync(path)

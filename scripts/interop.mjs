@@ -7,7 +7,7 @@ import './declarations.mjs'
 
 const mark = 'Object.defineProperty(exports, "__esModule", { value: true });\n'
 
-for (const entry of ['index', 'promises', 'legacy', 'register']) {
+for (const entry of ['index', 'promises', 'legacy', 'tls', 'register']) {
   const file = new URL(`../dist/${entry}.js`, import.meta.url)
   writeFileSync(file, readFileSync(file, 'utf8').replace(mark, ''))
 }

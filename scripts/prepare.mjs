@@ -35,7 +35,7 @@ if (newest(...nativeSources) > oldest('native/binding.d.cts', addon())) {
   stamp('native/binding.d.cts', addon())
 }
 
-const entries = ['index.ts', 'promises.ts', 'register.ts', 'legacy.ts']
+const entries = ['index.ts', 'promises.ts', 'register.ts', 'legacy.ts', 'tls.ts']
 const tsSources = ['lib', ...entries, 'tsconfig.json', 'scripts/interop.mjs', 'native/binding.d.cts']
 if (newest(...tsSources) > oldest('dist/index.js')) {
   step('compiling the TypeScript (a few seconds)', npm('run', '--silent', 'build:ts'))

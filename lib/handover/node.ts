@@ -5,6 +5,7 @@ import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import { closeDescriptor, Handle } from '../engine/once.js'
 import { errnoException, nodeError, notRunning } from '../errors.js'
+import { hold } from '../hold.js'
 import { copyNative, isNative, type Native } from '../node/foreign.js'
 import { isInstance } from '../node/instances.js'
 import {
@@ -17,12 +18,9 @@ import {
   pathOfNodes,
 } from '../node/sockets.js'
 import { kRemembered, nodeOptions } from '../options.js'
-import { override } from '../override.js'
-import type { Done } from '../request.js'
 import { Server, type ServerOptions } from '../server.js'
 import { Socket } from '../socket.js'
 import { invalidArgType } from '../validate.js'
-import { canceled } from '../write.js'
 import {
   behindNode,
   clear,
@@ -125,26 +123,13 @@ export function fromNodeSocket(from: net.Socket): Socket {
   return socket
 }
 
-/** Holds back what is written until the result is called. (`cork()` would not do, because `end()` uncorks.) */
+/** Holds back what is written, and the socket from being given away, until the result is called. */
 function keepFromWriting(socket: Socket): () => void {
-  // A stream asks for one of the three at a time.
-  let run: (() => unknown) | undefined
-  let done: Done | undefined
-  const later = (name: '_write' | '_writev' | '_final') => [
-    name,
-    (...args: unknown[]) => {
-      done = args.at(-1) as Done
-      run = () => (socket[name] as (...args: unknown[]) => unknown)(...args)
-    },
-  ]
-  const restore = override(socket, Object.fromEntries([later('_write'), later('_writev'), later('_final')]))
-  socket.once('close', () => done?.(canceled()))
+  const letGo = hold(socket)
   behindNode.add(socket)
   return () => {
     behindNode.delete(socket)
-    restore()
-    done = undefined
-    run?.()
+    letGo()
   }
 }
 

@@ -21,7 +21,7 @@ export function isInstance<T extends object>(base: { prototype: T }, value: unkn
 /** Registers the class of Node's that `ours` stands for. */
 export function standsFor(ours: Class, nodes: Class): void {
   pairs.push([ours, nodes])
-  if (accepting) accept(ours, nodes)
+  if (accepting) acceptInstances(ours, nodes)
 }
 
 /** The name of ferronet's class that this is an instance of, or null. */
@@ -33,10 +33,11 @@ export function kindOfOurs(value: unknown): string | null {
 /** From now on Node's instances are instances of ours, also of classes that are registered later. */
 export function acceptNodeInstances(): void {
   accepting = true
-  for (const [ours, nodes] of pairs) accept(ours, nodes)
+  for (const [ours, nodes] of pairs) acceptInstances(ours, nodes)
 }
 
-function accept(ours: Class, nodes: Class): void {
+/** Node's instances are instances of ours. */
+export function acceptInstances(ours: Class, nodes: Class): void {
   Object.defineProperty(ours, Symbol.hasInstance, {
     // Heirs of ours inherit this, and get the ordinary answer.
     value(this: Class, value: unknown): boolean {

@@ -1,4 +1,4 @@
-// Hands out ferronet for `net`. In Node 22.15 and newer, one synchronous hook serves `require` and `import` alike.
+// Hands out ferronet for `net`, and if asked for `tls`. In Node 22.15 and newer, one synchronous hook serves `require` and `import` alike.
 // Before, `require` goes through `Module._load`, and `import` through a hook in a thread of its own. Node's internals
 // use neither, so http, tls and the rest keep Node's `net`.
 
@@ -8,6 +8,7 @@ import { realpathSync } from 'node:fs'
 import { join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
+import { chosen } from './chosen.js'
 import { reachWorkers } from './inherit.js'
 import { sendOurs } from './send.js'
 
@@ -21,7 +22,9 @@ interface Loader {
   _load(request: string, parent: { filename?: string | null } | undefined, isMain: boolean): unknown
 }
 
-const entry = pathToFileURL(join(__dirname, '../../index.js')).href
+/** By the URL of Node's module, our entry. */
+const entries = new Map<string, string>()
+for (const [name, file] of chosen() ?? []) entries.set(`node:${name}`, join(__dirname, '../..', file))
 
 /** Where ferronet's own files are, which must go on getting Node's `net`. */
 const home = real(join(__dirname, '../..')) + sep
@@ -64,13 +67,14 @@ function startThread(): void {
 }
 
 /**
- * `resolved`, or ferronet in the place of `node:net`. What others made of `net` stays (a mock, or another copy of
+ * `resolved`, or ferronet in the place of a module of Node's. What others made of it stays (a mock, or another copy of
  * ferronet), and names that lead to it count (`"imports": { "#net": "net" }`): the result is looked at, not what was
  * asked for.
  */
 export function resolvedFor<R extends Resolved>(parent: string | undefined, resolved: R): R {
-  if (resolved.url !== 'node:net' || isOurs(parent)) return resolved
-  return { ...resolved, url: entry, format: 'commonjs', shortCircuit: true }
+  const entry = entries.get(resolved.url)
+  if (entry === undefined || isOurs(parent)) return resolved
+  return { ...resolved, url: pathToFileURL(entry).href, format: 'commonjs', shortCircuit: true }
 }
 
 /**
@@ -97,15 +101,15 @@ function schemeIsHooked(loader: Loader): boolean {
 function patchScheme(loader: Loader): void {
   const load = loader._load
   loader._load = function (request, parent, isMain) {
-    return Reflect.apply(load, this, [request === 'node:net' ? 'net' : request, parent, isMain])
+    return Reflect.apply(load, this, [entries.has(request) ? request.slice(5) : request, parent, isMain])
   }
 }
 
 function patchLoad(loader: Loader): void {
   const load = loader._load
   loader._load = function (request, parent, isMain) {
-    if ((request === 'net' || request === 'node:net') && !isOurs(parent?.filename))
-      return require('../../index.js')
+    const entry = entries.get(request) ?? entries.get(`node:${request}`)
+    if (entry !== undefined && !isOurs(parent?.filename)) return require(entry)
     return Reflect.apply(load, this, [request, parent, isMain])
   }
 }

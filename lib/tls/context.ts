@@ -1,7 +1,7 @@
 // Secure contexts for sessions of ours. Node makes them of its own options, errors included; the addon is told of the
 // SSL_CTX behind one. A context that Node's tls has used cannot be used by us, and the other way round, because Node's
-// callbacks on it take every SSL for one of Node's. So ours are made for us alone, and a `secureContext` of the program's
-// stays Node's.
+// callbacks on it take every SSL for one of Node's. So ours are made for us alone. What ferronet/tls's
+// `createSecureContext()` returns is Node's, for Node's modules take it too; a twin of it is made when we are to use it.
 
 import * as tls from 'node:tls'
 import { captureContext, type TlsContext } from '../engine/once.js'
@@ -13,6 +13,9 @@ export interface Context {
 }
 
 type Options = Record<string, unknown>
+
+/** Node's class. */
+export const { SecureContext } = tls as unknown as { SecureContext: new () => tls.SecureContext }
 
 /** The options of `tls.createSecureContext()`, those that Node's servers add included. */
 const CONTEXT_OPTIONS = [
@@ -54,6 +57,45 @@ interface Entry {
 const cache: Entry[] = []
 const MOST = 32
 
+type Make = (options?: tls.SecureContextOptions) => tls.SecureContext
+
+/** What makes secure contexts: Node's function, or what a program has put in its place in ferronet/tls. */
+let make: Make = options => tls.createSecureContext(options)
+
+export function makeContextsBy(other: Make): void {
+  make = other
+  cache.length = 0
+}
+
+/** Made as a program has asked for it: one of Node's, for its modules. */
+export function secureContextOfNodes(options: Options): tls.SecureContext {
+  return make(options as tls.SecureContextOptions)
+}
+
+// --- twins ----------------------------------------------------------------------------------------------------------
+
+const twins = new WeakMap<tls.SecureContext, { options: Options; twin: Context | string | undefined }>()
+
+/** Node's function, whose contexts ferronet can use as well: it remembers what they were made of. */
+export function createSecureContext(options?: tls.SecureContextOptions): tls.SecureContext {
+  const context = tls.createSecureContext(options)
+  const { DEFAULT_CIPHERS: ciphers, DEFAULT_ECDH_CURVE: ecdhCurve } = tls
+  const { DEFAULT_MIN_VERSION: minVersion, DEFAULT_MAX_VERSION: maxVersion } = tls
+  // What it is made of today, if a program changes the defaults before there is a twin.
+  const versions = options?.secureProtocol ? {} : { minVersion, maxVersion }
+  twins.set(context, { options: { ciphers, ecdhCurve, ...versions, ...options }, twin: undefined })
+  return context
+}
+
+/** Our own context of the same options as one of `createSecureContext()`; a text is why there is none. */
+export function twinOf(context: tls.SecureContext): Context | string {
+  const known = twins.get(context)
+  if (known === undefined) return 'a secure context that ferronet/tls has not made'
+  return (known.twin ??= contextFor(known.options))
+}
+
+// --- ours -----------------------------------------------------------------------------------------------------------
+
 /** A context for these options, maybe one that other sessions have too; a text is why there can be none. */
 export function contextFor(options: Options): Context | string {
   if (unavailable !== undefined) return unavailable
@@ -64,18 +106,24 @@ export function contextFor(options: Options): Context | string {
     if (found > 0) cache.unshift(...cache.splice(found, 1))
     return entry.context
   }
-  let secureContext: tls.SecureContext | undefined
-  const native = captureContext(() => {
-    secureContext = tls.createSecureContext(options as tls.SecureContextOptions)
-  })
-  if (typeof native === 'string') return (unavailable = native)
-  const context = { native, secureContext: secureContext! }
-  const copied = copy(values)
+  const context = newContext(options)
+  const copied = typeof context === 'string' ? unknown : copy(values)
   if (copied !== unknown) {
-    cache.unshift({ values: copied as unknown[], context })
+    cache.unshift({ values: copied as unknown[], context: context as Context })
     if (cache.length > MOST) cache.pop()
   }
   return context
+}
+
+/** A context that nobody else has; a text is why there can be none. Throws what Node throws for the options. */
+export function newContext(options: Options): Context | string {
+  if (unavailable !== undefined) return unavailable
+  let secureContext: tls.SecureContext | undefined
+  const native = captureContext(() => {
+    secureContext = secureContextOfNodes(options)
+  })
+  if (typeof native === 'string') return (unavailable = native)
+  return { native, secureContext: secureContext! }
 }
 
 // The CA certificates that Node trusts can be set (Node 22.19 and 24.5); asking for them gives the same array until then.

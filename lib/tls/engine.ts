@@ -2,11 +2,13 @@
 // ferronet tells which, and why.
 
 import { createHash } from 'node:crypto'
+import type * as tls from 'node:tls'
 import { debug, debugging } from '../debug.js'
-import { contextFor } from './context.js'
+import { type Context, contextFor, twinOf } from './context.js'
 import { HostEngine } from './host-engine.js'
 import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
+import { anyOf } from './questions.js'
 import type { Engine } from './types.js'
 
 /** Throws what Node throws for options that make no context. */
@@ -15,9 +17,9 @@ export function chooseEngine(options: Wanted): Engine {
   if (forced && forced !== 'openssl' && forced !== 'node') {
     throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
   }
-  const why = forced === 'node' ? 'FERRONET_TLS' : options.unsupported
+  const why = forced === 'node' ? 'FERRONET_TLS' : (options.unsupported ?? anyOf(options.questions))
   if (why !== undefined) return byNode(options, why)
-  const context = contextFor(contextOptions(options))
+  const context = contextOf(options)
   if (typeof context === 'string') return byNode(options, context)
   if (debugging) debug('tls: OpenSSL of the process, %s', options.isServer ? 'server' : 'client')
   return new HostEngine(options, context)
@@ -28,11 +30,18 @@ function byNode(options: Wanted, why: string): Engine {
   return new NodeEngine(options)
 }
 
-function contextOptions({ options, isServer }: Wanted): Record<string, unknown> {
-  // Without one OpenSSL resumes no session of a client that has a certificate.
-  if (isServer) options.sessionIdContext ??= sessionIdContext
-  return options
+function contextOf({ context, options, isServer }: Wanted): Context | string {
+  if (context !== undefined) return context
+  if (options.secureContext) return twinOf(options.secureContext as tls.SecureContext)
+  return contextFor(isServer ? serverOptions(options) : options)
+}
+
+/** What a server of Node's adds to the options of its context. */
+export function serverOptions(options: Record<string, unknown>): Record<string, unknown> {
+  // Without a sessionIdContext OpenSSL resumes no session of a client that has a certificate.
+  const { sessionIdContext = sessionIdOfProgram, honorCipherOrder = true } = options
+  return { ...options, sessionIdContext, honorCipherOrder: Boolean(honorCipherOrder) }
 }
 
 /** The same for all servers of the program, as in Node. */
-const sessionIdContext = createHash('sha1').update(process.argv.join(' ')).digest('hex').slice(0, 32)
+const sessionIdOfProgram = createHash('sha1').update(process.argv.join(' ')).digest('hex').slice(0, 32)

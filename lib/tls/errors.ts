@@ -55,3 +55,26 @@ export function weakDhKey(size: number): Error {
 export function cannotStart(why: string): Error {
   return nodeError(Error, 'ERR_TLS_CANNOT_START', `startTLS() cannot begin: ${why}`)
 }
+
+export function sniFromServer(): Error {
+  return nodeError(Error, 'ERR_TLS_SNI_FROM_SERVER', 'Cannot issue SNI from a TLS server-side socket')
+}
+
+export function invalidState(): Error {
+  const message = 'TLS socket connection must be securely established'
+  return nodeError(Error, 'ERR_TLS_INVALID_STATE', message)
+}
+
+/** Node ends the process here. */
+export function setAfterStart(method: string): Error {
+  const message = `${method}() comes too late: the handshake has begun`
+  return nodeError(Error, 'ERR_TLS_INVALID_STATE', message)
+}
+
+/** TLS 1.3 has no renegotiation, and of the older versions ferronet's engine does not do it. */
+export function noRenegotiation(protocol: string | null | undefined): Error {
+  if (protocol === 'TLSv1.3')
+    return opensslError('SSL routines', 'wrong ssl version', 'error:0A00010A:SSL routines::wrong ssl version')
+  const message = 'TLS session renegotiation disabled for this socket'
+  return nodeError(Error, 'ERR_TLS_RENEGOTIATION_DISABLED', message)
+}

@@ -56,21 +56,35 @@ export class HostEngine implements Engine, TlsOwner {
   }
 
   secure(verdict: number, reused: boolean): void {
-    const socket = this.#socket
     clearTimeout(this.#timer)
-    const error = this.#wanted.isServer ? this.#clientError(verdict) : this.#serverError(verdict, reused)
-    if (error !== undefined && this.#wanted.rejectUnauthorized) {
-      socket.authorizationError = codeOf(error)
-      this.#fail(error)
+    this.#isSecure = true
+    this.#socket.alpnProtocol = this.#session.alpnProtocol
+    let judged = false
+    const judge = (): void => {
+      if (judged || this.#socket.destroyed) return
+      judged = true
+      this.#judge(verdict, reused)
+    }
+    try {
+      this.#wanted.role.shaken?.(this.#socket, judge)
+    } finally {
+      judge()
+    }
+  }
+
+  #judge(verdict: number, reused: boolean): void {
+    const socket = this.#socket
+    const { isServer, requestCert, rejectUnauthorized, role } = this.#wanted
+    const error = isServer ? this.#clientError(verdict) : this.#serverError(verdict, reused)
+    if (error !== undefined) socket.authorizationError = codeOf(error)
+    if (error !== undefined && rejectUnauthorized) {
+      socket.destroy(role.rejected(error))
       return
     }
-    if (error !== undefined) socket.authorizationError = codeOf(error)
     // A client that was not asked for its certificate is nobody in particular.
-    socket.authorized = error === undefined && (!this.#wanted.isServer || this.#wanted.requestCert)
-    socket.alpnProtocol = this.#session.alpnProtocol
-    this.#isSecure = true
+    socket.authorized = error === undefined && (!isServer || requestCert)
     try {
-      socket.emit('secure')
+      role.secure(socket)
     } finally {
       if (!socket.destroyed) this.#open()
     }

@@ -9,8 +9,10 @@ import { readIntoBuffer } from '../onread.js'
 import type { Done } from '../request.js'
 import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWriteFailed, kOnWritten } from '../symbols.js'
-import type { TlsSession } from '../types.js'
+import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
+import { type Hearer, NodeServer } from './node-server.js'
+import { NodeSession } from './node-session.js'
 import type { Wanted } from './options.js'
 import type { Engine, SecureSocket } from './types.js'
 
@@ -18,11 +20,15 @@ type Bytes = Uint8Array | string
 
 export class NodeEngine implements Engine {
   #wanted: Wanted
+  #secureContext: tls.SecureContext | undefined
+  #server: NodeServer | undefined
 
   constructor(options: Wanted) {
     this.#wanted = options
+    const given = options.options
     // Wrong options throw here, as with the other engine.
-    if (options.options.secureContext === undefined) tls.createSecureContext(options.options as object)
+    if (options.isServer) this.#server = options.nodeServer ?? new NodeServer(given)
+    else this.#secureContext = (given.secureContext as tls.SecureContext) ?? secureContextOfNodes(given)
   }
 
   start(socket: SecureSocket, below: Handle, unread: Buffer): void {
@@ -34,38 +40,82 @@ export class NodeEngine implements Engine {
       below.readInto(null)
       readIntoBuffer(socket, handle)
     }
-    const { isServer, options, host } = this.#wanted
-    const fail = (error: Error): void => void socket.destroy(error)
+    const { isServer, options } = this.#wanted
     handle.onEarlyEnd = () => {
-      if (!socket.destroyed) fail(errors.disconnected(isServer, options))
+      if (!socket.destroyed) socket.destroy(errors.disconnected(isServer, options))
     }
-    const secure = (over: tls.TLSSocket): void => {
-      if (socket.destroyed) {
-        over.destroy()
-        return
-      }
-      socket.authorized = over.authorized
-      socket.authorizationError = over.authorizationError ?? null
-      socket.alpnProtocol = over.alpnProtocol
-      throwLater(() => socket.emit('secure'))
-      if (!socket.destroyed) handle.open(over)
-      const { _readableState: state } = socket
-      if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
-    }
-    if (isServer) {
-      const server = tls.createServer(options as tls.TlsOptions)
-      server.on('secureConnection', secure)
-      server.on('tlsClientError', fail)
-      server.on('keylog', line => socket.emit('keylog', line))
-      server.prependListener('secureConnection', over => this.#watch(socket, handle, over, fail))
-      server.emit('connection', carrier)
-      return
-    }
-    const over = tls.connect({ ...options, host, socket: carrier } as tls.ConnectionOptions)
-    this.#watch(socket, handle, over, fail)
+    if (isServer) this.#accept(socket, handle, carrier)
+    else this.#connect(socket, handle, carrier)
+  }
+
+  #connect(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier): void {
+    const { options, host, servername, session, rejectUnauthorized, role, questions } = this.#wanted
+    const over = tls.connect({
+      ...options,
+      ...(servername === '' ? {} : { servername }),
+      ...(session.length === 0 ? {} : { session: Buffer.from(session) }),
+      host,
+      rejectUnauthorized,
+      checkServerIdentity: this.#wanted.checkServerIdentity,
+      secureContext: this.#secureContext,
+      socket: carrier,
+    } as tls.ConnectionOptions)
+    this.#watch(socket, handle, over, error => {
+      if (over.authorizationError) this.#shaken(socket, over, () => void socket.destroy(role.rejected(error)))
+      else socket.destroy(error)
+    })
     over.on('session', session => socket.emit('session', session))
-    over.on('keylog', line => socket.emit('keylog', line))
-    over.once('secureConnect', () => secure(over))
+    if (socket.listenerCount('keylog') > 0) over.on('keylog', line => socket.emit('keylog', line))
+    over.on('OCSPResponse', response => questions.response?.(response))
+    over.once('secureConnect', () => this.#shaken(socket, over, () => this.#secure(socket, handle, over)))
+  }
+
+  #accept(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier): void {
+    const { server, requestCert, rejectUnauthorized, options } = this.#wanted
+    const own = {
+      requestCert,
+      rejectUnauthorized,
+      secureContext: options.secureContext as tls.SecureContext | undefined,
+    }
+    const fail = (error: Error): void => void socket.destroy(error)
+    const hearer: Hearer = {
+      emit: (event, ...args) => {
+        const over = args.at(-1) as tls.TLSSocket
+        if (event === 'tlsClientError') fail(args[0] as Error)
+        else if (event === 'keylog') socket.emit('keylog', args[0])
+        else if (event === 'secureConnection') {
+          this.#watch(socket, handle, over, fail)
+          this.#shaken(socket, over, () => this.#secure(socket, handle, over))
+        } else return server?.emit(event, ...args) ?? false
+        return true
+      },
+      listenerCount: event =>
+        event === 'keylog' ? socket.listenerCount(event) : (server?.listenerCount(event) ?? 0),
+    }
+    this.#server!.accept(carrier, hearer, own)
+  }
+
+  /** The handshake is done, and Node has judged the peer: `judge` says so. */
+  #shaken(socket: SecureSocket, over: tls.TLSSocket, judge: () => void): void {
+    let judged = false
+    const once = (): void => {
+      if (judged) return
+      judged = true
+      if (socket.destroyed) over.destroy()
+      else judge()
+    }
+    socket.alpnProtocol = over.alpnProtocol
+    throwLater(() => this.#wanted.role.shaken?.(socket, once))
+    once()
+  }
+
+  #secure(socket: SecureSocket, handle: HandleOverNode, over: tls.TLSSocket): void {
+    socket.authorized = over.authorized
+    socket.authorizationError = over.authorizationError ?? null
+    throwLater(() => this.#wanted.role.secure(socket))
+    if (!socket.destroyed) handle.open(over)
+    const { _readableState: state } = socket
+    if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
   }
 
   #watch(
@@ -369,73 +419,5 @@ class HandleOverNode extends Handle {
   }
   override hasRef(): boolean {
     return this.#below.hasRef()
-  }
-}
-
-class NodeSession implements TlsSession {
-  readonly engine = 'node'
-  #over: tls.TLSSocket
-  #handle: HandleOverNode
-
-  constructor(over: tls.TLSSocket, handle: HandleOverNode) {
-    this.#over = over
-    this.#handle = handle
-  }
-
-  get servername(): string | false {
-    return (this.#over as unknown as { servername?: string | false }).servername ?? false
-  }
-  get alpnProtocol(): string | false | null {
-    return this.#over.alpnProtocol
-  }
-  get closeNotify(): boolean {
-    return this.#handle.closeNotify
-  }
-  getCertificate(): ReturnType<TlsSession['getCertificate']> {
-    return this.#over.getCertificate()
-  }
-  getX509Certificate(): ReturnType<TlsSession['getX509Certificate']> {
-    return this.#over.getX509Certificate()
-  }
-  getPeerCertificate(detailed: true): tls.DetailedPeerCertificate
-  getPeerCertificate(detailed?: boolean): tls.PeerCertificate
-  getPeerCertificate(detailed?: boolean): tls.PeerCertificate {
-    return this.#over.getPeerCertificate(detailed)
-  }
-  getPeerX509Certificate(): ReturnType<TlsSession['getPeerX509Certificate']> {
-    return this.#over.getPeerX509Certificate()
-  }
-  getCipher(): tls.CipherNameAndProtocol {
-    return this.#over.getCipher()
-  }
-  getProtocol(): string | null {
-    return this.#over.getProtocol()
-  }
-  getEphemeralKeyInfo(): ReturnType<TlsSession['getEphemeralKeyInfo']> {
-    return this.#over.getEphemeralKeyInfo()
-  }
-  getSharedSigalgs(): string[] {
-    return this.#over.getSharedSigalgs()
-  }
-  getSession(): Buffer | undefined {
-    return this.#over.getSession()
-  }
-  getTLSTicket(): Buffer | undefined {
-    return this.#over.getTLSTicket()
-  }
-  isSessionReused(): boolean {
-    return this.#over.isSessionReused()
-  }
-  getFinished(): Buffer | undefined {
-    return this.#over.getFinished()
-  }
-  getPeerFinished(): Buffer | undefined {
-    return this.#over.getPeerFinished()
-  }
-  exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
-    return this.#over.exportKeyingMaterial(length, label, context as Buffer)
-  }
-  setMaxSendFragment(size: number): boolean {
-    return this.#over.setMaxSendFragment(size)
   }
 }

@@ -4,6 +4,7 @@
 
 import * as tls from 'node:tls'
 import { nodeError } from '../errors.js'
+import type { Connection } from '../state.js'
 import type { StartTlsOptions } from '../types.js'
 import {
   invalidArgType,
@@ -12,6 +13,10 @@ import {
   validateObject,
   validateString,
 } from '../validate.js'
+import type { Context } from './context.js'
+import type { Hearer, NodeServer } from './node-server.js'
+import { questionsOf } from './questions.js'
+import type { Questions, Role } from './types.js'
 import { type CheckServerIdentity, rejectsByDefault } from './verify.js'
 
 export interface Wanted {
@@ -29,6 +34,13 @@ export interface Wanted {
   minDHSize: number
   handshakeTimeout: number
   requireCloseNotify: boolean
+  questions: Questions
+  role: Role
+  /** The context of a server that has one for all its connections. */
+  context?: Context | string | undefined
+  /** The server that has accepted the connection, and Node's with the same options. */
+  server?: Hearer | undefined
+  nodeServer?: NodeServer | undefined
   /** Why it takes Node's tls. */
   unsupported: string | undefined
 }
@@ -39,30 +51,24 @@ const { convertALPNProtocols } = tls as unknown as {
 }
 
 // What the host's OpenSSL could do and the engine does not yet.
-const CLIENT_ONLY_NODE = ['requestOCSP', 'pskCallback', 'enableTrace', 'secureContext'] as const
-const SERVER_ONLY_NODE = [
-  'SNICallback',
-  'ALPNCallback',
-  'pskCallback',
-  'pskIdentityHint',
-  'enableTrace',
-  'requestOCSP',
-  'secureContext',
-] as const
+const ONLY_NODE = ['pskCallback', 'pskIdentityHint', 'enableTrace'] as const
 
-/** Throws what Node throws for wrong options. */
-export function wanted(given: StartTlsOptions | undefined, host: string | null): Wanted {
+/** Throws what Node throws for wrong options. `socket`: null for those of a server, which has many. */
+export function wanted(
+  given: StartTlsOptions | Record<string, unknown> | undefined,
+  socket: Connection | null,
+  role: Role,
+): Wanted {
   if (given !== undefined) validateObject(given, 'options')
   const options = { ...given } as Record<string, unknown>
   const isServer = options.isServer === true
   const protocols: { ALPNProtocols?: Uint8Array } = {}
   if (options.ALPNProtocols) convertALPNProtocols(options.ALPNProtocols, protocols)
-  const names = isServer ? SERVER_ONLY_NODE : CLIENT_ONLY_NODE
-  const unsupported = names.find(name => options[name])
+  const unsupported = ONLY_NODE.find(name => options[name])
   return {
     options,
     isServer,
-    host: String(options.servername || options.host || host || 'localhost'),
+    host: String(options.servername || options.host || socket?._host || 'localhost'),
     servername: isServer ? '' : servername(options.servername),
     protocols: protocols.ALPNProtocols ?? nothing,
     session: sessionBytes(options.session),
@@ -72,6 +78,8 @@ export function wanted(given: StartTlsOptions | undefined, host: string | null):
     minDHSize: minDHSize(options.minDHSize),
     handshakeTimeout: handshakeTimeout(options.handshakeTimeout, isServer),
     requireCloseNotify: options.requireCloseNotify === true,
+    questions: questionsOf(options, isServer, socket),
+    role,
     unsupported: unsupported && `the option ${unsupported}`,
   }
 }

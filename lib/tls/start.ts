@@ -13,7 +13,13 @@ import { validateFunction } from '../validate.js'
 import { chooseEngine } from './engine.js'
 import { cannotStart, disconnected } from './errors.js'
 import { type Wanted, wanted } from './options.js'
-import type { Engine, SecureSocket } from './types.js'
+import type { Engine, Role, SecureSocket } from './types.js'
+
+/** What becomes of the handshake of a socket that stays what it is. */
+const inPlace: Role = {
+  secure: socket => void socket.emit('secure'),
+  rejected: error => error,
+}
 
 /** Throws for wrong options, and for a socket that is in no state for it. */
 export function startTls(
@@ -21,21 +27,54 @@ export function startTls(
   given: StartTlsOptions | undefined,
   listener: (() => void) | undefined,
 ): void {
-  const options = wanted(given, socket._host ?? null)
+  const options = wanted(given, socket, inPlace)
   if (listener !== undefined) validateFunction(listener, 'listener')
   assertStartable(socket)
   const engine = chooseEngine(options)
   if (listener !== undefined) socket.once('secure', listener)
   const secure = socket as SecureSocket
-  secure[kTls] = engine
-  secure.encrypted = true
-  secure.authorized = false
-  secure.authorizationError = null
-  secure.alpnProtocol = null
-  secure.tls = null
+  prepare(secure)
+  start(secure, engine, options)
+}
+
+/** The properties of a socket that has TLS, before the handshake. */
+export function prepare(socket: SecureSocket): void {
+  socket.encrypted = true
+  socket.authorized = false
+  socket.authorizationError = null
+  socket.alpnProtocol = null
+  socket.tls = null
+}
+
+/** Begins when the socket is connected, behind what was written until now. */
+export function start(socket: SecureSocket, engine: Engine, options: Wanted): void {
+  socket[kTls] = engine
   const buffered = takeBuffered(socket._readableState)
   socket[kHandle]?.readStop()
-  whenWritten(socket, () => begin(secure, engine, options, buffered))
+  whenWritten(socket, () => begin(socket, engine, options, buffered))
+}
+
+/**
+ * The same on the connection of another socket, which `take` makes this one's. `letGo`: what this one has been asked for
+ * until then.
+ */
+export function startOver(
+  lower: Connection,
+  socket: SecureSocket,
+  engine: Engine,
+  options: Wanted,
+  take: () => void,
+  letGo: () => void,
+): void {
+  const buffered = takeBuffered(lower._readableState)
+  lower[kHandle]?.readStop()
+  whenWritten(lower, () => {
+    if (socket.destroyed) return
+    take()
+    // What has waited is not let go before it is sealed.
+    begin(socket, engine, options, buffered, lower)
+    letGo()
+  })
 }
 
 function assertStartable(socket: Connection): void {
@@ -52,7 +91,13 @@ function assertStartable(socket: Connection): void {
     )
 }
 
-function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: Buffer[]): void {
+function begin(
+  socket: SecureSocket,
+  engine: Engine,
+  options: Wanted,
+  buffered: Buffer[],
+  reader: Connection = socket,
+): void {
   const handle = socket[kHandle]
   if (handle === null || socket.destroyed) return
   const { unread, readErrno } = handle.leave()
@@ -60,7 +105,7 @@ function begin(socket: SecureSocket, engine: Engine, options: Wanted, buffered: 
     socket.destroy(errnoException(readErrno, 'read'))
     return
   }
-  if (socket._readableState.ended) {
+  if (reader._readableState.ended) {
     socket.destroy(disconnected(options.isServer, options.options))
     return
   }

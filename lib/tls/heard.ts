@@ -1,0 +1,17 @@
+// The questions of a session that the listeners of its server answer.
+
+import type { Hearer } from './node-server.js'
+import type { Wanted } from './options.js'
+
+/** What the listeners of a server add: it keeps sessions, and knows what OCSP says. */
+export function heard(wanted: Wanted, server: Hearer): void {
+  wanted.server = server
+  const { questions } = wanted
+  const hears = (event: string): boolean => server.listenerCount(event) > 0
+  if (hears('resumeSession')) questions.resume = (id, done) => void server.emit('resumeSession', id, done)
+  if (hears('newSession'))
+    questions.store = (id, session, done) => void server.emit('newSession', id, session, done)
+  if (hears('OCSPRequest'))
+    questions.status = (certificate, issuer, done) =>
+      void server.emit('OCSPRequest', certificate, issuer, done)
+}

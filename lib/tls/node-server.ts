@@ -1,0 +1,41 @@
+// A server of Node's tls that listens on nothing: it is given its connections one by one. For each it sees the same
+// context, and tells whoever has brought the connection, and nobody else.
+
+import type { Duplex } from 'node:stream'
+import * as tls from 'node:tls'
+
+/** What Node's code asks of the server of a connection. Its events go here instead. */
+export interface Hearer {
+  emit(event: string, ...args: unknown[]): boolean
+  listenerCount(event: string): number
+}
+
+export interface Own {
+  requestCert: boolean
+  rejectUnauthorized: boolean
+  secureContext?: tls.SecureContext | undefined
+}
+
+export class NodeServer {
+  readonly server: tls.Server
+
+  /** Throws what Node throws for the options. */
+  constructor(options: tls.TlsOptions) {
+    this.server = new tls.Server(options)
+  }
+
+  /** Lets Node's code accept a connection, with `hearer` in the place of the server. `own`: what is different for it. */
+  accept(stream: Duplex, hearer: Hearer, own: Own): void {
+    const { requestCert, rejectUnauthorized, secureContext } = own
+    // All the rest is the server's own, as it is when Node looks.
+    const face: tls.Server = Object.create(this.server, {
+      emit: { value: hearer.emit.bind(hearer) },
+      listenerCount: { value: hearer.listenerCount.bind(hearer) },
+      requestCert: { value: requestCert },
+      rejectUnauthorized: { value: rejectUnauthorized },
+      // A server has no option for it.
+      ...(secureContext === undefined ? {} : { _sharedCreds: { value: secureContext } }),
+    })
+    tls.Server.prototype.emit.call(face, 'connection', stream)
+  }
+}

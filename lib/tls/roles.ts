@@ -1,0 +1,38 @@
+// What the sockets of ferronet/tls make of a handshake that is done: 'secure', and in the middle of it, before listeners
+// of the program, the judgement on the peer's certificate.
+
+import type { Role, SecureSocket } from './types.js'
+
+const judges = new WeakMap<object, () => void>()
+
+/** A role's `shaken`. */
+export function shaken(socket: SecureSocket, judge: () => void): void {
+  judges.set(socket, judge)
+  try {
+    socket.emit('secure')
+  } finally {
+    judges.delete(socket)
+  }
+}
+
+/** The first listener of 'secure'. */
+export function judge(this: object): void {
+  judges.get(this)?.()
+}
+
+/** The handshake is done, and the peer is all right. */
+export function told(socket: SecureSocket): void {
+  socket.secureConnecting = false
+  socket.servername = socket.tls?.servername ?? false
+}
+
+/** Nobody looks at the certificate: as in Node, that is up to a program that makes a TLSSocket by itself. */
+export const unjudged: Role = {
+  shaken,
+  secure(socket) {
+    socket.authorized = false
+    socket.authorizationError = null
+    told(socket)
+  },
+  rejected: error => error,
+}

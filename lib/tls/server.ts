@@ -1,0 +1,226 @@
+// Server of ferronet/tls: a Server whose connections become TLSSockets. Beside it stands a server of Node's with the same
+// options, which listens on nothing. It says what is wrong with options, has the keys of tickets, and serves what our
+// engine cannot: streams that are no ferronet sockets, and sessions that are Node's to do.
+
+import nodeTls = require('node:tls')
+
+import { EventEmitter } from 'node:events'
+import type { Duplex } from 'node:stream'
+import type * as tls from 'node:tls'
+import { adoptMethods } from '../constructor.js'
+import { isInstance, standsFor } from '../node/instances.js'
+import type { StreamInternals } from '../node/stream-state.js'
+import type { AcceptedOptions } from '../options.js'
+import { Server as PlainServer, type ServerOptions } from '../server.js'
+import type { Socket } from '../socket.js'
+import type { Connection } from '../state.js'
+import { kNewSocket } from '../symbols.js'
+import { invalidArgType, validateFunction } from '../validate.js'
+import { type Context, createSecureContext, newContext, SecureContext } from './context.js'
+import { serverOptions } from './engine.js'
+import { disconnected } from './errors.js'
+import { heard } from './heard.js'
+import { NodeServer } from './node-server.js'
+import { type Wanted, wanted } from './options.js'
+import { contextAmong, patternOf } from './questions.js'
+import { judge, shaken, told } from './roles.js'
+import { awaits, hasConnection, isControlled, kAccepted, kWanted, TLSSocket } from './socket.js'
+import type { Role } from './types.js'
+
+type Options = Record<string, unknown>
+type Listener = (socket: TLSSocket) => void
+
+/** What a Server keeps besides what it shows. */
+interface Terms {
+  /** The options as they are for all connections, looked at once. */
+  wanted: Wanted
+  node: NodeServer
+  /** Of the context, and the context made of them when the first connection comes. */
+  options: Options
+  context: Context | string | undefined
+}
+
+const kTerms = Symbol('ferronet.terms')
+/** Of a TLSSocket: the server has been told of its error. */
+const kFailed = Symbol('ferronet.failed')
+
+/** The methods of Server; never constructed. */
+export class TLSServerMethods extends PlainServer {
+  declare [kTerms]: Terms
+  declare requestCert: boolean
+  declare rejectUnauthorized: boolean
+  declare ALPNProtocols: Uint8Array | undefined
+  declare ALPNCallback: unknown
+  declare _contexts: [RegExp, tls.SecureContext][]
+
+  // --- accept ---------------------------------------------------------------------------------------------------
+
+  override [kNewSocket](options: AcceptedOptions): Socket {
+    // Where nobody else looks at the connection before it is secure, one object is enough for both.
+    const { connection } = (this as unknown as StreamInternals)._events
+    if (connection !== onConnection) return super[kNewSocket](options)
+    options.manualStart = true
+    return accept(this, undefined, { [kAccepted]: options })
+  }
+
+  // --- certificates and keys ------------------------------------------------------------------------------------
+
+  /** Other certificates, keys and so on for the connections to come. */
+  setSecureContext(options: tls.SecureContextOptions): void {
+    const terms = this[kTerms]
+    terms.node.server.setSecureContext(options)
+    terms.options = { ...options }
+    terms.context = undefined
+  }
+
+  /** For clients that ask for this name, in which `*` stands for a part without dots, another context. */
+  addContext(servername: string, context: tls.SecureContext | tls.SecureContextOptions): void {
+    const secure =
+      !servername || context instanceof SecureContext
+        ? context
+        : createSecureContext(context as tls.SecureContextOptions)
+    this[kTerms].node.server.addContext(servername, secure as tls.SecureContextOptions)
+    this._contexts.push([patternOf(servername), secure as tls.SecureContext])
+  }
+
+  /** The 48 bytes that tickets are encrypted with. */
+  getTicketKeys(): Buffer {
+    return this[kTerms].node.server.getTicketKeys()
+  }
+
+  /** Others, for the connections to come. */
+  setTicketKeys(keys: Buffer): void {
+    const terms = this[kTerms]
+    terms.node.server.setTicketKeys(keys)
+    terms.context = undefined
+  }
+
+  _getServerData(): { ticketKeys: string } {
+    return { ticketKeys: this.getTicketKeys().toString('hex') }
+  }
+
+  _setServerData(data: { ticketKeys: string }): void {
+    this.setTicketKeys(Buffer.from(data.ticketKeys, 'hex'))
+  }
+
+  override [EventEmitter.captureRejectionSymbol](error: Error, event: string, ...args: unknown[]): void {
+    if (event === 'secureConnection') (args[0] as TLSSocket).destroy(error)
+    else super[EventEmitter.captureRejectionSymbol](error, event, ...args)
+  }
+}
+
+// --- a connection, in the order of its life ---------------------------------------------------------------------------
+
+function onConnection(this: Server, raw: Duplex): void {
+  if (isInstance(TLSSocket, raw) && awaits(raw as TLSSocket, this)) {
+    ;(raw as TLSSocket)._start()
+    return
+  }
+  if (hasConnection(raw)) {
+    accept(this, raw)._start()
+    return
+  }
+  const { requestCert, rejectUnauthorized } = this
+  this[kTerms].node.accept(raw, this, { requestCert, rejectUnauthorized })
+}
+
+function accept(server: Server, lower: Connection | undefined, accepted: Options = {}): TLSSocket {
+  const want = termsFor(server)
+  const { pauseOnConnect } = server
+  const socket = new TLSSocket(lower, { ...accepted, [kWanted]: want, server, pauseOnConnect })
+  socket._closeAfterHandlingError = true
+  socket.on('secure', judge)
+  socket.on('_tlsError', onError)
+  socket.on('close', onClose)
+  if (server.listenerCount('keylog') > 0)
+    socket.on('keylog', line => void server.emit('keylog', line, socket))
+  return socket
+}
+
+/** The options for one connection, with the server's properties and listeners as they are now. */
+function termsFor(server: Server): Wanted {
+  const terms = server[kTerms]
+  const { requestCert, rejectUnauthorized } = server
+  const { node, options } = terms
+  terms.context ??= newContext(serverOptions({ ...options, ticketKeys: server.getTicketKeys() }))
+  const questions = { ...terms.wanted.questions }
+  if (questions.context === undefined && server._contexts.length > 0)
+    questions.context = contextAmong(server._contexts)
+  const want = { ...terms.wanted, requestCert, rejectUnauthorized, questions, context: terms.context }
+  want.nodeServer = node
+  heard(want, server)
+  return want
+}
+
+const role: Role = {
+  shaken,
+  secure(secure) {
+    const socket = secure as unknown as TLSSocket
+    told(secure)
+    socket.off('secure', judge)
+    if (socket._releaseControl()) (socket.server as unknown as Server).emit('secureConnection', socket)
+  },
+  // Node's server says no more to that than that it has hung up.
+  rejected: () => undefined,
+}
+
+function onError(this: TLSSocket, error: Error): void {
+  const failed = this as TLSSocket & { [kFailed]?: true }
+  if (failed[kFailed] || !isControlled(this)) return
+  failed[kFailed] = true
+  ;(this.server as unknown as Server).emit('tlsClientError', error, this)
+}
+
+function onClose(this: TLSSocket): void {
+  onError.call(this, disconnected(true, {}))
+}
+
+// --- the constructor ------------------------------------------------------------------------------------------------
+
+/** Server as the files above this one see it. */
+export type Server = TLSServerMethods
+
+interface ServerFunction {
+  new (options?: Options | Listener | null, listener?: Listener): Server
+  (options?: Options | Listener | null, listener?: Listener): Server
+  prototype: Server
+}
+
+/**
+ * `new Server([options][, secureConnectionListener])`. The options are those of Node's, and for accepted connections
+ * those of ferronet's `Server`.
+ */
+export const Server = function Server(
+  this: Server,
+  given?: Options | Listener | null,
+  listener?: Listener,
+): Server | undefined {
+  if (!isInstance(Server, this)) return new (Server as ServerFunction)(given, listener)
+  if (given != null && typeof given !== 'object' && typeof given !== 'function')
+    throw invalidArgType('options', 'of type object', given)
+  const options: Options = typeof given === 'function' ? {} : { ...given }
+  const onSecure = typeof given === 'function' ? given : listener
+  const node = new NodeServer(options as tls.TlsOptions)
+  const want = wanted({ ...options, isServer: true }, null, role)
+  this[kTerms] = { wanted: want, node, options, context: undefined }
+  this._contexts = []
+  this.requestCert = options.requestCert === true
+  this.rejectUnauthorized = options.rejectUnauthorized !== false
+  const { ALPNProtocols } = node.server as unknown as { ALPNProtocols?: Uint8Array }
+  if (ALPNProtocols !== undefined) this.ALPNProtocols = ALPNProtocols
+  this.ALPNCallback = options.ALPNCallback
+  PlainServer.call(this, options as ServerOptions, onConnection as never)
+  if (onSecure !== undefined && onSecure !== null) {
+    validateFunction(onSecure, 'listener')
+    this.on('secureConnection', onSecure)
+  }
+  return undefined
+} as unknown as ServerFunction
+
+adoptMethods(Server, TLSServerMethods, { shown: [EventEmitter.captureRejectionSymbol] })
+standsFor(Server, nodeTls.Server)
+
+/** `new Server(…)` */
+export function createServer(options?: Options | Listener | null, listener?: Listener): Server {
+  return new Server(options, listener)
+}

@@ -1,0 +1,393 @@
+// TLSSocket: a Socket that is secure from the beginning, under Node's names. What `startTLS()` does on a socket, it does
+// on its own connection, or on that of another ferronet socket, which it takes over. Over any other stream there is
+// nothing to take over, and Node's own TLSSocket is made instead.
+
+import nodeTls = require('node:tls')
+
+import type { X509Certificate } from 'node:crypto'
+import type * as tls from 'node:tls'
+import { adoptMethods } from '../constructor.js'
+import type { Handle } from '../engine/once.js'
+import { hold } from '../hold.js'
+import { ForeignHandle } from '../node/foreign-handle.js'
+import { acceptInstances, isInstance } from '../node/instances.js'
+import type { AcceptedOptions, SocketOptions } from '../options.js'
+import { Socket } from '../socket.js'
+import { type Connection, kHandle, kTls } from '../state.js'
+import {
+  validateBoolean,
+  validateBuffer,
+  validateFunction,
+  validateInt32,
+  validateObject,
+  validateString,
+} from '../validate.js'
+import { createSecureContext, SecureContext } from './context.js'
+import { chooseEngine } from './engine.js'
+import { handshakeTimeout, invalidState, noRenegotiation, setAfterStart, sniFromServer } from './errors.js'
+import { heard } from './heard.js'
+import type { Hearer } from './node-server.js'
+import { type Wanted, wanted } from './options.js'
+import { unjudged } from './roles.js'
+import { prepare, start, startOver } from './start.js'
+import { closeTogether } from './together.js'
+import type { Engine, Role, SecureSocket } from './types.js'
+
+type Options = Record<string, unknown>
+
+/** What a TLSSocket keeps besides what it shows. */
+interface Session {
+  wanted: Wanted
+  engine: Engine
+  /** The socket whose connection this one takes over. */
+  lower: Connection | null
+  started: boolean
+  /** From here on errors are the program's; before, a server's. */
+  released: boolean
+  /** Lets go what is held back until the connection has been taken over. */
+  letGo: (() => void) | undefined
+}
+
+const kSession = Symbol('ferronet.session')
+
+/** An option that only we give: what becomes of the handshake. */
+export const kRole = Symbol('ferronet.role')
+/** An option that only we give: the options of the server, looked at once for all its connections. */
+export const kWanted = Symbol('ferronet.wanted')
+/** An option that only we give: the socket options of a connection that a server has accepted. */
+export const kAccepted = Symbol('ferronet.accepted')
+
+/** The methods of TLSSocket. Never constructed: `TLSSocket` below is a plain function with this prototype, as in Node. */
+export class TLSSocketMethods extends Socket {
+  declare [kSession]: Session
+  declare encrypted: true
+  declare authorized: boolean
+  declare authorizationError: Error | string | null
+  declare alpnProtocol: string | false | null
+  declare servername: string | false | null
+  declare secureConnecting: boolean
+  declare tls: SecureSocket['tls']
+
+  // --- beginning ------------------------------------------------------------------------------------------------
+
+  /** Begins the handshake, once, as soon as there is a connection. */
+  _start(): void {
+    const session = this[kSession]
+    const { lower, engine, wanted, letGo } = session
+    if (session.started || this.destroyed) return
+    const secure = this as unknown as SecureSocket
+    if (lower === null) {
+      if (this[kHandle] === null && !this.connecting) return
+      session.started = true
+      start(secure, engine, wanted)
+    } else if (this.connecting) {
+      this.once('connect', this._start)
+    } else {
+      session.started = true
+      startOver(lower, secure, engine, wanted, () => takeOver(this, lower), letGo!)
+    }
+  }
+
+  /** The name of the server that is wanted (SNI), if the handshake has not begun. */
+  setServername(name: string): void {
+    validateString(name, 'name')
+    const { wanted } = this[kSession]
+    if (wanted.isServer) throw sniFromServer()
+    assertNotStarted(this, 'setServername')
+    wanted.servername = name
+  }
+
+  /** A session of an earlier connection, to go on with. */
+  setSession(session: Buffer | string): void {
+    const bytes = typeof session === 'string' ? Buffer.from(session, 'latin1') : session
+    validateBuffer(bytes, 'session')
+    assertNotStarted(this, 'setSession')
+    this[kSession].wanted.session = bytes
+  }
+
+  /** Shows another certificate than the server's, if the handshake has not begun. */
+  setKeyCert(context: tls.SecureContext | tls.SecureContextOptions): void {
+    assertNotStarted(this, 'setKeyCert')
+    const secureContext = context instanceof SecureContext ? context : createSecureContext(context)
+    const session = this[kSession]
+    const { wanted } = session
+    session.wanted = { ...wanted, context: undefined, options: { ...wanted.options, secureContext } }
+    session.engine = chooseEngine(session.wanted)
+  }
+
+  /** Prints what TLS does to the standard error output. That takes Node's engine, so it must be called early. */
+  enableTrace(): void {
+    const session = this[kSession]
+    if (!session.started) {
+      session.wanted.options.enableTrace = true
+      session.wanted.unsupported = 'enableTrace()'
+      session.engine = chooseEngine(session.wanted)
+      return
+    }
+    assertNotStarted(this, 'enableTrace')
+  }
+
+  // --- handshake ------------------------------------------------------------------------------------------------
+
+  /** Until control is released an error is no concern of the program's: `'_tlsError'` tells the server. */
+  _tlsError(error: Error): Error | null {
+    this.emit('_tlsError', error)
+    return this[kSession].released ? error : null
+  }
+
+  _emitTLSError(error: Error): void {
+    const own = this._tlsError(error)
+    if (own) this.destroy(own)
+  }
+
+  _handleTimeout(): void {
+    this._emitTLSError(handshakeTimeout())
+  }
+
+  _releaseControl(): boolean {
+    if (this[kSession].released) return false
+    this[kSession].released = true
+    this._closeAfterHandlingError = false
+    this.removeListener('error', this._tlsError)
+    return true
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const { lower } = this[kSession]
+    const late = this._closeAfterHandlingError
+    super._destroy(error, done)
+    if (lower === null || lower.destroyed) return
+    if (late) queueMicrotask(() => lower.destroy())
+    else lower.destroy()
+  }
+
+  // --- later ----------------------------------------------------------------------------------------------------
+
+  /** Another handshake on the open connection (TLS 1.2). Only Node's engine can. */
+  renegotiate(
+    options: { rejectUnauthorized?: boolean; requestCert?: boolean },
+    callback?: (error: Error | null) => void,
+  ): boolean | undefined {
+    validateObject(options, 'options')
+    if (callback !== undefined) validateFunction(callback, 'callback')
+    if (this.destroyed) return undefined
+    const { tls } = this
+    if (tls?.renegotiate !== undefined) return tls.renegotiate(options, callback ?? (() => {}))
+    if (callback !== undefined) process.nextTick(callback, noRenegotiation(tls?.getProtocol()))
+    return false
+  }
+
+  disableRenegotiation(): void {
+    this.tls?.disableRenegotiation?.()
+  }
+
+  setMaxSendFragment(size: number): boolean {
+    validateInt32(size, 'size')
+    return this.tls === null ? true : this.tls.setMaxSendFragment(size)
+  }
+
+  exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
+    validateInt32(length, 'length', 1)
+    validateString(label, 'label')
+    if (context !== undefined) validateBuffer(context, 'context')
+    if (this.tls === null || this.secureConnecting || this[kHandle] === null) throw invalidState()
+    return this.tls.exportKeyingMaterial(length, label, context)
+  }
+
+  // --- facts ----------------------------------------------------------------------------------------------------
+  //
+  // Those of the session, or what Node says before there is one, and when there is none any more.
+
+  getPeerCertificate(detailed: boolean): nodeTls.PeerCertificate {
+    return asked(this, {}, null, session => session.getPeerCertificate(detailed)) as never
+  }
+  getCertificate(): nodeTls.PeerCertificate | object | null {
+    return asked(this, {}, null, session => session.getCertificate()) as never
+  }
+  getPeerX509Certificate(_detailed?: boolean): X509Certificate | undefined {
+    return asked(this, undefined, undefined, session => session.getPeerX509Certificate()) as never
+  }
+  getX509Certificate(): X509Certificate | undefined {
+    return asked(this, undefined, undefined, session => session.getX509Certificate()) as never
+  }
+  getCipher(): nodeTls.CipherNameAndProtocol {
+    return asked(this, undefined, null, session => session.getCipher()) as never
+  }
+  getSharedSigalgs(): string[] {
+    return asked(this, [], null, session => session.getSharedSigalgs()) as never
+  }
+  getEphemeralKeyInfo(): nodeTls.EphemeralKeyInfo | object | null {
+    return asked(this, this[kSession].wanted.isServer ? null : {}, null, session =>
+      session.getEphemeralKeyInfo(),
+    ) as never
+  }
+  getFinished(): Buffer | undefined {
+    return asked(this, undefined, null, session => session.getFinished()) as never
+  }
+  getPeerFinished(): Buffer | undefined {
+    return asked(this, undefined, null, session => session.getPeerFinished()) as never
+  }
+  getProtocol(): string | null {
+    const { maxVersion } = this[kSession].wanted.options
+    return asked(this, maxVersion ?? nodeTls.DEFAULT_MAX_VERSION, null, session =>
+      session.getProtocol(),
+    ) as never
+  }
+  getSession(): Buffer | undefined {
+    return asked(this, undefined, null, session => session.getSession()) as never
+  }
+  getTLSTicket(): Buffer | undefined {
+    return asked(this, undefined, null, session => session.getTLSTicket()) as never
+  }
+  isSessionReused(): boolean {
+    return asked(this, false, null, session => session.isSessionReused()) as never
+  }
+}
+
+// --- helpers of the above -------------------------------------------------------------------------------------------
+
+function asked(
+  socket: TLSSocket,
+  before: unknown,
+  after: unknown,
+  ask: (session: NonNullable<SecureSocket['tls']>) => unknown,
+): unknown {
+  if (socket.destroyed) return after
+  return socket.tls === null ? before : ask(socket.tls)
+}
+
+function assertNotStarted(socket: TLSSocket, method: string): void {
+  if (socket[kSession].started) throw setAfterStart(method)
+}
+
+/** Whether a stream is a socket whose connection can be taken over: not one that has TLS, or a program's handle. */
+export function hasConnection(stream: unknown): stream is Connection {
+  if (!isInstance(Socket, stream)) return false
+  const socket = stream as unknown as Connection
+  return socket[kTls] === null && !(socket[kHandle] instanceof ForeignHandle)
+}
+
+/** Whether a server has accepted this one for itself, and not begun with it. */
+export function awaits(socket: TLSSocket, server: unknown): boolean {
+  const { started, lower } = socket[kSession]
+  return !started && lower === null && socket.server === server
+}
+
+/** Whether errors are still a server's. */
+export function isControlled(socket: TLSSocket): boolean {
+  return !socket[kSession].released
+}
+
+/** Makes the connection of `lower` the one of `socket`. */
+function lean(socket: TLSSocket, lower: Connection): void {
+  const session = socket[kSession]
+  socket._parent = lower
+  socket.connecting = lower.connecting || lower[kHandle] === null
+  if (socket.connecting) {
+    lower.once('connect', () => {
+      if (socket.destroyed) return
+      socket.connecting = false
+      socket[kHandle] = lower[kHandle]
+      socket.emit('connect')
+    })
+  } else {
+    // For what it tells about the connection: nothing is read or written before the handshake begins.
+    socket[kHandle] = lower[kHandle]
+    lower[kHandle]!.readStop()
+  }
+  session.letGo = hold(socket)
+  lower.once('close', () => socket.destroy())
+  if (lower.destroyed) process.nextTick(() => socket.destroy())
+}
+
+function takeOver(socket: TLSSocket, lower: Connection): void {
+  const handle = lower[kHandle]!
+  closeTogether(handle)
+  socket[kHandle] = handle
+  handle.owner = socket as unknown as Handle['owner']
+  lower[kTls] = socket[kTls]
+}
+
+// --- the constructor ------------------------------------------------------------------------------------------------
+
+/** TLSSocket as the files above this one see it. */
+export type TLSSocket = TLSSocketMethods
+
+interface TLSSocketFunction {
+  new (lower?: unknown, options?: Options): TLSSocket
+  (lower?: unknown, options?: Options): TLSSocket
+  prototype: TLSSocket
+}
+
+/** What a program wants of a TLSSocket that it makes by itself. */
+function wantedAlone(options: Options, socket: Connection): Wanted {
+  const all = wanted(options, socket, unjudged)
+  const { isServer } = all
+  // Node's defaults: nobody is rejected, and nobody is hurried.
+  all.rejectUnauthorized = isServer && options.rejectUnauthorized === true
+  if (options.handshakeTimeout === undefined) all.handshakeTimeout = 0
+  if (!isServer) all.checkServerIdentity = () => undefined
+  const { server } = options as { server?: Hearer }
+  if (isServer && server) heard(all, server)
+  return all
+}
+
+/**
+ * `new TLSSocket(socket[, options])`: secure over another stream. A ferronet Socket gives its connection away: what it
+ * was asked for is asked of the new one. Of any other stream Node's TLSSocket is made.
+ */
+export const TLSSocket = function TLSSocket(
+  this: TLSSocket,
+  lower?: unknown,
+  given?: Options,
+): TLSSocket | nodeTls.TLSSocket | undefined {
+  if (!isInstance(TLSSocket, this)) return new (TLSSocket as TLSSocketFunction)(lower, given)
+  const options: Options & { [kRole]?: Role; [kWanted]?: Wanted; [kAccepted]?: AcceptedOptions } = given ?? {}
+  if (lower != null && !hasConnection(lower)) return new nodeTls.TLSSocket(lower as never, options as object)
+  if (options.enableTrace != null) validateBoolean(options.enableTrace, 'options.enableTrace')
+  const below = (lower ?? null) as Connection | null
+  const self = this as unknown as Connection
+  const want =
+    options[kWanted] ??
+    (options[kRole] === undefined
+      ? wantedAlone(options, below ?? self)
+      : wanted(options, below ?? self, options[kRole]))
+  const engine = chooseEngine(want)
+  const accepted = options[kAccepted]
+  Socket.call(this, accepted ?? socketOptions(options, below))
+  this[kSession] = {
+    wanted: want,
+    engine,
+    lower: below,
+    started: false,
+    released: false,
+    letGo: undefined,
+  }
+  prepare(this as unknown as SecureSocket)
+  this[kTls] = engine
+  this.servername = null
+  this.secureConnecting = true
+  this.on('error', this._tlsError)
+  if (want.isServer) this.server = (options.server as never) ?? null
+  if (below !== null) lean(this, below)
+  if (accepted !== undefined || options[kRole] !== undefined) return undefined
+  // The program may still say whom it wants.
+  if (below === null) this.once('connect', this._start)
+  else process.nextTick(() => this._start())
+  return undefined
+} as unknown as TLSSocketFunction
+
+function socketOptions(options: Options, lower: Connection | null): SocketOptions {
+  const { pauseOnConnect, highWaterMark, signal, noDelay, keepAlive, keepAliveInitialDelay } = options
+  return {
+    allowHalfOpen: Boolean(lower === null ? options.allowHalfOpen : lower.allowHalfOpen),
+    pauseOnCreate: Boolean(pauseOnConnect),
+    manualStart: true,
+    ...(highWaterMark === undefined ? {} : { highWaterMark }),
+    ...(signal === undefined ? {} : { signal: signal as AbortSignal }),
+    ...(lower === null ? { onread: options.onread as null, noDelay, keepAlive, keepAliveInitialDelay } : {}),
+  } as SocketOptions
+}
+
+adoptMethods(TLSSocket, TLSSocketMethods)
+acceptInstances(TLSSocket, nodeTls.TLSSocket)

@@ -1,0 +1,51 @@
+// A connection that two sockets have: a TLSSocket, and the Socket whose connection it has taken over. It is closed once,
+// by whoever comes first, and both hear of it, the lower one first.
+
+import type { Handle } from '../engine/once.js'
+import { override } from '../override.js'
+
+type Callbacks = ((() => void) | undefined)[]
+
+export function closeTogether(handle: Handle): void {
+  const { close, reset } = handle
+  let told: Callbacks | undefined = []
+  const all = (): void => {
+    const callbacks = told!
+    told = undefined
+    for (const callback of callbacks) each(callback)
+  }
+  const each = (callback: (() => void) | undefined): void => {
+    try {
+      callback?.()
+    } catch (error) {
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
+  // Another socket on a connection that has been closed: what it has waiting is cancelled all the same.
+  const late = (callbacks: Callbacks): void => {
+    const { canceled = [] } = handle
+    delete handle.canceled
+    if (told !== undefined) told.unshift(...callbacks)
+    else setImmediate(() => handle.runInAsyncScope(() => [...canceled, ...callbacks].forEach(each)))
+  }
+  override(handle, {
+    close(...callbacks: Callbacks): void {
+      if (handle.closed) {
+        late(callbacks)
+        return
+      }
+      told!.push(...callbacks)
+      close.call(handle, all)
+    },
+    reset(...callbacks: Callbacks): number {
+      if (handle.closed) {
+        late(callbacks)
+        return 0
+      }
+      told!.push(...callbacks)
+      return reset.call(handle, all)
+    },
+  })
+}
