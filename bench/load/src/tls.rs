@@ -3,11 +3,11 @@
 //! rustls's interface without buffers of its own, so that ciphertext goes from the kernel to the cipher and back with
 //! nothing between. Records are the only thing that is allocated for, by rustls.
 
-use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::client::{
@@ -29,11 +29,12 @@ use crate::wire::{Inbox, Left, Outbox, Received};
 pub struct Client {
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
+    tickets: Option<Arc<Tickets>>,
 }
 
 impl Client {
-    /// Trusts `cert.pem` in that directory. With `resume` every connection but the first ones goes on with the session
-    /// of an earlier one, otherwise none does.
+    /// Trusts `cert.pem` in that directory. With `resume` it collects sessions until `resume()` is called, from when on
+    /// each connection goes on with one of them; otherwise none does.
     pub fn new(directory: &Path, resume: bool) -> io::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(certificate(directory)?).map_err(broken)?;
@@ -42,14 +43,28 @@ impl Client {
             .map_err(broken)?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        config.resumption = match resume {
-            true => Resumption::store(Arc::new(Tickets::default())),
-            false => Resumption::disabled(),
+        let tickets = resume.then(Arc::<Tickets>::default);
+        config.resumption = match &tickets {
+            Some(tickets) => Resumption::store(tickets.clone()),
+            None => Resumption::disabled(),
         };
         Ok(Self {
             config: Arc::new(config),
             name: ServerName::try_from("localhost").map_err(broken)?,
+            tickets,
         })
+    }
+
+    /// Whether it collects sessions for later.
+    pub fn collects(&self) -> bool {
+        self.tickets.is_some()
+    }
+
+    /// From now on each connection goes on with a session that was collected.
+    pub fn resume(&self) {
+        if let Some(tickets) = &self.tickets {
+            tickets.used.store(true, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn begin(
@@ -104,23 +119,30 @@ fn broken(error: impl Display) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, error.to_string())
 }
 
-/// The sessions to go on with. Each is used once, and brings the next one.
+/// Sessions to go on with. rustls uses each once, and Node's servers send none with a resumed handshake. So they are
+/// collected first, two with each full handshake, and used later.
 #[derive(Debug, Default)]
-struct Tickets(Mutex<VecDeque<Tls13ClientSessionValue>>);
-
-const MOST_TICKETS: usize = 256;
+struct Tickets {
+    collected: Mutex<Vec<Tls13ClientSessionValue>>,
+    used: AtomicBool,
+}
 
 impl ClientSessionStore for Tickets {
     fn insert_tls13_ticket(&self, _server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
-        let mut tickets = self.0.lock().expect("nothing panics while it has the lock");
-        if tickets.len() < MOST_TICKETS {
-            tickets.push_back(ticket);
-        }
+        let collected = self.collected.lock();
+        collected
+            .expect("nothing panics while it has the lock")
+            .push(ticket);
     }
 
     fn take_tls13_ticket(&self, _server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
-        let mut tickets = self.0.lock().expect("nothing panics while it has the lock");
-        tickets.pop_front()
+        if !self.used.load(Ordering::Relaxed) {
+            return None;
+        }
+        let collected = self.collected.lock();
+        collected
+            .expect("nothing panics while it has the lock")
+            .pop()
     }
 
     // There is one server, and its first choice is ours.
