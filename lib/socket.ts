@@ -50,6 +50,7 @@ import {
   kReplaceHandle,
   kShutdownRequest,
   kTimeout,
+  kTls,
   kWriteRequest,
   type SocketBase,
 } from './state.js'
@@ -721,9 +722,10 @@ function onReadableStreamEnd(this: Socket): void {
   if (!this.allowHalfOpen) this.write = writeAfterFin
 }
 
-// Without an argument, as Node closes a socket that never had a handle.
+// Without an argument, as Node closes a socket that never had a handle. Its TLSSocket always has one.
 function emitClose(socket: Socket): void {
-  socket.emit('close')
+  if (socket[kTls] === null) socket.emit('close')
+  else socket.emit('close', false)
 }
 
 // --- the constructor ------------------------------------------------------------------------------------------------

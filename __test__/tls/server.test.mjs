@@ -23,7 +23,8 @@ secured('the events of a server', { both: true }, async (t, kit) => {
     t.log('server', socket.server === server, socket.servername, socket.alpnProtocol, socket.secureConnecting)
     socket.end('hello')
   })
-  t.watch(server, 'server', { also: events })
+  // There is one object for a connection here, where Node has two.
+  t.watch(server, 'server', { also: events, except: ['connection'] })
   const client = kit.connect(server)
   t.log('said', String(await t.drained(client)))
   await t.closed(client)
@@ -48,42 +49,44 @@ secured('a listener of connection gets the connection as it is', async (t, kit) 
   t.log('connections', await count)
 })
 
-secured('wrong options', { since: ['26'] }, async (t, { tls }) => {
-  const wrong = {
-    'a number': 5,
-    'a string': 'x',
-    handshakeTimeout: { handshakeTimeout: 'a' },
-    SNICallback: { SNICallback: 5 },
-    'both ways to choose a protocol': { ALPNCallback() {}, ALPNProtocols: ['a'] },
-    pskCallback: { pskCallback: 4 },
-    pskIdentityHint: { pskIdentityHint: 4 },
-    'ticketKeys, a string': { ticketKeys: 'x' },
-    'ticketKeys, too short': { ticketKeys: Buffer.alloc(4) },
-    sessionTimeout: { sessionTimeout: 'x' },
-    sessionIdContext: { sessionIdContext: 5 },
-    cert: { cert: 'nonsense' },
-    highWaterMark: { highWaterMark: 'x' },
-  }
-  for (const [label, options] of Object.entries(wrong)) {
-    try {
-      tls.createServer(options)
-      t.log(label, 'accepted')
-    } catch (error) {
-      t.log(label, error.name, told(error))
+// As Node 26 says it.
+if (Number.parseInt(process.versions.node, 10) >= 26)
+  secured('wrong options', async (t, { tls }) => {
+    const wrong = {
+      'a number': 5,
+      'a string': 'x',
+      handshakeTimeout: { handshakeTimeout: 'a' },
+      SNICallback: { SNICallback: 5 },
+      'both ways to choose a protocol': { ALPNCallback() {}, ALPNProtocols: ['a'] },
+      pskCallback: { pskCallback: 4 },
+      pskIdentityHint: { pskIdentityHint: 4 },
+      'ticketKeys, a string': { ticketKeys: 'x' },
+      'ticketKeys, too short': { ticketKeys: Buffer.alloc(4) },
+      sessionTimeout: { sessionTimeout: 'x' },
+      sessionIdContext: { sessionIdContext: 5 },
+      cert: { cert: 'nonsense' },
+      highWaterMark: { highWaterMark: 'x' },
     }
-  }
-  t.attempt('a listener', () => tls.createServer({}, 5))
-  const server = tls.createServer()
-  t.attempt('addContext without a name', () => server.addContext())
-  t.attempt('addContext without a context', () => server.addContext('a', 5))
-  t.attempt('setTicketKeys', () => server.setTicketKeys('x'))
-  t.attempt('setSecureContext', () => server.setSecureContext())
-  t.log('keys', server.getTicketKeys().length)
-})
+    for (const [label, options] of Object.entries(wrong)) {
+      try {
+        tls.createServer(options)
+        t.log(label, 'accepted')
+      } catch (error) {
+        t.log(label, error.name, told(error))
+      }
+    }
+    t.attempt('a listener', () => tls.createServer({}, 5))
+    const server = tls.createServer()
+    t.attempt('addContext without a name', () => server.addContext())
+    t.attempt('addContext without a context', () => server.addContext('a', 5))
+    t.attempt('setTicketKeys', () => server.setTicketKeys('x'))
+    t.attempt('setSecureContext', () => server.setSecureContext())
+    t.log('keys', server.getTicketKeys().length)
+  })
 
 secured('a client that speaks no TLS', async (t, kit) => {
   const server = await kit.listen()
-  t.watch(server, 'server', { also: ['secureConnection'] })
+  t.watch(server, 'server', { also: ['secureConnection'], except: ['connection'] })
   const failed = failure(server)
   const client = t.own(nodeNet.connect(t.to(server))).on('error', () => {})
   client.write('GET / HTTP/1.0\r\n\r\n')
@@ -112,7 +115,8 @@ secured('a client that hangs in the handshake', async (t, kit) => {
   const server = await kit.listen({ handshakeTimeout: 20 })
   const failed = failure(server)
   const client = t.own(nodeNet.connect(t.to(server))).on('error', () => {})
-  t.log('failed', await failed)
+  const { from, ...rest } = await failed
+  t.log('failed', rest)
   await t.closed(client.resume())
 })
 

@@ -18,6 +18,7 @@ const role: Role = {
     socket.emit('secureConnect')
   },
   rejected: error => error,
+  tellsEnd: true,
 }
 
 /**

@@ -12,6 +12,7 @@ import { kWriteRequest } from '../state.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
+import { endEarly } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
 import { serverError, verifyError } from './verify.js'
@@ -127,7 +128,10 @@ export class HostEngine implements Engine, TlsOwner {
   ended(status: number): boolean {
     if (!this.#isSecure) {
       if (status !== 0) return this.#fail(errors.readFailed(status))
-      return this.#fail(errors.disconnected(this.#wanted.isServer, this.#wanted.options))
+      clearTimeout(this.#timer)
+      const { isServer, options, role } = this.#wanted
+      endEarly(this.#socket, role, errors.disconnected(isServer, options))
+      return true
     }
     if (this.#handle.tlsFact('failure') !== undefined) {
       this.failed()

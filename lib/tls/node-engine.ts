@@ -14,6 +14,7 @@ import * as errors from './errors.js'
 import { type Hearer, NodeServer } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import type { Wanted } from './options.js'
+import { endEarly } from './roles.js'
 import type { Engine, SecureSocket } from './types.js'
 
 type Bytes = Uint8Array | string
@@ -40,9 +41,9 @@ export class NodeEngine implements Engine {
       below.readInto(null)
       readIntoBuffer(socket, handle)
     }
-    const { isServer, options } = this.#wanted
+    const { isServer, options, role } = this.#wanted
     handle.onEarlyEnd = () => {
-      if (!socket.destroyed) socket.destroy(errors.disconnected(isServer, options))
+      if (!socket.destroyed) endEarly(socket, role, errors.disconnected(isServer, options))
     }
     if (isServer) this.#accept(socket, handle, carrier)
     else this.#connect(socket, handle, carrier)
@@ -62,7 +63,8 @@ export class NodeEngine implements Engine {
     } as tls.ConnectionOptions)
     this.#watch(socket, handle, over, error => {
       if (over.authorizationError) this.#shaken(socket, over, () => void socket.destroy(role.rejected(error)))
-      else socket.destroy(error)
+      else if (handle.isOpen || !isReset(error)) socket.destroy(error)
+      else endEarly(socket, role, errors.disconnected(false, options))
     })
     over.on('session', session => socket.emit('session', session))
     if (socket.listenerCount('keylog') > 0) over.on('keylog', line => socket.emit('keylog', line))
@@ -135,6 +137,11 @@ export class NodeEngine implements Engine {
       if (!handle.isOpen && !socket.destroyed) fail(errors.disconnected(this.#wanted.isServer, {}))
     })
   }
+}
+
+/** Node's error for the end of the connection in the handshake. */
+function isReset(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNRESET' && error.syscall === undefined
 }
 
 /** What a handler throws must not unwind through Node's streams, which are in the middle of something. */

@@ -36,3 +36,14 @@ export const unjudged: Role = {
   },
   rejected: error => error,
 }
+
+/** The connection has ended in the handshake, which is an error. */
+export function endEarly(socket: SecureSocket, role: Role, error: Error): void {
+  if (!role.tellsEnd || socket.destroyed) {
+    socket.destroy(error)
+    return
+  }
+  socket.prependOnceListener('end', () => socket.destroy(error))
+  socket.push(null)
+  socket.read(0)
+}

@@ -35,9 +35,9 @@ interface Terms {
   /** The options as they are for all connections, looked at once. */
   wanted: Wanted
   node: NodeServer
-  /** Of the context, and the context made of them when the first connection comes. */
+  /** Of the context, and the context made of them; a text is why there is none. */
   options: Options
-  context: Context | string | undefined
+  context: Context | string
 }
 
 const kTerms = Symbol('ferronet.terms')
@@ -70,7 +70,7 @@ export class TLSServerMethods extends PlainServer {
     const terms = this[kTerms]
     terms.node.server.setSecureContext(options)
     terms.options = { ...options }
-    terms.context = undefined
+    terms.context = contextOf(terms)
   }
 
   /** For clients that ask for this name, in which `*` stands for a part without dots, another context. */
@@ -92,7 +92,7 @@ export class TLSServerMethods extends PlainServer {
   setTicketKeys(keys: Buffer): void {
     const terms = this[kTerms]
     terms.node.server.setTicketKeys(keys)
-    terms.context = undefined
+    terms.context = contextOf(terms)
   }
 
   _getServerData(): { ticketKeys: string } {
@@ -141,15 +141,18 @@ function accept(server: Server, lower: Connection | undefined, accepted: Options
 function termsFor(server: Server): Wanted {
   const terms = server[kTerms]
   const { requestCert, rejectUnauthorized } = server
-  const { node, options } = terms
-  terms.context ??= newContext(serverOptions({ ...options, ticketKeys: server.getTicketKeys() }))
   const questions = { ...terms.wanted.questions }
   if (questions.context === undefined && server._contexts.length > 0)
     questions.context = contextAmong(server._contexts)
   const want = { ...terms.wanted, requestCert, rejectUnauthorized, questions, context: terms.context }
-  want.nodeServer = node
+  want.nodeServer = terms.node
   heard(want, server)
   return want
+}
+
+/** With the ticket keys of Node's server, so that either goes on with the sessions of the other. */
+function contextOf({ node, options }: Pick<Terms, 'node' | 'options'>): Context | string {
+  return newContext(serverOptions({ ...options, ticketKeys: node.server.getTicketKeys() }))
 }
 
 const role: Role = {
@@ -202,7 +205,7 @@ export const Server = function Server(
   const onSecure = typeof given === 'function' ? given : listener
   const node = new NodeServer(options as tls.TlsOptions)
   const want = wanted({ ...options, isServer: true }, null, role)
-  this[kTerms] = { wanted: want, node, options, context: undefined }
+  this[kTerms] = { wanted: want, node, options, context: contextOf({ node, options }) }
   this._contexts = []
   this.requestCert = options.requestCert === true
   this.rejectUnauthorized = options.rejectUnauthorized !== false
@@ -216,6 +219,24 @@ export const Server = function Server(
   }
   return undefined
 } as unknown as ServerFunction
+
+// Deprecated, and gone from Node 24 on.
+type SetOptions = (this: object, options: Options) => void
+const { setOptions } = nodeTls.Server.prototype as unknown as { setOptions?: SetOptions }
+if (setOptions !== undefined) {
+  const ours = {
+    setOptions(this: Server, ...[options]: [Options]): void {
+      const terms = this[kTerms]
+      setOptions.call(terms.node.server, options)
+      const { requestCert, rejectUnauthorized } = terms.node.server as unknown as Server
+      Object.assign(this, { requestCert, rejectUnauthorized })
+      terms.options = { ...terms.options, ...options }
+      terms.context = contextOf(terms)
+    },
+  }
+  Object.defineProperty(ours.setOptions, 'length', { value: setOptions.length, configurable: true })
+  Object.assign(TLSServerMethods.prototype, ours)
+}
 
 adoptMethods(Server, TLSServerMethods, { shown: [EventEmitter.captureRejectionSymbol] })
 standsFor(Server, nodeTls.Server)

@@ -296,13 +296,15 @@ function lean(socket: TLSSocket, lower: Connection): void {
     lower[kHandle]!.readStop()
   }
   session.letGo = hold(socket)
+  // Of a connection that fails; once it has been taken over, errors come here.
+  lower.on('error', error => socket.emit('error', error))
   lower.once('close', () => socket.destroy())
   if (lower.destroyed) process.nextTick(() => socket.destroy())
 }
 
 function takeOver(socket: TLSSocket, lower: Connection): void {
   const handle = lower[kHandle]!
-  closeTogether(handle)
+  closeTogether(handle, socket)
   socket[kHandle] = handle
   handle.owner = socket as unknown as Handle['owner']
   lower[kTls] = socket[kTls]

@@ -1,12 +1,14 @@
 // A connection that two sockets have: a TLSSocket, and the Socket whose connection it has taken over. It is closed once,
 // by whoever comes first, and both hear of it, the lower one first.
 
+import type { Duplex } from 'node:stream'
 import type { Handle } from '../engine/once.js'
 import { override } from '../override.js'
 
 type Callbacks = ((() => void) | undefined)[]
 
-export function closeTogether(handle: Handle): void {
+/** `upper`: the socket that has taken it over, and knows what still waits to be written. */
+export function closeTogether(handle: Handle, upper: Duplex): void {
   const { close, reset } = handle
   let told: Callbacks | undefined = []
   const all = (): void => {
@@ -37,7 +39,8 @@ export function closeTogether(handle: Handle): void {
         return
       }
       told!.push(...callbacks)
-      close.call(handle, all)
+      if (!upper.destroyed) upper.destroy()
+      if (!handle.closed) close.call(handle, all)
     },
     reset(...callbacks: Callbacks): number {
       if (handle.closed) {

@@ -61,6 +61,8 @@ export interface Role {
   shaken?(socket: SecureSocket, judge: () => void): void
   /** The peer is who it should be, or that does not matter. */
   secure(socket: SecureSocket): void
+  /** If the connection ends before, that is `'end'` first, and then the error. */
+  tellsEnd?: true
   /** It is not. Returns what the socket is destroyed with. */
   rejected(error: Error): Error | undefined
 }
