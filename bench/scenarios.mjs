@@ -4,6 +4,8 @@
 //   client   the peer is the client of ferronet-floor      higher is better
 //   memory   the peer holds idle connections               lower is better
 //
+// `floor: false`: the floor has no such server.
+//
 // Those of the family `tls` are the same with TLS in between. They are chosen by name, or all of them as `tls`.
 //
 // `targets` are the ratios to the family's base that ferronet should reach, in the same run on the same Node:
@@ -175,6 +177,15 @@ const tlsScenarios = [
   tls('small-writes', { targets: { value: 3, p99: 1.0 } }),
   tls('upload', { targets: { value: 1.3 } }),
   tls('download', { targets: { value: 1.2 } }),
+  {
+    name: 'tls-https',
+    title: 'HTTPS: a GET and 64 B, 50 connections',
+    kind: 'server',
+    server: 'http',
+    load: ['http', '--connections', '50'],
+    unit: 'ops',
+    floor: false,
+  },
   tls('idle-10k', {
     name: 'tls-idle-2k',
     title: 'memory per idle connection, of 2 000',

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -261,4 +262,36 @@ fn another_certificate_is_not_accepted() {
     assert!(!output.status.success());
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.contains("certificate"), "{message}");
+}
+
+#[test]
+fn http_is_answered_as_often_as_it_is_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a free port");
+    let address = listener.local_addr().expect("it listens").to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            std::thread::spawn(move || -> std::io::Result<()> {
+                let mut lines = BufReader::new(stream.try_clone()?).lines();
+                while let Some(line) = lines.next().transpose()? {
+                    if line.is_empty() {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")?;
+                        stream.write_all(b"hello")?;
+                    }
+                }
+                Ok(())
+            });
+        }
+    });
+    let output = Command::new(env!("CARGO_BIN_EXE_ferronet-load"))
+        .args(["http", "--connections", "2", "--tcp", &address])
+        .args(["--warmup", "0.05", "--seconds", "0.1"])
+        .output()
+        .expect("cargo built it");
+    assert!(output.status.success(), "{output:?}");
+    let report = serde_json::from_slice::<Value>(&output.stdout).expect("it prints JSON");
+    let [ops, bytes] = ["ops", "bytes"].map(|name| report[name].as_u64().expect("it is a count"));
+    assert!(ops > 0, "{report}");
+    // An answer may be cut by either end of the window.
+    assert!(bytes.abs_diff(ops * 43) <= 2 * 43, "{report}");
 }

@@ -18,7 +18,7 @@ mod linux {
 
     use clap::{Parser, ValueEnum};
     use ferronet_load::endpoint::Place;
-    use ferronet_load::exchange::{self, Exchange};
+    use ferronet_load::exchange::{self, Content, Exchange, GET};
     use ferronet_load::measure::Schedule;
     use ferronet_load::sys::{self, CpuClock};
     use ferronet_load::tls::Client;
@@ -73,6 +73,8 @@ mod linux {
         Upload,
         /// Receives whatever a source sends
         Download,
+        /// A GET, its answer, the next GET
+        Http,
         /// 64 KiB chunks and their echo, several in flight
         Echo,
         /// Ping-pong and, beside it on the same server, uploads without pause
@@ -112,22 +114,26 @@ mod linux {
         sys::raise_descriptor_limit(u64::from(arguments.connections + uploaders))?;
         sys::end_after((schedule.warm_up + schedule.measured) * 2 + Duration::from_secs(60));
 
-        let exchange = |request, answer, outstanding, echo| Exchange {
+        let exchange = |request, answer, outstanding, content| Exchange {
             connections,
             request,
             answer,
             outstanding,
-            echo,
+            content,
         };
-        let talk = |request, answer, outstanding, echo| {
-            let exchange = exchange(request, answer, outstanding, echo);
+        let talk = |request, answer, outstanding, content| {
+            let exchange = exchange(request, answer, outstanding, content);
             exchange::run(&exchange, &endpoint, tls.as_ref(), schedule)
         };
         let window = match arguments.mode {
-            Mode::Pingpong => talk(size, size, 1, true)?,
-            Mode::Pipeline => talk(FRAME, FRAME, outstanding, false)?,
-            Mode::SmallWrites => talk(FRAME, FRAME * SMALL_WRITES, 1, false)?,
-            Mode::Echo => talk(CHUNK, CHUNK, outstanding, true)?,
+            Mode::Pingpong => talk(size, size, 1, Content::Echo)?,
+            Mode::Pipeline => talk(FRAME, FRAME, outstanding, Content::Filled)?,
+            Mode::SmallWrites => talk(FRAME, FRAME * SMALL_WRITES, 1, Content::Filled)?,
+            Mode::Http => {
+                let answer = exchange::http_answer(&endpoint, tls.as_ref())?;
+                talk(GET.len(), answer, 1, Content::Http)?
+            }
+            Mode::Echo => talk(CHUNK, CHUNK, outstanding, Content::Echo)?,
             Mode::Upload => flood::upload(connections, &endpoint, tls.as_ref(), schedule)?,
             Mode::Download => flood::download(connections, &endpoint, tls.as_ref(), schedule)?,
             Mode::Beside if tls.is_some() => {
@@ -137,7 +143,7 @@ mod linux {
                 ));
             }
             Mode::Beside => {
-                let pings = exchange(size, size, 1, true);
+                let pings = exchange(size, size, 1, Content::Echo);
                 beside::run(&pings, uploaders as usize, &endpoint, schedule)?
             }
             Mode::Churn => churn::run(connections, &endpoint, tls.as_ref(), schedule)?,
