@@ -27,8 +27,8 @@ async function measureServer(run, scenario, peer) {
   try {
     const args = [...scenario.load, ...place, ...overTls(run, scenario), '--server-pid', server.pid]
     const load = startLoad(run, args, run.cores.opposite)
-    // Sessions to resume are collected in as much time again.
-    const report = await load.line(2 * (run.warmup + run.seconds) + 65)
+    // Sessions to resume are collected in twice that time.
+    const report = await load.line(3 * (run.warmup + run.seconds) + 65)
     await load.end()
     if (scenario.resumed !== undefined) checkResumed(scenario, report)
     const sent = { sink: report.total_bytes, beside: report.total_uploaded_bytes }[scenario.server]

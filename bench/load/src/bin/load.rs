@@ -47,7 +47,7 @@ mod linux {
         /// Speak TLS, and trust the `cert.pem` in this directory
         #[arg(long, value_name = "DIRECTORY")]
         tls: Option<PathBuf>,
-        /// Connections go on with TLS sessions that were collected before the warm-up, in as much time again (churn)
+        /// Connections go on with TLS sessions that were collected before the warm-up, in twice that time (churn)
         #[arg(long, requires = "tls")]
         resume: bool,
         /// Seconds before counting starts; contents are checked during this time
@@ -112,7 +112,7 @@ mod linux {
             server: arguments.server_pid.map(CpuClock::of).transpose()?,
         };
         sys::raise_descriptor_limit(u64::from(arguments.connections + uploaders))?;
-        sys::end_after((schedule.warm_up + schedule.measured) * 2 + Duration::from_secs(60));
+        sys::end_after((schedule.warm_up + schedule.measured) * 3 + Duration::from_secs(60));
 
         let exchange = |request, answer, outstanding, content| Exchange {
             connections,
