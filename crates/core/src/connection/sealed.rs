@@ -397,6 +397,10 @@ impl Connection {
             self.part(&mut scratch.output, site);
         }
         let sealed = self.sealed();
+        // Behind the bytes, and before an end that came with them.
+        if !urgent && sealed.session.has_news() {
+            sink.tls(slot, TlsEvent::News);
+        }
         match opened {
             Opened::Failed => {
                 // Behind the bytes, which were all right.
@@ -417,9 +421,6 @@ impl Connection {
                 return Step::Done;
             }
             Opened::All | Opened::Full => {}
-        }
-        if !urgent && sealed.session.has_news() {
-            sink.tls(slot, TlsEvent::News);
         }
         if sealed.session.ask_to_store() {
             sink.tls(slot, TlsEvent::Asks(Question::Store));
