@@ -419,6 +419,7 @@ impl Connection {
         if self.tls.is_none() || self.send_unsent(site) {
             sink.writable(key.slot);
         }
+        unread |= self.read_has_waited();
         (Step::Done, unread)
     }
 

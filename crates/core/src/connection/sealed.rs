@@ -25,6 +25,10 @@ const MAX_SEALED: usize = 1024 * 1024;
 /// So much ciphertext is kept while the owner thinks about an answer; a peer that waits for it sends none.
 const MAX_HELD: usize = 64 * 1024;
 
+/// While so much waits for the kernel nothing is read: each change of keys, for example, is one that the peer may ask us
+/// to answer, and it may never read an answer.
+const UNSENT: usize = 256 * 1024;
+
 /// Memory for ciphertext, the same for all sockets of the thread, which stays hot in the cache.
 #[derive(Default)]
 struct Scratch {
@@ -50,6 +54,8 @@ pub(crate) struct Sealed {
     /// Ciphertext that the kernel has not taken yet, from `unsent_at` on.
     unsent: Vec<u8>,
     unsent_at: usize,
+    /// Nothing is read before the kernel has taken some of it.
+    read_waits: bool,
     /// close_notify is sealed, and need not be again when FIN has to wait for room.
     said_goodbye: bool,
     /// Bytes to be written wait until the session has read something.
@@ -61,6 +67,12 @@ pub(crate) struct Sealed {
     /// The last of the handshake, tickets for example: it leaves with the first that is written, or when it turns out that
     /// nothing is. A send costs as much as a tenth of a handshake.
     parting: Vec<u8>,
+}
+
+impl Sealed {
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.len() - self.unsent_at
+    }
 }
 
 /// Where the ciphertext of a step came from.
@@ -91,6 +103,7 @@ impl Connection {
             session: Session::new(context, start)?,
             unsent: Vec::new(),
             unsent_at: 0,
+            read_waits: false,
             said_goodbye: false,
             write_waits: false,
             failed_at_once: false,
@@ -165,6 +178,32 @@ impl Connection {
         self.tls
             .as_ref()
             .is_some_and(|sealed| sealed.session.has_held() || sealed.session.phase == Phase::Ended)
+    }
+
+    /// Whether a peer that reads nothing has made us answer so much that it has to be read before we hear more of it.
+    fn is_flooded(&mut self) -> bool {
+        let sealed = self.sealed();
+        sealed.read_waits = sealed.unsent() > UNSENT;
+        sealed.read_waits
+    }
+
+    /// Whether a read has waited for the kernel to take what is unsent, and it has taken enough.
+    pub(super) fn read_has_waited(&mut self) -> bool {
+        self.tls.as_ref().is_some_and(|sealed| sealed.read_waits) && !self.is_flooded()
+    }
+
+    /// What else a read can have found: news, a question, and that a write can go on which needed to read first.
+    fn tell_the_rest(&mut self, slot: u32, sink: &mut impl Sink) {
+        let sealed = self.sealed();
+        if sealed.session.has_news() {
+            sink.tls(slot, TlsEvent::News);
+        }
+        if sealed.session.ask_to_store() {
+            sink.tls(slot, TlsEvent::Asks(Question::Store));
+        }
+        if mem::take(&mut sealed.write_waits) {
+            sink.writable(slot);
+        }
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
@@ -352,6 +391,13 @@ impl Connection {
                 self.part(&mut scratch.output, site);
             }
         }
+        if self.reading == Some(ReadMode::Into) {
+            // What the owner's own read has found.
+            self.tell_the_rest(slot, sink);
+        }
+        if self.is_flooded() {
+            return Step::Done;
+        }
         let (chunk, wanted) = match self.wanted(slot, turn, sink) {
             Ok(wanted) => wanted,
             Err(step) => return step,
@@ -380,11 +426,9 @@ impl Connection {
             .sealed()
             .session
             .open(input, memory, &mut scratch.output);
-        // Another handshake comes before the bytes behind it: it may be that nobody wants them any more.
-        let urgent = self.sealed().session.has_urgent_news();
-        if urgent {
-            sink.tls(slot, TlsEvent::News);
-        }
+        // Before the bytes, as in Node, and in any case before the end. After another handshake it may be that nobody wants
+        // those bytes any more.
+        self.tell_the_rest(slot, sink);
         if filled > 0 {
             sink.read(slot, filled);
         }
@@ -397,10 +441,6 @@ impl Connection {
             self.part(&mut scratch.output, site);
         }
         let sealed = self.sealed();
-        // Behind the bytes, and before an end that came with them.
-        if !urgent && sealed.session.has_news() {
-            sink.tls(slot, TlsEvent::News);
-        }
         match opened {
             Opened::Failed => {
                 // Behind the bytes, which were all right.
@@ -421,12 +461,6 @@ impl Connection {
                 return Step::Done;
             }
             Opened::All | Opened::Full => {}
-        }
-        if sealed.session.ask_to_store() {
-            sink.tls(slot, TlsEvent::Asks(Question::Store));
-        }
-        if mem::take(&mut sealed.write_waits) {
-            sink.writable(slot);
         }
         match source {
             _ if opened == Opened::Full || parting => Step::Full,
@@ -460,7 +494,7 @@ impl Connection {
         match outcome {
             Err(error) if errno::code(&error) == errno::EAGAIN => Err(error),
             Ok(length) if length > 0 => {
-                let more = self.has_held() || !self.arm_read();
+                let more = self.has_held() || self.sealed().write_waits || !self.arm_read();
                 Ok((length, more.then_some(&*self.readable)))
             }
             ended => {
@@ -477,6 +511,9 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> io::Result<usize> {
         loop {
+            if self.is_flooded() {
+                return Err(errno::error(errno::EAGAIN));
+            }
             let ciphertext = room(&mut scratch.input, FIRST_READ);
             let length = match self.fetch(ciphertext) {
                 Source::Held => 0,

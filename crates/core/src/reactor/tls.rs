@@ -129,6 +129,17 @@ impl Reactor {
         Ok(self.session(slot)?.take_news())
     }
 
+    /// How many bytes of ciphertext wait for the kernel to take them.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_unsent(&mut self, slot: u32) -> io::Result<usize> {
+        match &self.connection(slot)?.tls {
+            Some(sealed) => Ok(sealed.unsent()),
+            None => Err(errno::error(errno::EINVAL)),
+        }
+    }
+
     /// Keying material for a protocol above TLS; `None` if OpenSSL refuses.
     ///
     /// # Errors

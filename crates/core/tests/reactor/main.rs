@@ -21,5 +21,6 @@ mod read;
 #[cfg(target_os = "linux")]
 mod refused;
 mod tls;
+mod tls_flood;
 mod tls_questions;
 mod write;

@@ -34,7 +34,7 @@ struct Identity {
     certificate: Vec<u8>,
 }
 
-fn symbol<T: Copy>(name: &CStr) -> T {
+pub(crate) fn symbol<T: Copy>(name: &CStr) -> T {
     // SAFETY: NUL-terminated.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
     assert!(!found.is_null(), "{name:?}");
