@@ -26,6 +26,7 @@ to is nothing that node:tls comes to. The last line has the counts; the exit cod
 is 1 if a case is different, or a process crashed, or bytes arrived that were not
 sent.`
 
+const ferronet = new URL('../../dist/index.js', import.meta.url).href
 /** After so many crashes there is no point in going on. */
 const MOST_CRASHES = 5
 
@@ -36,14 +37,15 @@ export async function fuzz({
   drivers = driversHere(),
   jobs = 2,
   verbose = false,
+  module = ferronet,
   report = () => {},
 }) {
-  const counts = { seeds: 0, alike: 0, chance: 0, different: 0, wrong: 0, crashed: 0 }
+  const counts = { seeds: 0, alike: 0, chance: 0, known: 0, different: 0, wrong: 0, crashed: 0 }
   for (const driver of drivers) {
     let next = from
     const worker = async () => {
       while (next <= to && counts.crashed < MOST_CRASHES) {
-        const host = fork(fileURLToPath(new URL('host.mjs', import.meta.url)), {
+        const host = fork(fileURLToPath(new URL('host.mjs', import.meta.url)), [module], {
           env: { ...process.env, FERRONET_DRIVER: driver, FERRONET_TLS: '', NODE_NO_WARNINGS: '1' },
         })
         let seed

@@ -266,7 +266,10 @@ export class Handle extends Reading<Handle> {
     const status = this.#reason(result)
     this.#writeErrno = status
     if (own) return
-    process.nextTick(() => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status)))
+    const tell = (): void => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status))
+    if (this.tls === null) process.nextTick(tell)
+    // The peer may have said why it has gone, in an alert: there is an iteration for reading it.
+    else setImmediate(setImmediate, () => !this.closed && tell())
   }
 
   // The kernel tells a connection's error once, to the first call that meets it. That may have been a read whose event
