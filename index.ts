@@ -5,6 +5,7 @@ import type * as net from 'node:net'
 import { activeHandles as activeHandlesFunction } from './lib/active.js'
 import { normalizeArgs } from './lib/arguments.js'
 import { BoundSocket as BoundSocketClass } from './lib/bound.js'
+import { getBusyPoll as getBusyPollFunction, setBusyPoll as setBusyPollFunction } from './lib/busy-poll.js'
 import {
   fromNodeServer as fromNodeServerFunction,
   fromNodeSocket as fromNodeSocketFunction,
@@ -34,6 +35,7 @@ export type {
   NetConnectOpts,
   OnReadOpts,
   PipeOptions,
+  SendFileOptions,
   ServerEventMap,
   ServerOpts,
   ServerTicket,
@@ -107,6 +109,8 @@ export const fromNodeServer = fromNodeServerFunction as unknown as types.FromNod
 export const detach = detachFunction as unknown as types.Detach
 export const attach = attachFunction as unknown as types.Attach
 export const activeHandles: types.ActiveHandles = activeHandlesFunction
+export const getBusyPoll: types.GetBusyPoll = getBusyPollFunction
+export const setBusyPoll: types.SetBusyPoll = setBusyPollFunction
 
 /** @internal A bound handle, or a negative error number. */
 export const _createServerHandle = createServerHandle

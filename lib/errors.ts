@@ -198,6 +198,12 @@ export function aborted(signal: AbortSignal | undefined): Error {
   })
 }
 
+/** Of a file that is to be sent. */
+export function fileShrank(sent: number, wanted: number): Error {
+  const message = `The file has become shorter while it was sent: ${sent} of ${wanted} bytes are out`
+  return fromLoop(() => nodeError(Error, 'ERR_FERRONET_FILE_SHRANK', message))
+}
+
 export function socketClosed(): Error {
   return nodeError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed')
 }

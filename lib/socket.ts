@@ -3,6 +3,7 @@
 // throws here: it destroys the socket.
 
 import { channel } from 'node:diagnostics_channel'
+import type { FileHandle } from 'node:fs/promises'
 import { Duplex } from 'node:stream'
 import { type AddressInfo, localEnd, remoteEnd } from './address.js'
 import { handleOf } from './adopt.js'
@@ -37,6 +38,7 @@ import {
   withKeepAlive,
 } from './options.js'
 import { type Done, Request } from './request.js'
+import type { SendFileOptions } from './send-file.js'
 import {
   Fields,
   kBoundPath,
@@ -402,6 +404,14 @@ export class SocketMethods extends Base {
     const { startTls }: typeof import('./tls/start.js') = require('./tls/start.js')
     startTls(this, options, listener)
     return this
+  }
+
+  /**
+   * Sends a file, or a part of it, in the order of the writes, and resolves with the number of bytes when they are out.
+   */
+  sendFile(file: string | Buffer | URL | FileHandle, options?: SendFileOptions): Promise<number> {
+    const { sendFile }: typeof import('./send-file.js') = require('./send-file.js')
+    return sendFile(this, file, options)
   }
 
   // --- half-close -----------------------------------------------------------------------------------------------

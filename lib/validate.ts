@@ -49,7 +49,7 @@ export function invalidArgValue(name: string, value: unknown, reason = 'is inval
   return nodeError(TypeError, 'ERR_INVALID_ARG_VALUE', message)
 }
 
-function outOfRange(name: string, range: string, value: unknown): Error {
+export function outOfRange(name: string, range: string, value: unknown): Error {
   let shown = inspect(value)
   if (Number.isInteger(value) && Math.abs(value as number) > 2 ** 32) {
     shown = String(value).replace(/\B(?=(\d{3})+$)/g, '_')

@@ -47,6 +47,7 @@ const kindsOfEvents = [
   'SECURE',
   'TLS_ERROR',
   'TLS_NEWS',
+  'TLS_ASKS',
 ]
 const subjects = {
   'the kinds of events': kindsOfEvents,
@@ -80,8 +81,10 @@ test('the comparison leaves out no kind of event', t => {
   t.is(new Set(kinds.map(([, [{ value }]]) => value)).size, kinds.length)
 })
 
-test('Rust and TypeScript agree on the flags of tlsStart', t => {
-  for (const name of ['SERVER', 'REQUEST_CERTIFICATE', 'REQUIRE_CERTIFICATE', 'KEYLOG']) {
+test('Rust and TypeScript agree on the flags and questions of TLS', t => {
+  const flags = ['SERVER', 'REQUEST_CERTIFICATE', 'REQUIRE_CERTIFICATE', 'KEYLOG']
+  const asks = ['RESUME', 'PROTOCOL', 'CONTEXT', 'STORE', 'STATUS', 'RESPONSE'].map(name => `ASK_${name}`)
+  for (const name of [...flags, ...asks, 'HELLO', 'CERTIFICATE', 'STORE']) {
     const here = typescript.get(`TLS_${name}`)
     const there = rust.get(name)?.filter(({ file }) => file === 'tls.rs')
     t.is(here?.length, 1, name)
@@ -100,6 +103,6 @@ test('Rust and TypeScript agree on the facts of a TLS session', t => {
   }
   const here = listed('lib/engine/tls.ts', 'export const FACTS = [', /^ {2}'(\w+)',$/gm)
   const there = listed('crates/binding/src/tls.rs', 'const FACTS: [', /^ {4}Fact::(\w+),$/gm)
-  t.is(here.length, 16)
+  t.is(here.length, 17)
   t.deepEqual(here, there)
 })

@@ -1,6 +1,6 @@
 // Runs a program of fixtures/clients, which does real work with a client, on node:net and on ferronet, and compares the
 // results: once with ferronet's sockets passed in through the client's own option, once under `--import
-// ferronet/register`, on each driver. The server is started once for all runs.
+// ferronet/register`, for `net` alone and for `net` and `tls`, on each driver. The server is started once for all runs.
 //
 //   work('ioredis', { against: 'redis-server', server: redis, nodesOwn: ['tls'] })
 
@@ -18,9 +18,13 @@ const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
 
 /**
  * `injectable`: the client has an option for sockets. `nodesOwn`: the parts in which, under register, Node's own tls or
- * http create the client's sockets, which the hook does not reach.
+ * http create the client's sockets, which the hook does not reach. `alwaysNodes`: the same if it hands out `tls` as well,
+ * because the client leaves TLS to https; null if the client has nothing to do with TLS.
  */
-export function work(program, { client = program, server, against, injectable = true, nodesOwn = [] }) {
+export function work(
+  program,
+  { client = program, server, against, injectable = true, nodesOwn = [], alwaysNodes = [] },
+) {
   const title = `${client} against ${against}`
   const lacking = server ? missing(server) : ''
   if (lacking) {
@@ -46,19 +50,23 @@ export function work(program, { client = program, server, against, injectable = 
     }
   })
 
-  const modes = [...(injectable ? ['ferronet'] : []), ...(registers ? ['register'] : [])]
+  const withTls = alwaysNodes === null ? [] : ['register net,tls']
+  const modes = [...(injectable ? ['ferronet'] : []), ...(registers ? ['register', ...withTls] : [])]
   for (const mode of onlyNode ? [] : modes) {
     for (const driver of drivers) {
-      const how = mode === 'register' ? 'under ferronet/register' : 'on sockets of ferronet'
+      const how =
+        mode === 'ferronet' ? 'on sockets of ferronet' : mode.replace('register', 'under ferronet/register')
       test.serial(`${title} ${how}, ${driver}, as on node:net`, async t => {
         const expected = await onNode()
         const { results, sockets } = await run(program, mode, running?.address, driver)
         t.deepEqual(Object.keys(results), Object.keys(expected.results))
         for (const part of Object.keys(results)) t.deepEqual(results[part], expected.results[part], part)
-        for (const [part, { libuv, ferronet }] of Object.entries(sockets)) {
-          if (mode === 'register' && nodesOwn.includes(part)) continue
+        const exceptions = { register: nodesOwn, 'register net,tls': alwaysNodes }[mode] ?? []
+        for (const [part, { libuv, ferronet, secure }] of Object.entries(sockets)) {
+          if (exceptions.includes(part)) continue
           t.is(libuv, 0, part)
           t.true(ferronet > 0, part)
+          if (mode === 'register net,tls' && /\btls\b|STARTTLS/i.test(part)) t.true(secure > 0, part)
         }
       })
     }
@@ -66,11 +74,12 @@ export function work(program, { client = program, server, against, injectable = 
 }
 
 async function run(program, mode, address = {}, driver) {
-  const flags = mode === 'register' ? ['--import', 'ferronet/register'] : []
+  const [way, modules] = mode.split(' ')
+  const flags = way === 'register' ? ['--import', 'ferronet/register'] : []
   const file = fileURLToPath(new URL(`../fixtures/clients/${program}.mjs`, import.meta.url))
-  const child = spawn(process.execPath, [...flags, file, mode, JSON.stringify(address)], {
+  const child = spawn(process.execPath, [...flags, file, way, JSON.stringify(address)], {
     cwd: root,
-    env: environment({ driver }),
+    env: { ...environment({ driver }), ...(modules === undefined ? {} : { FERRONET_REGISTER: modules }) },
     stdio: ['ignore', 'pipe', 'pipe'],
     // For programs that hang where their own limit (fixtures/clients/common.mjs) cannot stop them.
     timeout: 100_000,

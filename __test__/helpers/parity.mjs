@@ -41,7 +41,7 @@ const onDrivers = moduleName =>
 const others = onlyNode ? [{ name: 'node:net again', moduleName: 'node:net' }] : onDrivers('ferronet')
 
 // Options:
-//   on        a platform ('linux', 'unix'); on others the test does not exist
+//   on        a platform ('linux', 'unix', 'libuv' for all but Bun and Deno); on others the test does not exist
 //   since     the first Node versions whose node:net does this, one for each release line (['22.12', '23.1']);
 //             on an older Node, ferronet's trace is compared with `expected` instead
 //   libuv     the same for versions of libuv
@@ -124,6 +124,7 @@ function differInTurns(trace, against, turns) {
 }
 
 function onPlatform(on) {
+  if (on === 'libuv') return runtime === undefined
   return on === 'unix' ? process.platform !== 'win32' : process.platform === on
 }
 

@@ -3,8 +3,8 @@
 
 import { parity } from '../helpers/parity.mjs'
 
-// What ferronet has or has not on purpose: its own `write` and `startTLS`, and methods of newer Nodes, which have their own tests.
-const elsewhere = ['write', 'setTypeOfService', 'getTypeOfService', 'startTLS']
+// What ferronet has or has not on purpose: its own `write`, `startTLS` and `sendFile`, and methods of newer Nodes, which have their own tests.
+const elsewhere = ['write', 'setTypeOfService', 'getTypeOfService', 'startTLS', 'sendFile']
 
 const descriptors = object =>
   Object.fromEntries(

@@ -88,7 +88,9 @@ if (Number.parseInt(process.versions.node, 10) >= 26)
     }
     for (const [label, options] of Object.entries(wrong)) {
       try {
-        t.own(tls.connect(options)).on('error', () => {})
+        // A socket that is made before its options are refused never gets an address.
+        const nowhere = { host: 'made.up', lookup() {} }
+        t.own(tls.connect({ ...(options.port === 1 ? nowhere : {}), ...options })).on('error', () => {})
         t.log(label, 'accepted')
       } catch (error) {
         t.log(label, error.name, told(error))
@@ -162,9 +164,7 @@ secured('nobody listens', async (t, kit) => {
 
 for (const event of ['connect', 'ready', 'secure', 'secureConnect', 'session', 'keylog', 'data', 'end']) {
   secured(`destroy() in '${event}'`, { both: true }, async (t, kit) => {
-    const server = await kit.listen({}, socket =>
-      event === 'session' ? socket.write('bytes') : socket.end('bytes'),
-    )
+    const server = await kit.listen({}, socket => socket.end('bytes'))
     const client = kit.connect(server)
     client.on('error', error => t.log('error', error.message))
     client.on('close', hadError => t.log('close', hadError))
@@ -261,12 +261,12 @@ secured('what is written before the handshake is sent behind it', { both: true }
 
 secured('methods that come too late, and facts before and after', async (t, kit) => {
   const server = await kit.listen()
-  const facts = socket => ({
+  const facts = (socket, begun = true) => ({
     peer: socket.getPeerCertificate(),
     own: socket.getCertificate(),
     cipher: socket.getCipher(),
     sigalgs: socket.getSharedSigalgs(),
-    key: socket.getEphemeralKeyInfo(),
+    key: begun && socket.getEphemeralKeyInfo(),
     finished: socket.getFinished(),
     protocol: socket.getProtocol(),
     session: socket.getSession(),
@@ -274,7 +274,8 @@ secured('methods that come too late, and facts before and after', async (t, kit)
     reused: socket.isSessionReused(),
   })
   const client = kit.connect(server)
-  t.log('before', facts(client))
+  // Node 24 and 26 end the process when they are asked for the key exchange here.
+  t.log('before', facts(client, false))
   t.attempt('too early', () => client.exportKeyingMaterial(16, 'label'))
   await first(client, 'secureConnect')
   t.log('material', client.exportKeyingMaterial(16, 'label').length)

@@ -92,6 +92,18 @@ const waiting = open.filter(({ type, requests }) => type === 'TCPSocketWrap' && 
 // @ts-expect-error it takes no arguments
 net.activeHandles(true)
 
+// --- what only ferronet has -----------------------------------------------------------------------------------------
+
+const polled: number = net.getBusyPoll()
+net.setBusyPoll(polled)
+const bytesSent: Promise<number> = new net.Socket().sendFile('file', {
+  start: 1,
+  end: 2,
+  signal: new AbortController().signal,
+})
+// @ts-expect-error a number is no path
+new net.Socket().sendFile(1)
+
 // --- the rest -----------------------------------------------------------------------------------------------------
 
 const statics: typeof net.Socket.from = Socket.from
@@ -102,6 +114,7 @@ new Reserved({ port: 80 }).close()
 
 export {
   addresses,
+  bytesSent,
   descriptor,
   disposed,
   iterated,

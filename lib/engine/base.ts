@@ -7,7 +7,7 @@ import { type Endpoint, parseEndpoint } from './endpoint.js'
 import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
 import { hold, release } from './loop.js'
 import { PIPE_READS, PIPE_WRITES } from './pipe.js'
-import { FACTS, type Fact } from './tls.js'
+import { FACTS, type Fact, NEWS, type News, type TlsContext } from './tls.js'
 
 // The phases of its life.
 /** There is no operating system socket yet, or it has been given away. */
@@ -156,11 +156,30 @@ export abstract class Base extends HandleSurface implements Slot {
     return this.slot < 0 ? undefined : engine.tlsInfo(this.slot, FACTS.indexOf(fact))
   }
 
-  /** The next of the news: a session, or a line for a keylog. */
-  tlsNews(): { kind: 'session' | 'keylog'; bytes: Buffer } | undefined {
+  tlsNews(): News | undefined {
     const news = this.slot < 0 ? undefined : engine.tlsNews(this.slot)
     if (news === undefined) return undefined
-    return { kind: news[0] === 0x73 ? 'session' : 'keylog', bytes: news.subarray(1) }
+    return { kind: NEWS[String.fromCharCode(news[0]!) as keyof typeof NEWS], bytes: news.subarray(1) }
+  }
+
+  /** For a listener that comes when the session is there already. */
+  tlsKeylog(): void {
+    if (this.slot >= 0) engine.tlsKeylog(this.slot)
+  }
+
+  /** What was asked is answered; after a close it makes no difference. */
+  answerTls(
+    question: number,
+    first: Uint8Array = nothing,
+    second: Uint8Array = nothing,
+    context?: TlsContext,
+  ): number {
+    return this.slot < 0 ? EBADF : engine.tlsAnswer(this.slot, question, context, first, second)
+  }
+
+  /** Begins another handshake: undefined, or why there is none. */
+  tlsRenegotiate(flags: number | undefined): Uint8Array | undefined {
+    return this.slot < 0 ? nothing : engine.tlsRenegotiate(this.slot, flags ?? 0, flags !== undefined)
   }
 
   tlsExport(length: number, label: Buffer, context: Uint8Array | undefined): Buffer | undefined {

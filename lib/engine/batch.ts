@@ -27,6 +27,7 @@ export const DATA_SCRATCH = 10 // a: offset in the scratch buffer, b: length; to
 export const SECURE = 11 // a: OpenSSL's verdict on the peer's certificate, b: whether a session was resumed
 export const TLS_ERROR = 12
 export const TLS_NEWS = 13 // the addon has a session, or lines for a keylog
+export const TLS_ASKS = 14 // a: what it wants to know before the handshake goes on, TLS_HELLO and so on
 // Beside the number of events: this slab is nearly full, or a program has detached it.
 const RENEW_SMALL = 1 << 16
 const RENEW_BULK = 1 << 17

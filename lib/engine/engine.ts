@@ -90,7 +90,12 @@ interface Engine {
   write(slot: number, chunk: Uint8Array, offset: number): number
   /** Several chunks, the first from `offset` on, in one system call. */
   writev(slot: number, chunks: Uint8Array[], offset: number): number
-  /** Whether the last write or writev took less than it was offered; a WRITABLE event follows then. */
+  /**
+   * Sends bytes of a file: as many as the kernel took. Fewer than asked for, and not blocked: the file has no more; EOF if
+   * it has none there. EINVAL if the system cannot send them, ENOTSUP if it never can.
+   */
+  sendFile(slot: number, descriptor: number, offset: number, count: number): number
+  /** Whether the last write, writev or sendFile took less than it was offered; a WRITABLE event follows then. */
   blocked(): boolean
 
   /** Begins to notice the contexts that OpenSSL makes in this thread: '', or why there is no TLS here. */
@@ -108,11 +113,29 @@ interface Engine {
     unread: Uint8Array,
   ): number
   /** After SECURE: from here on bytes come and go. */
-  tlsAnswer(slot: number): number
+  tlsOpen(slot: number): number
+  /**
+   * After TLS_ASKS with `question`. TLS_HELLO takes a session and a protocol, TLS_CERTIFICATE a context and an OCSP
+   * response; nothing (no bytes, undefined) where there is none.
+   */
+  tlsAnswer(
+    slot: number,
+    question: number,
+    context: TlsContext | undefined,
+    first: Uint8Array,
+    second: Uint8Array,
+  ): number
   /** `fact`: a position in FACTS of tls.ts. */
   tlsInfo(slot: number, fact: number): Buffer | undefined
-  /** After TLS_NEWS, until there are none: 's' and a session, or 'k' and a line of a keylog. */
+  /** After TLS_NEWS, until there are none: a letter and bytes, see `NEWS` of tls.ts. */
   tlsNews(slot: number): Buffer | undefined
+  /** From here on lines of a keylog are among the news. */
+  tlsKeylog(slot: number): number
+  /**
+   * Begins another handshake. `flags`: if `verifies`, TLS_REQUEST_CERTIFICATE and TLS_REQUIRE_CERTIFICATE from here on.
+   * What is returned is the failure, as the fact `failure`; no bytes if the session is not open.
+   */
+  tlsRenegotiate(slot: number, flags: number, verifies: boolean): Buffer | undefined
   tlsExport(
     slot: number,
     length: number,
@@ -149,6 +172,8 @@ interface Engine {
   post(): void
   /** Has `dispatch` called in the next iteration of the loop, also when nothing has happened. */
   again(): void
+  /** How long the loop polls without sleeping after the last event. Other loops than libuv's cannot. */
+  setBusyPoll(microseconds: number): void
   /** Has `closed` called in the loop's closing phase. */
   closeSoon(): void
   /** Lets listeners that met a full descriptor table try again. */

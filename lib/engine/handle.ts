@@ -58,6 +58,7 @@ export interface Facts {
   keepsAlive: boolean
 }
 
+export * from './busy-poll.js'
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export * from './tls.js'
 
@@ -169,6 +170,23 @@ export class Handle extends Reading<Handle> {
     for (const chunk of chunks) this.#queue(chunk)
     this.bytesWritten += length
     return idle ? this.#sendBacklog() : 1
+  }
+
+  /**
+   * Sends at most `count` bytes of a file from `offset` on. Returns how many, or an error number: EOF when there are none,
+   * EINVAL and ENOTSUP when the system cannot do it. Behind it `blocked`: `owner[kOnWritten]` tells when to go on.
+   */
+  sendFile(descriptor: number, offset: number, count: number): { sent: number; blocked: boolean } {
+    if (this.slot < 0) return { sent: EBADF, blocked: false }
+    outbox.flushWaiting()
+    if (this.#writeErrno !== 0) return { sent: this.#writeErrno, blocked: false }
+    if (this.#backlog !== null) return { sent: 0, blocked: true }
+    const sent = engine.sendFile(this.slot, descriptor, offset, count)
+    if (sent < 0) return { sent: this.#reason(sent), blocked: false }
+    this.bytesWritten += sent
+    const blocked = engine.blocked()
+    if (blocked) this.#queue(nothing)
+    return { sent, blocked }
   }
 
   /** Whether making room showed that this handle's own bytes do not all get out. */
@@ -380,7 +398,7 @@ export class Handle extends Reading<Handle> {
   openTls(): number {
     if (this.slot < 0) return EBADF
     this.#handshakeEnds()
-    const status = engine.tlsAnswer(this.slot)
+    const status = engine.tlsOpen(this.slot)
     if (status < 0) return status
     if (this.#backlog !== null) this.#onWritable()
     else if (this.#finFollows) this.#finish()
@@ -552,6 +570,9 @@ export class Handle extends Reading<Handle> {
       case batch.TLS_NEWS:
         this.runInAsyncScope(this.#emitNews, this)
         break
+      case batch.TLS_ASKS:
+        this.runInAsyncScope(this.#emitQuestion, this, a)
+        break
       case batch.ACCEPT_ERROR:
         retryAcceptLater()
         this.runInAsyncScope(this.onconnection, this, a)
@@ -574,6 +595,10 @@ export class Handle extends Reading<Handle> {
 
   #emitNews(): void {
     this.tls!.news()
+  }
+
+  #emitQuestion(question: number): void {
+    this.tls!.asked(question)
   }
 
   #emitConnect(status: number): void {

@@ -13,18 +13,31 @@ export { type Endpoint, spelled } from './endpoint.js'
 export type { Facts } from './handle.js'
 export type Owner = AnyOwner<seam.Handle>
 
-export type { Fact, TlsContext, TlsOwner } from './tls.js'
+export type { Fact, TlsContext, TlsOwner, TlsStart } from './tls.js'
 
 export const {
   Handle,
+  MOST_BUSY_POLL,
+  busyPoll,
   captureContext,
   closeDescriptor,
   kindOfDescriptor,
   openHandles,
+  parts,
+  TLS_ASK_CONTEXT,
+  TLS_ASK_PROTOCOL,
+  TLS_ASK_RESPONSE,
+  TLS_ASK_RESUME,
+  TLS_ASK_STATUS,
+  TLS_ASK_STORE,
+  TLS_CERTIFICATE,
+  TLS_HELLO,
+  setBusyPoll,
   TLS_KEYLOG,
   TLS_REQUEST_CERTIFICATE,
   TLS_REQUIRE_CERTIFICATE,
   TLS_SERVER,
+  TLS_STORE,
 } = engine()
 export type Handle = seam.Handle
 

@@ -10,6 +10,20 @@ export const TLS_SERVER = 1
 export const TLS_REQUEST_CERTIFICATE = 2
 export const TLS_REQUIRE_CERTIFICATE = 4
 export const TLS_KEYLOG = 8
+export const TLS_ASK_RESUME = 16
+export const TLS_ASK_PROTOCOL = 32
+export const TLS_ASK_CONTEXT = 64
+export const TLS_ASK_STORE = 128
+export const TLS_ASK_STATUS = 256
+export const TLS_ASK_RESPONSE = 512
+
+// What a session asks its owner. The fact `question` has the particulars, as `parts`.
+/** The client has said hello: the session it wants to go on with, the server's name, the protocols. */
+export const TLS_HELLO = 1
+/** A certificate is to be shown: the server's name, "1" for an OCSP response. */
+export const TLS_CERTIFICATE = 2
+/** Sessions are to be kept: each one's number, and the session. */
+export const TLS_STORE = 3
 
 /** What can be asked of a session, under the addon's numbers. */
 export const FACTS = [
@@ -29,9 +43,36 @@ export const FACTS = [
   'closeNotify',
   'ephemeralKey',
   'sharedSigalgs',
+  'question',
 ] as const
 
 export type Fact = (typeof FACTS)[number]
+
+/** What comes of `handle.tlsNews()`, by the addon's letters. */
+export const NEWS = {
+  s: 'session',
+  k: 'keylog',
+  o: 'response',
+  b: 'renegotiating',
+  e: 'renegotiated',
+} as const
+
+export interface News {
+  kind: (typeof NEWS)[keyof typeof NEWS]
+  bytes: Buffer
+}
+
+/** What stands each behind its length in four bytes. */
+export function parts(bytes: Buffer | undefined): Buffer[] {
+  const all: Buffer[] = []
+  if (bytes === undefined) return all
+  for (let at = 0; at < bytes.length; ) {
+    const from = at + 4
+    at = from + bytes.readUInt32LE(at)
+    all.push(bytes.subarray(from, at))
+  }
+  return all
+}
 
 export interface TlsStart {
   context: TlsContext
@@ -50,6 +91,8 @@ export interface TlsOwner {
   failed(): void
   /** Of `handle.tlsNews()`. */
   news(): void
+  /** `handle.answerTls(question, …)` has the handshake go on. */
+  asked(question: number): void
   /** No bytes will come any more: 0 for the peer's FIN, or an error. True if its owner need not hear of it. */
   ended(status: number): boolean
 }

@@ -2,17 +2,11 @@
 
 import { X509Certificate } from 'node:crypto'
 import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls'
+import { parts } from '../engine/once.js'
 
-/** Certificates, each behind its length in four bytes. */
+/** Certificates as the addon has them. */
 export function certificates(bytes: Buffer | undefined): X509Certificate[] {
-  const all: X509Certificate[] = []
-  if (bytes === undefined) return all
-  for (let at = 0; at < bytes.length; ) {
-    const length = bytes.readUInt32LE(at)
-    all.push(new X509Certificate(bytes.subarray(at + 4, at + 4 + length)))
-    at += 4 + length
-  }
-  return all
+  return parts(bytes).map(der => new X509Certificate(der))
 }
 
 /** As `getPeerCertificate()` shows a certificate. */

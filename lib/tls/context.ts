@@ -91,15 +91,19 @@ export function createSecureContext(options?: tls.SecureContextOptions): tls.Sec
 export function twinOf(context: tls.SecureContext): Context | string {
   const known = twins.get(context)
   if (known === undefined) return 'a secure context that ferronet/tls has not made'
-  return (known.twin ??= contextFor(known.options))
+  return (known.twin ??= newContext(known.options))
 }
 
 // --- ours -----------------------------------------------------------------------------------------------------------
 
-/** A context for these options, maybe one that other sessions have too; a text is why there can be none. */
-export function contextFor(options: Options): Context | string {
+/**
+ * A context for these options, maybe one that other sessions have too; a text is why there can be none. Sessions with the
+ * same context can be resumed by each other, and a client that is resumed is not looked at again: `purpose` keeps those
+ * apart that ask different things of their peers.
+ */
+export function contextFor(options: Options, purpose: string): Context | string {
   if (unavailable !== undefined) return unavailable
-  const values = valuesOf(options)
+  const values = [purpose, ...valuesOf(options)]
   const found = cache.findIndex(entry => same(entry.values, values))
   if (found >= 0) {
     const entry = cache[found]!

@@ -8,7 +8,6 @@ import { type Context, contextFor, twinOf } from './context.js'
 import { HostEngine } from './host-engine.js'
 import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
-import { anyOf } from './questions.js'
 import type { Engine } from './types.js'
 
 /** Throws what Node throws for options that make no context. */
@@ -17,7 +16,7 @@ export function chooseEngine(options: Wanted): Engine {
   if (forced && forced !== 'openssl' && forced !== 'node') {
     throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
   }
-  const why = forced === 'node' ? 'FERRONET_TLS' : (options.unsupported ?? anyOf(options.questions))
+  const why = forced === 'node' ? 'FERRONET_TLS' : options.unsupported
   if (why !== undefined) return byNode(options, why)
   const context = contextOf(options)
   if (typeof context === 'string') return byNode(options, context)
@@ -30,10 +29,13 @@ function byNode(options: Wanted, why: string): Engine {
   return new NodeEngine(options)
 }
 
-function contextOf({ context, options, isServer }: Wanted): Context | string {
+function contextOf(wanted: Wanted): Context | string {
+  const { context, options, isServer, requestCert, rejectUnauthorized } = wanted
   if (context !== undefined) return context
   if (options.secureContext) return twinOf(options.secureContext as tls.SecureContext)
-  return contextFor(isServer ? serverOptions(options) : options)
+  if (!isServer) return contextFor(options, 'client')
+  // A ticket from a side that asks for no certificate must not open one that does.
+  return contextFor(serverOptions(options), `server ${requestCert} ${rejectUnauthorized}`)
 }
 
 /** What a server of Node's adds to the options of its context. */

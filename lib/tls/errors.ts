@@ -52,6 +52,41 @@ export function weakDhKey(size: number): Error {
   return nodeError(Error, 'ERR_TLS_DH_PARAM_SIZE', `DH parameter size ${size} is less than 2048`)
 }
 
+export function calledTwice(): Error {
+  return nodeError(Error, 'ERR_MULTIPLE_CALLBACK', 'Callback called multiple times')
+}
+
+export function protocolNotOffered(chosen: unknown, offered: string[]): Error {
+  const message = `ALPN callback returned a value (${chosen}) that did not match any of the client's offered protocols (${offered.join(', ')})`
+  return nodeError(TypeError, 'ERR_TLS_ALPN_CALLBACK_INVALID_RESULT', message)
+}
+
+export function invalidSniContext(): Error {
+  return fromLoop(() => new TypeError('Invalid SNI context'))
+}
+
+export function cannotUseContext(why: string): Error {
+  return nodeError(Error, 'ERR_TLS_INVALID_CONTEXT', `This secure context cannot be used: ${why}`)
+}
+
+export function sessionAttack(): Error {
+  return nodeError(Error, 'ERR_TLS_SESSION_ATTACK', 'TLS session renegotiation attack detected')
+}
+
+export function renegotiationDisabled(): Error {
+  const message = 'TLS session renegotiation disabled for this socket'
+  return nodeError(Error, 'ERR_TLS_RENEGOTIATION_DISABLED', message)
+}
+
+/** OpenSSL does not begin another handshake. The failure is as the fact has it. */
+export function refusedRenegotiation(failure: Uint8Array): Error {
+  const [library = '', reason = '', text = ''] = Buffer.from(failure).toString('latin1').split('\0')
+  if (reason === '') return invalidState()
+  // In the short form of a call that throws.
+  const number = /error:[0-9A-F]+:/.exec(text)?.[0] ?? 'error:'
+  return opensslError(library, reason, `${number}${library}::${reason}`)
+}
+
 export function cannotStart(why: string): Error {
   return nodeError(Error, 'ERR_TLS_CANNOT_START', `startTLS() cannot begin: ${why}`)
 }
@@ -69,12 +104,4 @@ export function invalidState(): Error {
 export function setAfterStart(method: string): Error {
   const message = `${method}() comes too late: the handshake has begun`
   return nodeError(Error, 'ERR_TLS_INVALID_STATE', message)
-}
-
-/** TLS 1.3 has no renegotiation, and of the older versions ferronet's engine does not do it. */
-export function noRenegotiation(protocol: string | null | undefined): Error {
-  if (protocol === 'TLSv1.3')
-    return opensslError('SSL routines', 'wrong ssl version', 'error:0A00010A:SSL routines::wrong ssl version')
-  const message = 'TLS session renegotiation disabled for this socket'
-  return nodeError(Error, 'ERR_TLS_RENEGOTIATION_DISABLED', message)
 }

@@ -2,6 +2,12 @@
 
 import {
   type Handle,
+  TLS_ASK_CONTEXT,
+  TLS_ASK_PROTOCOL,
+  TLS_ASK_RESPONSE,
+  TLS_ASK_RESUME,
+  TLS_ASK_STATUS,
+  TLS_ASK_STORE,
   TLS_KEYLOG,
   TLS_REQUEST_CERTIFICATE,
   TLS_REQUIRE_CERTIFICATE,
@@ -9,9 +15,11 @@ import {
   type TlsOwner,
 } from '../engine/once.js'
 import { kWriteRequest } from '../state.js'
+import { Answers } from './answers.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
 import type { Wanted } from './options.js'
+import { Renegotiation } from './renegotiation.js'
 import { endEarly } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
@@ -24,7 +32,12 @@ export class HostEngine implements Engine, TlsOwner {
   #socket!: SecureSocket
   #handle!: Handle
   #session!: HostSession
+  #answers: Answers | undefined
+  #renegotiation!: Renegotiation
   #isSecure = false
+  #isJudged = false
+  /** Sessions that came before the server was checked. */
+  #sessions: Buffer[] = []
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: Wanted, context: Context) {
@@ -36,13 +49,16 @@ export class HostEngine implements Engine, TlsOwner {
     const { isServer, servername, protocols, session, requestCert, rejectUnauthorized } = this.#wanted
     this.#socket = socket
     this.#handle = handle
-    this.#session = new HostSession(handle, isServer)
+    this.#renegotiation = new Renegotiation(handle, this.#wanted)
+    this.#session = new HostSession(handle, isServer, this.#renegotiation)
     socket.tls = this.#session
     let flags = 0
     if (isServer) flags |= TLS_SERVER
     if (isServer && requestCert) flags |= TLS_REQUEST_CERTIFICATE
     if (isServer && requestCert && rejectUnauthorized) flags |= TLS_REQUIRE_CERTIFICATE
+    flags |= this.#ask()
     if (socket.listenerCount('keylog') > 0) flags |= TLS_KEYLOG
+    else socket.on('newListener', event => event === 'keylog' && handle.tlsKeylog())
     const context = this.#context.native
     const status = handle.startTls(this, { context, flags, servername, protocols, session, unread })
     if (status !== 0) {
@@ -54,6 +70,22 @@ export class HostEngine implements Engine, TlsOwner {
       this.#timer.unref()
       socket.once('close', () => clearTimeout(this.#timer))
     }
+  }
+
+  /** What the program wants to be asked, as flags. */
+  #ask(): number {
+    const { questions, isServer } = this.#wanted
+    if (!isServer) return questions.response === undefined ? 0 : TLS_ASK_RESPONSE
+    let flags = 0
+    for (const name in ASKED)
+      if (questions[name as keyof typeof ASKED]) flags |= ASKED[name as keyof typeof ASKED]
+    if (flags !== 0)
+      this.#answers = new Answers(this.#handle, this.#context, questions, error => this.#fail(error))
+    return flags
+  }
+
+  asked(question: number): void {
+    this.#answers!.asked(question)
   }
 
   secure(verdict: number, reused: boolean): void {
@@ -88,6 +120,8 @@ export class HostEngine implements Engine, TlsOwner {
       role.secure(socket)
     } finally {
       if (!socket.destroyed) this.#open()
+      this.#isJudged = true
+      for (const each of this.#sessions.splice(0)) if (!socket.destroyed) socket.emit('session', each)
     }
   }
 
@@ -108,7 +142,7 @@ export class HostEngine implements Engine, TlsOwner {
   }
 
   #clientError(verdict: number): Error | undefined {
-    if (!this.#wanted.requestCert || verdict === 0) return undefined
+    if (!this.#renegotiation.requestCert || verdict === 0) return undefined
     return verifyError(verdict, this.#verdict())
   }
 
@@ -153,10 +187,52 @@ export class HostEngine implements Engine, TlsOwner {
     for (;;) {
       const news = this.#socket.destroyed ? undefined : this.#handle.tlsNews()
       if (news === undefined) return
-      if (news.kind === 'keylog') this.#socket.emit('keylog', Buffer.concat([news.bytes, Buffer.from('\n')]))
-      else this.#socket.emit('session', news.bytes)
+      switch (news.kind) {
+        case 'keylog':
+          this.#socket.emit('keylog', Buffer.concat([news.bytes, Buffer.from('\n')]))
+          break
+        case 'session':
+          if (this.#isJudged) this.#socket.emit('session', news.bytes)
+          else this.#sessions.push(news.bytes)
+          break
+        case 'response':
+          this.#wanted.questions.response!(news.bytes.length > 0 ? news.bytes : null)
+          break
+        case 'renegotiating': {
+          const error = this.#renegotiation.begins()
+          if (error !== undefined) this.#fail(error)
+          break
+        }
+        case 'renegotiated':
+          this.#judgeAgain()
+          break
+      }
     }
   }
+
+  // The server may have shown another certificate.
+  #judgeAgain(): void {
+    const socket = this.#socket
+    const verdict = Number(this.#handle.tlsFact('verdict')?.toString('latin1').split('\0')[0])
+    const { isServer, role } = this.#wanted
+    const { requestCert, rejectUnauthorized } = this.#renegotiation
+    const error = isServer
+      ? this.#clientError(verdict)
+      : this.#serverError(verdict, this.#session.isSessionReused())
+    socket.authorizationError = error === undefined ? null : codeOf(error)
+    socket.authorized = error === undefined && (!isServer || requestCert)
+    if (error !== undefined && rejectUnauthorized) socket.destroy(role.rejected(error))
+    else this.#renegotiation.ended()
+  }
+}
+
+/** Of a server. */
+const ASKED = {
+  context: TLS_ASK_CONTEXT,
+  protocol: TLS_ASK_PROTOCOL,
+  resume: TLS_ASK_RESUME,
+  store: TLS_ASK_STORE,
+  status: TLS_ASK_STATUS,
 }
 
 /** As `authorizationError` has it. */

@@ -2,9 +2,8 @@
 
 import type * as tls from 'node:tls'
 import type { TlsSession } from '../types.js'
-import type { Session } from './types.js'
 
-export class NodeSession implements Session {
+export class NodeSession implements TlsSession {
   readonly engine = 'node'
   #over: tls.TLSSocket
   #handle: { readonly closeNotify: boolean }
@@ -70,16 +69,15 @@ export class NodeSession implements Session {
   setMaxSendFragment(size: number): boolean {
     return this.#over.setMaxSendFragment(size)
   }
-
-  // What the other engine does not do.
-
-  renegotiate(
-    options: { rejectUnauthorized?: boolean; requestCert?: boolean },
-    callback: (error: Error | null) => void,
-  ): boolean | undefined {
-    return this.#over.renegotiate(options, callback)
+  renegotiate(...args: Parameters<TlsSession['renegotiate']>): boolean | undefined {
+    return this.#over.renegotiate(...(args as Parameters<tls.TLSSocket['renegotiate']>))
   }
   disableRenegotiation(): void {
     this.#over.disableRenegotiation()
+  }
+
+  /** What the other engine does not do. */
+  enableTrace(): void {
+    this.#over.enableTrace()
   }
 }

@@ -6,13 +6,7 @@ import * as tls from 'node:tls'
 import { nodeError } from '../errors.js'
 import type { Connection } from '../state.js'
 import type { StartTlsOptions } from '../types.js'
-import {
-  invalidArgType,
-  validateFunction,
-  validateNumber,
-  validateObject,
-  validateString,
-} from '../validate.js'
+import { validateFunction, validateNumber, validateObject, validateString } from '../validate.js'
 import type { Context } from './context.js'
 import type { Hearer, NodeServer } from './node-server.js'
 import { questionsOf } from './questions.js'
@@ -94,7 +88,7 @@ function sessionBytes(given: unknown): Uint8Array {
   if (!given) return nothing
   if (typeof given === 'string') return Buffer.from(given, 'latin1')
   if (given instanceof Uint8Array) return given
-  throw invalidArgType('options.session', 'an instance of Buffer or of type string', given)
+  throw nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', 'Session must be a buffer')
 }
 
 // Nothing but an explicit false, or Node's environment variable, turns it off.

@@ -35,11 +35,6 @@ export function questionsOf(
   return questions
 }
 
-/** Some option of a session that asks or tells, for whoever cannot serve it. */
-export function anyOf(questions: Questions): string | undefined {
-  return Object.keys(questions)[0]
-}
-
 /** The contexts of `server.addContext()`, the last one first. */
 export function contextAmong(
   contexts: [name: RegExp, context: tls.SecureContext][],

@@ -11,16 +11,19 @@ import type {
 import type { Fact, Handle } from '../engine/once.js'
 import type { TlsSession } from '../types.js'
 import { certificates, detailed, legacy } from './certificate.js'
+import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
 
 /** The session of a handle, by the addon. */
 export class HostSession implements TlsSession {
   readonly engine = 'openssl'
   #handle: Handle
   #isServer: boolean
+  #renegotiation: Renegotiation
 
-  constructor(handle: Handle, isServer: boolean) {
+  constructor(handle: Handle, isServer: boolean, renegotiation: Renegotiation) {
     this.#handle = handle
     this.#isServer = isServer
+    this.#renegotiation = renegotiation
   }
 
   #text(fact: Fact): string | undefined {
@@ -117,6 +120,14 @@ export class HostSession implements TlsSession {
 
   setMaxSendFragment(size: number): boolean {
     return this.#handle.tlsMaxSendFragment(size)
+  }
+
+  renegotiate(options: RenegotiateOptions, callback?: (error: Error | null) => void): boolean | undefined {
+    return this.#renegotiation.begin(options, callback)
+  }
+
+  disableRenegotiation(): void {
+    this.#renegotiation.disable()
   }
 }
 

@@ -24,7 +24,7 @@ import {
 } from '../validate.js'
 import { createSecureContext, SecureContext } from './context.js'
 import { chooseEngine } from './engine.js'
-import { handshakeTimeout, invalidState, noRenegotiation, setAfterStart, sniFromServer } from './errors.js'
+import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
 import { heard } from './heard.js'
 import type { Hearer } from './node-server.js'
 import { type Wanted, wanted } from './options.js'
@@ -163,7 +163,7 @@ export class TLSSocketMethods extends Socket {
 
   // --- later ----------------------------------------------------------------------------------------------------
 
-  /** Another handshake on the open connection (TLS 1.2). Only Node's engine can. */
+  /** Another handshake on the open connection (TLS 1.2). */
   renegotiate(
     options: { rejectUnauthorized?: boolean; requestCert?: boolean },
     callback?: (error: Error | null) => void,
@@ -171,14 +171,13 @@ export class TLSSocketMethods extends Socket {
     validateObject(options, 'options')
     if (callback !== undefined) validateFunction(callback, 'callback')
     if (this.destroyed) return undefined
-    const { tls } = this
-    if (tls?.renegotiate !== undefined) return tls.renegotiate(options, callback ?? (() => {}))
-    if (callback !== undefined) process.nextTick(callback, noRenegotiation(tls?.getProtocol()))
+    if (this.tls !== null) return this.tls.renegotiate(options, callback)
+    if (callback !== undefined) process.nextTick(callback, invalidState())
     return false
   }
 
   disableRenegotiation(): void {
-    this.tls?.disableRenegotiation?.()
+    this.tls?.disableRenegotiation()
   }
 
   setMaxSendFragment(size: number): boolean {

@@ -11,19 +11,10 @@ export interface SecureSocket extends Connection {
   authorized: boolean
   authorizationError: Error | string | null
   alpnProtocol: string | false | null
-  tls: Session | null
+  tls: TlsSession | null
   /** Of a TLSSocket. */
   secureConnecting?: boolean
   servername?: string | false | null
-}
-
-/** A session, with what only Node's engine can do. */
-export interface Session extends TlsSession {
-  renegotiate?(
-    options: { rejectUnauthorized?: boolean; requestCert?: boolean },
-    callback: (error: Error | null) => void,
-  ): boolean | undefined
-  disableRenegotiation?(): void
 }
 
 /** One of the two engines, ready for one socket. */
@@ -45,7 +36,7 @@ export interface Questions {
   /** Server: the client wants an OCSP response for this certificate (DER). */
   status?(
     certificate: Buffer,
-    issuer: Buffer | undefined,
+    issuer: Buffer | null,
     done: (error: Error | null, response?: Buffer) => void,
   ): void
   /** Client: the server's OCSP response, before 'secure'; asked for if the member is there. */

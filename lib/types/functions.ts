@@ -102,3 +102,19 @@ export interface SetDefaultAutoSelectFamilyAttemptTimeout {
    */
   (value: number): void
 }
+
+export interface GetBusyPoll {
+  /** What `setBusyPoll()` has set in this thread, in microseconds. Only ferronet has this function. */
+  (): number
+}
+
+export interface SetBusyPoll {
+  /**
+   * For programs to which latency is worth CPU time: after an event of a socket the event loop of this thread goes on
+   * polling for so many microseconds (up to 1,000,000) before it sleeps. 0, the default, turns that off. Timers and
+   * everything else in the loop keep their turn; an idle process sleeps. The environment variable FERRONET_BUSY_POLL sets
+   * it for all threads from the start. No effect on Bun and Deno. Throws ERR_INVALID_ARG_TYPE and ERR_OUT_OF_RANGE. Only
+   * ferronet has this function.
+   */
+  (microseconds: number): void
+}

@@ -304,3 +304,19 @@ export interface ListenOptions {
   /** Closes the server when it is aborted. */
   signal?: AbortSignal | undefined
 }
+
+/** What `socket.sendFile()` takes. */
+export interface SendFileOptions {
+  /**
+   * The first byte to send, counted from 0.
+   * @default 0
+   */
+  start?: number | undefined
+  /**
+   * The last byte to send, inclusive as in `fs.createReadStream()`.
+   * @default the last one that the file has when its turn comes
+   */
+  end?: number | undefined
+  /** Before the file's turn: nothing of it is sent. In the middle: destroys the socket with an `AbortError`. */
+  signal?: AbortSignal | undefined
+}

@@ -5,9 +5,15 @@
 // @types/node 24, and a Buffer or a string from 26. All other members are declared again, for their documentation and
 // because older versions lack some.
 
+import type { FileHandle } from 'node:fs/promises'
 import type * as net from 'node:net'
 import type { AddressInfo } from './address.js'
-import type { SetKeepAliveOptions, SocketConnectOpts, SocketConstructorOpts } from './options.js'
+import type {
+  SendFileOptions,
+  SetKeepAliveOptions,
+  SocketConnectOpts,
+  SocketConstructorOpts,
+} from './options.js'
 import type { StartTlsOptions, TlsSession } from './tls.js'
 
 /** A Buffer, which newer @types/node tell apart from one whose memory is shared with other threads. */
@@ -140,6 +146,18 @@ export interface Socket extends net.Socket {
    * not TCP. Since Node 18.3 and 16.17.
    */
   resetAndDestroy(): this
+
+  /**
+   * Sends a file, or the part of it from `start` to `end`, after everything written before and before everything written
+   * later. Resolves with the number of bytes when the kernel has them all. On Linux they do not pass through the process
+   * (sendfile(2)); with TLS and on other systems they are read and written. Only ferronet has this method.
+   *
+   * Rejects with the file's error if it cannot be opened, and with an AbortError if `signal` is aborted before the file's
+   * turn; then nothing of it was sent, and the socket goes on. What fails in the middle destroys the socket, because its
+   * peer cannot know that the rest does not come: a file that has become shorter (ERR_FERRONET_FILE_SHRANK), an error of
+   * the connection, an aborted `signal`. Wrong arguments reject with ERR_INVALID_ARG_TYPE and ERR_OUT_OF_RANGE.
+   */
+  sendFile(file: string | Buffer | URL | FileHandle, options?: SendFileOptions): Promise<number>
 
   // --- options ------------------------------------------------------------------------------------------------------
 

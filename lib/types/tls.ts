@@ -53,4 +53,15 @@ export interface TlsSession {
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer
   /** The most that goes into one record from now on, in bytes: 512 to 16384. Returns whether it was accepted. */
   setMaxSendFragment(size: number): boolean
+  /**
+   * Begins another handshake on the open connection (TLS 1.2 and older; with TLS 1.3 the callback gets an error). On a
+   * server the options say whether it asks for the client's certificate from here on. Undefined if the socket is gone,
+   * false if OpenSSL refuses.
+   */
+  renegotiate(
+    options: { rejectUnauthorized?: boolean | undefined; requestCert?: boolean | undefined },
+    callback?: (error: Error | null) => void,
+  ): boolean | undefined
+  /** The connection ends with ERR_TLS_RENEGOTIATION_DISABLED if the client begins another handshake. */
+  disableRenegotiation(): void
 }

@@ -3,9 +3,11 @@
 //! memory are in two slabs instead, and chunks are views of these. `lib/` spells the same numbers:
 //! `__test__/protocol.test.mjs` compares them.
 
+use ferronet_core::tls::Question;
 use ferronet_core::{Chunk, STEP_EVENTS, Sink, TlsEvent};
 
 use crate::memory::Memory;
+use crate::tls;
 
 const EVENT_WORDS: usize = 4;
 const CONNECT: i32 = 1;
@@ -21,6 +23,7 @@ const DATA_SCRATCH: i32 = 10;
 const SECURE: i32 = 11;
 const TLS_ERROR: i32 = 12;
 const TLS_NEWS: i32 = 13;
+const TLS_ASKS: i32 = 14;
 // What `dispatch` is called with beside the number of events: JavaScript should replace this slab.
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
@@ -209,6 +212,14 @@ impl Sink for Batch {
             }
             TlsEvent::Failed => self.event(TLS_ERROR, slot, 0, 0),
             TlsEvent::News => self.event(TLS_NEWS, slot, 0, 0),
+            TlsEvent::Asks(question) => {
+                let number = match question {
+                    Question::Hello => tls::HELLO,
+                    Question::Certificate => tls::CERTIFICATE,
+                    Question::Store => tls::STORE,
+                };
+                self.event(TLS_ASKS, slot, number as i32, 0);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ffi::c_void;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::Duration;
 
 use ferronet_core::{DriverKind, Reactor, errno};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
@@ -17,6 +18,7 @@ use crate::enter::{Callback, Entries};
 use crate::event_loop::{EventLoop, Visitor, Wire};
 use crate::memory::Memory;
 use crate::outbox::Outbox;
+use crate::vigil::Vigil;
 
 /// How often completions that post more completions are run before the other users of the event loop get their turn.
 const ROUNDS: usize = 8;
@@ -57,6 +59,7 @@ pub(crate) struct Engine {
     /// Whether the loop has been asked to call back for the pump, or for completions.
     again_due: Cell<bool>,
     post_due: Cell<bool>,
+    vigil: Vigil,
     /// How many calls of `dispatch` are on the stack: a handler may run the event loop itself.
     delivering: Cell<u32>,
     /// Whether an exception that nobody caught is about to end the program.
@@ -95,11 +98,12 @@ impl Engine {
         let wire = Wire::default();
         let reactor = Reactor::start(wanted, wire.bell())
             .map_err(|error| Error::from_reason(format!("the reactor cannot start: {error}")))?;
+        let (in_iterations, driver) = (event_loop.is_libuv(), reactor.driver());
         let engine: &'static Self = Box::leak(Box::new(Self {
             env,
             event_loop,
             wire,
-            driver: reactor.driver(),
+            driver,
             opened: Cell::new(Some(reactor)),
             failure: OnceCell::new(),
             reactor: RefCell::new(None),
@@ -115,6 +119,7 @@ impl Engine {
             due: Cell::new(false),
             again_due: Cell::new(false),
             post_due: Cell::new(false),
+            vigil: Vigil::new(in_iterations && driver == DriverKind::HelperThread),
             delivering: Cell::new(0),
             over: Cell::new(false),
         }));
@@ -293,10 +298,30 @@ impl Engine {
             fill(reactor, &mut batch);
             batch.summary()
         };
+        if events > 0 {
+            self.stay_awake();
+        }
         if events > 0 || self.state(RESUMED) > 0 {
             self.delivering.set(self.delivering.get() + 1);
             self.enter(|entries| &entries.dispatch, BEGIN | events);
             self.delivering.set(self.delivering.get() - 1);
+        }
+    }
+
+    /// How long the loop polls without sleeping after the last event. Only libuv's loop can.
+    pub(crate) fn set_busy_poll(&self, busy: Duration) {
+        if self.event_loop.is_libuv() {
+            self.vigil.set_busy(busy);
+        }
+    }
+
+    /// There are events: maybe the loop does not sleep for a while.
+    fn stay_awake(&self) {
+        if self.vigil.event() {
+            if let Some(reactor) = self.reactor.borrow().as_ref() {
+                reactor.take_driver();
+            }
+            self.event_loop.stay_awake();
         }
     }
 
@@ -363,6 +388,7 @@ impl Visitor for Engine {
     fn prepare(&self) -> bool {
         shielded(|| {
             self.pumped.set(false);
+            self.vigil.poll();
             let late = self.late.take();
             self.due
                 .set(late || self.has(Reactor::has_work) || self.state(RESUMED) > 0);
@@ -380,18 +406,27 @@ impl Visitor for Engine {
     }
 
     fn ready(&self) {
-        shielded(|| self.visit());
+        shielded(|| {
+            self.vigil.woken();
+            self.visit();
+        });
     }
 
     fn again(&self) {
         shielded(|| {
+            if self.vigil.is_on() && self.driver == DriverKind::HelperThread {
+                // Nothing announces what is ready while we have the thread's driver.
+                self.visit();
+                return;
+            }
             if !self.again_due.take() {
                 return;
             }
             if self.due.get() {
                 self.visit();
-            } else {
-                // Asked for in the poll phase of this iteration: it counts from the next one on.
+            } else if self.has(Reactor::has_work) || self.state(RESUMED) > 0 {
+                // Asked for in the poll phase of this iteration: it counts from the next one on. (What goes on in the
+                // same iteration has been done.)
                 Engine::again(self);
             }
         });
@@ -403,6 +438,24 @@ impl Visitor for Engine {
 
     fn is_due(&self) -> bool {
         self.again_due.get() || self.post_due.get()
+    }
+
+    fn is_awake(&self) -> bool {
+        self.vigil.is_on()
+    }
+
+    fn stays_awake(&self) -> bool {
+        shielded(|| {
+            if !self.vigil.is_on() || !self.vigil.ends() {
+                return self.vigil.is_on();
+            }
+            let news = self.has(Reactor::give_driver_back);
+            if news {
+                self.late.set(true);
+                self.again();
+            }
+            news
+        })
     }
 
     fn closed(&self) {

@@ -30,6 +30,10 @@ pub(crate) trait Visitor {
     fn posted(&self);
     /// Whether `again` or `posted` still has something to do. Without a handle scope.
     fn is_due(&self) -> bool;
+    /// [`EventLoop::stay_awake`] was called: whether the loop still has to. Without a handle scope.
+    fn is_awake(&self) -> bool;
+    /// The same, asked once in an iteration: the answer may be that this one sleeps again.
+    fn stays_awake(&self) -> bool;
     /// [`EventLoop::close_soon`] was called.
     fn closed(&self);
 }
@@ -99,6 +103,14 @@ impl EventLoop {
         match self {
             Self::Libuv(uv) => uv.call_back(),
             Self::Function(function) => function.call_back(),
+        }
+    }
+
+    /// Keeps the poll from waiting, and calls [`Visitor::again`] in each iteration, until [`Visitor::stays_awake`] says
+    /// otherwise (libuv only).
+    pub(crate) fn stay_awake(&self) {
+        if let Self::Libuv(uv) = self {
+            uv.call_back();
         }
     }
 

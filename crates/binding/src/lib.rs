@@ -15,6 +15,7 @@ mod memory;
 mod outbox;
 mod tls;
 mod verbs;
+mod vigil;
 
 use napi::bindgen_prelude::Object;
 use napi::{Env, Result};

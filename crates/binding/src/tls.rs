@@ -5,7 +5,7 @@ use std::ffi::c_void;
 use std::io;
 use std::ptr;
 
-use ferronet_core::tls::{self, Capture, Context, Fact, News, Start};
+use ferronet_core::tls::{self, Asks, Capture, Context, Fact, News, Start};
 use ferronet_core::{Reactor, errno};
 use napi::sys;
 
@@ -17,9 +17,20 @@ const SERVER: u32 = 1;
 const REQUEST_CERTIFICATE: u32 = 2;
 const REQUIRE_CERTIFICATE: u32 = 4;
 const KEYLOG: u32 = 8;
+const ASK_RESUME: u32 = 16;
+const ASK_PROTOCOL: u32 = 32;
+const ASK_CONTEXT: u32 = 64;
+const ASK_STORE: u32 = 128;
+const ASK_STATUS: u32 = 256;
+const ASK_RESPONSE: u32 = 512;
+
+// What is asked, in TLS_ASKS and `tlsAnswer`.
+pub(crate) const HELLO: u32 = 1;
+pub(crate) const CERTIFICATE: u32 = 2;
+pub(crate) const STORE: u32 = 3;
 
 /// In the order of the numbers that `tlsInfo` takes.
-const FACTS: [Fact; 16] = [
+const FACTS: [Fact; 17] = [
     Fact::Failure,
     Fact::Verdict,
     Fact::Protocol,
@@ -36,6 +47,7 @@ const FACTS: [Fact; 16] = [
     Fact::CloseNotify,
     Fact::EphemeralKey,
     Fact::SharedSigalgs,
+    Fact::Question,
 ];
 
 thread_local! {
@@ -140,14 +152,10 @@ pub(crate) unsafe fn start(
     slot: u32,
     arguments: Arguments,
 ) -> io::Result<()> {
-    let mut context = ptr::null_mut();
     // SAFETY: the caller's promise.
-    let status = unsafe { sys::napi_get_value_external(env, arguments.context.0, &mut context) };
-    if status != sys::Status::napi_ok {
+    let Some(context) = (unsafe { context(env, &arguments.context) }) else {
         return Err(errno::error(errno::EINVAL));
-    }
-    // SAFETY: the caller's promise: JavaScript has a reference to it, and does not run during this call.
-    let context = unsafe { &*context.cast_const().cast::<Context>() };
+    };
     let (protocols, session, unread) =
         (arguments.protocols?, arguments.session?, arguments.unread?);
     let servername = tls::name(&arguments.servername);
@@ -162,8 +170,72 @@ pub(crate) unsafe fn start(
         session: session.bytes(),
         unread: unread.bytes(),
         keylog: has(KEYLOG),
+        asks: Asks {
+            resume: has(ASK_RESUME),
+            protocol: has(ASK_PROTOCOL),
+            context: has(ASK_CONTEXT),
+            store: has(ASK_STORE),
+            status: has(ASK_STATUS),
+            response: has(ASK_RESPONSE),
+        },
     };
     reactor.tls_start(slot, context, &start)
+}
+
+/// The context that a value is; `None` for any other value.
+///
+/// # Safety
+/// In a call from JavaScript on the thread of `env`, for whose duration the result may be used; and if `value` is of this
+/// kind at all, `captured` has given it.
+unsafe fn context(env: sys::napi_env, value: &Value) -> Option<&Context> {
+    let mut context = ptr::null_mut();
+    // SAFETY: the caller's promise.
+    let status = unsafe { sys::napi_get_value_external(env, value.0, &mut context) };
+    // SAFETY: the caller's promise: JavaScript has a reference to it, and does not run during this call.
+    (status == sys::Status::napi_ok).then(|| unsafe { &*context.cast_const().cast::<Context>() })
+}
+
+/// What a question is answered with: for HELLO a session and a protocol, for CERTIFICATE a context and an OCSP response.
+///
+/// # Safety
+/// In a call from JavaScript on the thread of `env`, and `given` is undefined or what `captured` has given.
+pub(crate) unsafe fn answer(
+    env: sys::napi_env,
+    reactor: &mut Reactor,
+    slot: u32,
+    question: u32,
+    given: &Value,
+    [first, second]: [Bytes; 2],
+) -> io::Result<()> {
+    let (first, second) = (first?, second?);
+    let answer = match question {
+        HELLO => tls::Answer::Hello {
+            session: first.bytes(),
+            protocol: second.bytes(),
+        },
+        CERTIFICATE => tls::Answer::Certificate {
+            // SAFETY: the caller's promise.
+            context: unsafe { context(env, given) },
+            response: first.bytes(),
+        },
+        STORE => tls::Answer::Stored,
+        _ => return Err(errno::error(errno::EINVAL)),
+    };
+    reactor.tls_answer(slot, &answer)
+}
+
+/// Begins another handshake: nothing, or what OpenSSL says when it refuses.
+pub(crate) fn renegotiate(
+    reactor: &mut Reactor,
+    slot: u32,
+    flags: u32,
+    verifies: bool,
+) -> io::Result<Copied> {
+    let has = |flag| flags & flag != 0;
+    let verify = verifies.then_some((has(REQUEST_CERTIFICATE), has(REQUIRE_CERTIFICATE)));
+    // No text is that of a session that is not open.
+    let begun = reactor.tls_renegotiate(slot, verify);
+    Ok(begun.unwrap_or_else(|_| Err(Vec::new())).err())
 }
 
 /// The fact of this number; undefined for no bytes.
@@ -175,12 +247,16 @@ pub(crate) fn info(reactor: &mut Reactor, slot: u32, fact: u32) -> io::Result<Co
     Ok((!bytes.is_empty()).then_some(bytes))
 }
 
-/// The next of the news: "s" and a session, or "k" and a line of a keylog.
+/// The next of the news: "s" and a session, "k" and a line of a keylog, "o" and an OCSP response; "b" and "e" are the
+/// begin and the end of another handshake.
 pub(crate) fn news(reactor: &mut Reactor, slot: u32) -> io::Result<Copied> {
     let (kind, bytes) = match reactor.tls_news(slot)? {
         None => return Ok(None),
         Some(News::Session(bytes)) => (b's', bytes),
         Some(News::Keylog(bytes)) => (b'k', bytes),
+        Some(News::Status(bytes)) => (b'o', bytes),
+        Some(News::Renegotiating) => (b'b', Vec::new()),
+        Some(News::Renegotiated) => (b'e', Vec::new()),
     };
     Ok(Some([&[kind], bytes.as_slice()].concat()))
 }

@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
+use std::time::Duration;
 
 use ferronet_core::endpoint::{self, Endpoint};
 use ferronet_core::options::{self, PipeAccess, PipeOptions};
@@ -205,15 +206,23 @@ verbs! { engine:
     }
 
     fn c"write"(slot: u32, chunk: Bytes, offset: i64) -> i32 {
-        engine.verb(|reactor| {
+        engine.verb_then_pump(|reactor| {
             let memory = chunk?;
             let rest = memory.bytes().get(offset as usize..).unwrap_or_default();
             send(engine, reactor, slot, &[IoSlice::new(rest)])
         })
     }
 
-    fn c"writev"(slot: u32, chunks: Chunks, offset: i64) -> i32 {
+    fn c"sendFile"(slot: u32, file: i32, offset: i64, count: u32) -> i32 {
         engine.verb(|reactor| {
+            let sent = reactor.send_file(slot, file, offset as u64, count as usize)?;
+            engine.blocked.set(!sent.all);
+            Ok(sent.bytes as i32)
+        })
+    }
+
+    fn c"writev"(slot: u32, chunks: Chunks, offset: i64) -> i32 {
+        engine.verb_then_pump(|reactor| {
             let memories = chunks?;
             let mut skip = offset as usize;
             let slices: Vec<_> = memories
@@ -258,8 +267,15 @@ verbs! { engine:
         })
     }
 
-    fn c"tlsAnswer"(slot: u32) -> i32 {
+    fn c"tlsOpen"(slot: u32) -> i32 {
         engine.verb_then_pump(|reactor| reactor.tls_open(slot))
+    }
+
+    fn c"tlsAnswer"(slot: u32, question: u32, context: Value, first: Bytes, second: Bytes) -> i32 {
+        engine.verb_then_pump(|reactor| {
+            // SAFETY: in a call from JavaScript; lib/ passes on what `tlsCaptured` has returned, or undefined.
+            unsafe { tls::answer(engine.env, reactor, slot, question, &context, [first, second]) }
+        })
     }
 
     fn c"tlsInfo"(slot: u32, fact: u32) -> Copied {
@@ -268,6 +284,14 @@ verbs! { engine:
 
     fn c"tlsNews"(slot: u32) -> Copied {
         copied(engine, |reactor| tls::news(reactor, slot))
+    }
+
+    fn c"tlsKeylog"(slot: u32) -> i32 {
+        engine.verb(|reactor| reactor.tls_keylog(slot))
+    }
+
+    fn c"tlsRenegotiate"(slot: u32, flags: u32, verifies: bool) -> Copied {
+        copied(engine, |reactor| tls::renegotiate(reactor, slot, flags, verifies))
     }
 
     fn c"tlsExport"(slot: u32, length: u32, label: Bytes, context: Bytes, has_context: bool) -> Copied {
@@ -350,6 +374,10 @@ verbs! { engine:
         engine.again();
     }
 
+    fn c"setBusyPoll"(microseconds: u32) -> () {
+        engine.set_busy_poll(Duration::from_micros(microseconds.into()));
+    }
+
     fn c"closeSoon"() -> () {
         engine.event_loop.close_soon();
     }
@@ -378,8 +406,7 @@ fn send(
 ) -> io::Result<i32> {
     let sent = reactor.write(slot, slices)?;
     engine.blocked.set(!sent.all);
-    // A send(2) takes at most 2 GiB less a page. Sealed for TLS it may have been more: then JavaScript gives the rest
-    // again, which is none of what has been sent.
+    // A send(2) takes at most 2 GiB less a page, and with TLS it is a megabyte or so.
     Ok(sent.bytes as i32)
 }
 

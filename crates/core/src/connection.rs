@@ -283,7 +283,7 @@ impl Connection {
 
     fn send(&mut self, slices: &[IoSlice<'_>], site: Site<'_>) -> io::Result<Sent> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
-        let mut sent = match self.stream.send(slices) {
+        let sent = match self.stream.send(slices) {
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
@@ -294,6 +294,65 @@ impl Connection {
                 all: true,
             });
         }
+        self.blocked(sent, total, site, |stream, sent| {
+            let mut rest = slices.to_vec();
+            let mut rest = rest.as_mut_slice();
+            IoSlice::advance_slices(&mut rest, sent);
+            stream.try_send(rest)
+        })
+    }
+
+    /// Sends `count` bytes of a file from `offset` on, as far as the kernel takes them: sendfile(2). Blocks while the
+    /// system reads what it does not have in memory.
+    ///
+    /// # Errors
+    /// `EOF` when the file has no more bytes there, `EINVAL` when it is none that the system can send, or with TLS.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_file(
+        &mut self,
+        file: i32,
+        offset: u64,
+        count: usize,
+        site: Site<'_>,
+    ) -> io::Result<Sent> {
+        match self.outgoing {
+            Outgoing::Connecting => return Err(errno::error(errno::ENOTCONN)),
+            Outgoing::Blocked => {
+                return Ok(Sent {
+                    bytes: 0,
+                    all: false,
+                });
+            }
+            Outgoing::Open if self.tls.is_some() => return Err(errno::error(errno::EINVAL)),
+            Outgoing::Open => {}
+        }
+        let (sent, full) = self.stream.send_file(file, offset, count)?;
+        if !full {
+            return Ok(Sent {
+                bytes: sent,
+                all: true,
+            });
+        }
+        self.blocked(sent, count, site, |stream, sent| {
+            stream.try_send_file(file, offset + sent as u64, count - sent)
+        })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    #[expect(clippy::unused_self, reason = "it is Linux's that needs it")]
+    pub(crate) fn send_file(&mut self, _: i32, _: u64, _: usize, _: Site<'_>) -> io::Result<Sent> {
+        Err(errno::error(errno::ENOTSUP))
+    }
+
+    /// The kernel has taken `sent` bytes of `total` and has no room for more. Asks to be woken when it has, and goes on
+    /// with `again`, which is told how many bytes are sent, if it has already.
+    fn blocked(
+        &mut self,
+        mut sent: usize,
+        total: usize,
+        site: Site<'_>,
+        again: impl Fn(&Stream, usize) -> io::Result<usize>,
+    ) -> io::Result<Sent> {
         // Rare: the kernel's buffer is full, and Tokio does not know that yet. If Tokio runs on this thread, no news
         // can have come since the send, so we just tell it. A helper thread may have seen the socket become writable
         // in the meantime, and only another send can find out.
@@ -302,10 +361,7 @@ impl Connection {
             self.stream.clear_writable();
         }
         while !self.arm_write(site.key, site.list) {
-            let mut rest = slices.to_vec();
-            let mut rest = rest.as_mut_slice();
-            IoSlice::advance_slices(&mut rest, sent);
-            match self.stream.try_send(rest) {
+            match again(&self.stream, sent) {
                 Ok(more) => sent += more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
@@ -333,7 +389,7 @@ impl Connection {
         if let Some(signal) = &self.writable {
             signal.taken();
         }
-        if self.outgoing == Outgoing::Open || self.arm_write(key, list) {
+        if self.outgoing == Outgoing::Open || self.is_withheld() || self.arm_write(key, list) {
             return (Step::Done, false);
         }
         if self.outgoing == Outgoing::Connecting {
@@ -363,6 +419,7 @@ impl Connection {
         if self.tls.is_none() || self.send_unsent(site) {
             sink.writable(key.slot);
         }
+        unread |= self.read_has_waited();
         (Step::Done, unread)
     }
 

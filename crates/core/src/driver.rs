@@ -5,9 +5,11 @@ mod helper_thread;
 #[cfg(unix)]
 mod in_loop;
 
+use std::future::poll_fn;
 use std::io;
+use std::task::Poll;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 
 use helper_thread::HelperThread;
 #[cfg(unix)]
@@ -78,12 +80,44 @@ impl Driver {
         }
     }
 
-    /// Polls the driver once, without blocking. The helper thread polls by itself.
+    /// Polls the driver once, without blocking. The helper thread polls by itself, except while the owner has taken the
+    /// driver from it.
     pub(crate) fn turn(&self) {
         match self {
             #[cfg(unix)]
             Self::InLoop(driver) => driver.turn(),
-            Self::HelperThread(_) => {}
+            Self::HelperThread(driver) => driver.turn(),
         }
     }
+
+    /// Has the owner's thread poll the driver, and the helper thread wait.
+    pub(crate) fn take(&self) {
+        match self {
+            #[cfg(unix)]
+            Self::InLoop(_) => {}
+            Self::HelperThread(driver) => driver.take(),
+        }
+    }
+
+    pub(crate) fn give_back(&self) {
+        match self {
+            #[cfg(unix)]
+            Self::InLoop(_) => {}
+            Self::HelperThread(driver) => driver.give_back(),
+        }
+    }
+}
+
+/// One non-blocking poll of the runtime's driver. When a future has woken itself, the scheduler polls its driver, with a
+/// time-out of zero, before it polls the future again.
+fn turn(runtime: &Runtime) {
+    let mut polled = false;
+    runtime.block_on(poll_fn(|cx| {
+        if polled {
+            return Poll::Ready(());
+        }
+        polled = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }));
 }

@@ -2,7 +2,7 @@
 //! after them, and how much may be read before everybody else is asked again.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::Duration;
 
 use crate::ready::{Ready, ReadyList, Signal};
 
@@ -29,8 +29,8 @@ pub(crate) struct Turn {
     /// Counts pumps, from 1 on.
     pub(crate) pump: u32,
     bytes: usize,
-    /// When the first handshake of this iteration began.
-    pub(crate) handshakes: Option<Instant>,
+    /// How long the handshakes of this iteration have taken.
+    pub(crate) handshakes: Duration,
 }
 
 impl Turn {
@@ -56,8 +56,8 @@ pub(crate) struct Queue {
     due: usize,
     /// What verbs found to be ready already. They join `ready` in [`Queue::begin`].
     asked: VecDeque<Ready>,
-    /// Sockets that found no memory left, then those whose last read was full. They come with the next batch, in this
-    /// iteration if there is time.
+    /// Sockets that found no memory left, then those whose last read was full, or whose handshake is done. They come with
+    /// the next batch, in this iteration if there is time.
     full: VecDeque<Ready>,
     pub(crate) turn: Turn,
 }
@@ -72,7 +72,7 @@ impl Queue {
             turn: Turn {
                 pump: 0,
                 bytes: 0,
-                handshakes: None,
+                handshakes: Duration::ZERO,
             },
         }
     }
@@ -85,6 +85,11 @@ impl Queue {
     /// Queues a socket that a verb found to be ready. It has to wait for [`Queue::begin`].
     pub(crate) fn ask(&mut self, signal: &Signal) {
         enqueue(&mut self.asked, signal);
+    }
+
+    /// Queues a socket that goes on in this iteration, once the owner has seen what it has been told so far.
+    pub(crate) fn ask_soon(&mut self, signal: &Signal) {
+        enqueue(&mut self.full, signal);
     }
 
     /// Queues a socket that was found to be ready during the pump.
@@ -103,7 +108,7 @@ impl Queue {
     pub(crate) fn take(&mut self, list: &ReadyList) {
         self.turn.next_pump();
         self.turn.bytes = 0;
-        self.turn.handshakes = None;
+        self.turn.handshakes = Duration::ZERO;
         list.take(&mut self.ready);
         self.due = self.ready.len();
     }

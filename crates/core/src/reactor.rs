@@ -293,7 +293,28 @@ impl Reactor {
     /// As send(2), but a full buffer is a count of 0 and no error. `ENOTCONN` while a connect is under way.
     pub fn write(&mut self, slot: u32, slices: &[IoSlice<'_>]) -> io::Result<Sent> {
         let (connection, site) = self.connection_at(slot)?;
-        connection.write(slices, site)
+        let sent = connection.write(slices, site)?;
+        if !sent.all {
+            self.ask_writable(slot);
+        }
+        Ok(sent)
+    }
+
+    /// The same with bytes of a file, without bringing them into the process: at most `count` from `offset` on. Fewer
+    /// bytes, and the socket is not blocked: the file has no more of them.
+    ///
+    /// # Errors
+    /// As sendfile(2), and `EOF` when the file has nothing there. `EINVAL` for a socket with TLS, and `ENOTSUP` where the
+    /// system cannot do this.
+    pub fn send_file(
+        &mut self,
+        slot: u32,
+        file: i32,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<Sent> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.send_file(file, offset, count, site)
     }
 
     /// Whether the last write of this socket was short.
@@ -392,10 +413,23 @@ impl Reactor {
         self.queue.begin();
     }
 
-    /// Asks the system once, without blocking, what is ready. Only the in-loop driver needs this; the helper thread
-    /// waits for the system by itself.
+    /// Asks the system once, without blocking, what is ready. The helper thread does that by itself, unless the driver
+    /// has been taken from it.
     pub fn turn(&self) {
         self.driver.turn();
+    }
+
+    /// For an owner that does not sleep for a while: from here on it calls [`Reactor::turn`] itself, the helper thread
+    /// waits, and nobody rings. Nothing happens with the in-loop driver.
+    pub fn take_driver(&self) {
+        self.ready.set_silent(true);
+        self.driver.take();
+    }
+
+    /// Before the owner sleeps. Returns whether sockets are ready already, for which nobody has rung.
+    pub fn give_driver_back(&self) -> bool {
+        self.driver.give_back();
+        self.ready.set_silent(false)
     }
 
     /// Reports connects that failed inside the verb: a path that does not exist, or a port of this machine where

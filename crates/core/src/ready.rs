@@ -4,7 +4,7 @@
 //! has at most one entry, either in this list or in the pump's queue.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// Tells the JavaScript thread, from another one, that the ready list is no longer empty.
@@ -31,33 +31,50 @@ pub(crate) struct Ready {
 }
 
 pub(crate) struct ReadyList {
-    entries: Mutex<Vec<Ready>>,
+    entries: Mutex<Entries>,
     bell: Option<Bell>,
+}
+
+#[derive(Default)]
+struct Entries {
+    list: Vec<Ready>,
+    /// The owner looks by itself and need not be told.
+    silent: bool,
 }
 
 impl ReadyList {
     pub(crate) fn new(bell: Option<Bell>) -> Self {
         Self {
-            entries: Mutex::new(Vec::new()),
+            entries: Mutex::default(),
             bell,
         }
     }
 
     fn push(&self, ready: Ready) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.push(ready);
+        let mut entries = self.entries();
+        entries.list.push(ready);
         // Only the first entry rings: the pump takes all that have come by then.
-        let first = entries.len() == 1;
+        let rings = entries.list.len() == 1 && !entries.silent;
         drop(entries);
-        if first && let Some(bell) = &self.bell {
+        if rings && let Some(bell) = &self.bell {
             bell();
         }
     }
 
     /// Moves everything to the end of `queue`.
     pub(crate) fn take(&self, queue: &mut std::collections::VecDeque<Ready>) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.extend(entries.drain(..));
+        queue.extend(self.entries().list.drain(..));
+    }
+
+    /// Whether the first entry is to ring. Returns whether there are entries already, which may not have rung.
+    pub(crate) fn set_silent(&self, silent: bool) -> bool {
+        let mut entries = self.entries();
+        entries.silent = silent;
+        !entries.list.is_empty()
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The way up: how the reactor reports what happened. The binding's sink writes a batch for JavaScript, the tests'
 //! sink keeps a list.
 
-/// As many events as one step of a socket reports at most: with TLS bytes, news, room for a write that waited for the
-/// session, and room for the next write. Without TLS two.
-pub const STEP_EVENTS: usize = 4;
+use crate::tls::Question;
+
+/// As many events as one step of a socket reports at most: with TLS bytes, news, a question, room for a write that waited
+/// for the session, and room for the next write. Without TLS two.
+pub const STEP_EVENTS: usize = 5;
 
 /// Receives the events of a pump. Offsets, lengths and errors are plain numbers, because the next stop is JavaScript.
 pub trait Sink {
@@ -44,6 +46,8 @@ pub enum TlsEvent {
     Failed,
     /// [`Reactor::tls_news`](crate::Reactor::tls_news) has something.
     News,
+    /// The session waits for [`Reactor::tls_answer`](crate::Reactor::tls_answer).
+    Asks(Question),
 }
 
 /// How a socket reads.

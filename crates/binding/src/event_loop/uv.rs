@@ -410,6 +410,7 @@ extern "C" fn on_idle(handle: Handle) {
     // As long as this handle is active the poll does not wait, which keeps nobody from what is due after it.
     if let Some(attached) = &*uv.attached.borrow()
         && !attached.visitor.is_due()
+        && !attached.visitor.stays_awake()
     {
         attached.idle.stop();
     }
@@ -424,7 +425,9 @@ extern "C" fn on_prepare(handle: Handle) {
 
 extern "C" fn on_check(handle: Handle) {
     let uv = Libuv::of(handle);
-    if let Some(attached) = &*uv.attached.borrow() {
+    if let Some(attached) = &*uv.attached.borrow()
+        && !attached.visitor.is_awake()
+    {
         attached.check.stop();
         attached.idle.stop();
     }

@@ -11,15 +11,23 @@ use super::{Connection, FIRST_READ, MIN_READ, Outgoing, Sent, Site};
 use crate::errno;
 use crate::queue::{Step, Turn};
 use crate::ready::Signal;
-use crate::sink::{Chunk, Sink, TlsEvent};
+use crate::sink::{Chunk, ReadMode, Sink, TlsEvent};
 use crate::sys::Behind;
-use crate::tls::{Context, Opened, Phase, Progress, RECORD, Session, Start};
+use crate::tls::{Answer, Context, Opened, Phase, Progress, Question, RECORD, Session, Start};
 
 /// Handshakes of one iteration may take so long, then those that follow wait for the next one: a full handshake takes
 /// the time of a hundred small messages, and a flood of them must not hold up the sockets that are open.
 const HANDSHAKES: Duration = Duration::from_millis(2);
 /// So much is sealed before it is sent. What the kernel does not take of it has to be kept.
 const SEALED: usize = 64 * 1024;
+/// So much is sealed in one iteration for a writer that has more, which takes a third of a millisecond.
+const MAX_SEALED: usize = 1024 * 1024;
+/// So much ciphertext is kept while the owner thinks about an answer; a peer that waits for it sends none.
+const MAX_HELD: usize = 64 * 1024;
+
+/// While so much waits for the kernel nothing is read: each change of keys, for example, is one that the peer may ask us
+/// to answer, and it may never read an answer.
+const UNSENT: usize = 256 * 1024;
 
 /// Memory for ciphertext, the same for all sockets of the thread, which stays hot in the cache.
 #[derive(Default)]
@@ -46,12 +54,25 @@ pub(crate) struct Sealed {
     /// Ciphertext that the kernel has not taken yet, from `unsent_at` on.
     unsent: Vec<u8>,
     unsent_at: usize,
+    /// Nothing is read before the kernel has taken some of it.
+    read_waits: bool,
     /// close_notify is sealed, and need not be again when FIN has to wait for room.
     said_goodbye: bool,
     /// Bytes to be written wait until the session has read something.
     write_waits: bool,
     /// The first handshake was over in the call that began it, with a failure that is still to be told.
     failed_at_once: bool,
+    /// What is unsent stays here until the owner has answered.
+    withheld: bool,
+    /// The last of the handshake, tickets for example: it leaves with the first that is written, or when it turns out that
+    /// nothing is. A send costs as much as a tenth of a handshake.
+    parting: Vec<u8>,
+}
+
+impl Sealed {
+    pub(crate) fn unsent(&self) -> usize {
+        self.unsent.len() - self.unsent_at
+    }
 }
 
 /// Where the ciphertext of a step came from.
@@ -82,9 +103,12 @@ impl Connection {
             session: Session::new(context, start)?,
             unsent: Vec::new(),
             unsent_at: 0,
+            read_waits: false,
             said_goodbye: false,
             write_waits: false,
             failed_at_once: false,
+            withheld: false,
+            parting: Vec::new(),
         }));
         if !start.server {
             // The hello leaves at once.
@@ -108,6 +132,41 @@ impl Connection {
         }
     }
 
+    /// See [`Reactor::tls_answer`](crate::Reactor::tls_answer).
+    pub(crate) fn answer_session(&mut self, answer: &Answer<'_>) -> io::Result<()> {
+        let Some(sealed) = &mut self.tls else {
+            return Err(errno::error(errno::EINVAL));
+        };
+        let answered = sealed.session.answer(answer);
+        if matches!(answer, Answer::Stored) && answered.is_ok() {
+            sealed.withheld = false;
+        }
+        answered
+    }
+
+    /// See [`Reactor::tls_renegotiate`](crate::Reactor::tls_renegotiate).
+    pub(crate) fn renegotiate(
+        &mut self,
+        verify: Option<(bool, bool)>,
+        site: Site<'_>,
+    ) -> io::Result<Result<(), Vec<u8>>> {
+        match &mut self.tls {
+            Some(sealed) if matches!(sealed.session.phase, Phase::Verifying | Phase::Open) => {}
+            _ => return Err(errno::error(errno::EINVAL)),
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.output.clear();
+            let session = &mut self.sealed().session;
+            if let Some((request, require)) = verify {
+                session.set_verify(request, require);
+            }
+            let begun = session.renegotiate(&mut scratch.output);
+            // If it cannot be sent, reading finds out.
+            let _ = self.emit(&mut scratch.output, site);
+            Ok(begun)
+        })
+    }
+
     fn sealed(&mut self) -> &mut Sealed {
         self.tls
             .as_deref_mut()
@@ -119,6 +178,32 @@ impl Connection {
         self.tls
             .as_ref()
             .is_some_and(|sealed| sealed.session.has_held() || sealed.session.phase == Phase::Ended)
+    }
+
+    /// Whether a peer that reads nothing has made us answer so much that it has to be read before we hear more of it.
+    fn is_flooded(&mut self) -> bool {
+        let sealed = self.sealed();
+        sealed.read_waits = sealed.unsent() > UNSENT;
+        sealed.read_waits
+    }
+
+    /// Whether a read has waited for the kernel to take what is unsent, and it has taken enough.
+    pub(super) fn read_has_waited(&mut self) -> bool {
+        self.tls.as_ref().is_some_and(|sealed| sealed.read_waits) && !self.is_flooded()
+    }
+
+    /// What else a read can have found: news, a question, and that a write can go on which needed to read first.
+    fn tell_the_rest(&mut self, slot: u32, sink: &mut impl Sink) {
+        let sealed = self.sealed();
+        if sealed.session.has_news() {
+            sink.tls(slot, TlsEvent::News);
+        }
+        if sealed.session.ask_to_store() {
+            sink.tls(slot, TlsEvent::Asks(Question::Store));
+        }
+        if mem::take(&mut sealed.write_waits) {
+            sink.writable(slot);
+        }
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
@@ -149,11 +234,16 @@ impl Connection {
         })
     }
 
-    /// Ciphertext from the socket, unless some is held.
+    /// Ciphertext from the socket, unless some is held, or the session goes on without any.
     fn fetch(&mut self, memory: &mut [u8]) -> Source {
-        if self.sealed().session.has_held() {
+        let session = &self.sealed().session;
+        if session.has_held() || session.goes_on {
             return Source::Held;
         }
+        self.fetch_more(memory)
+    }
+
+    fn fetch_more(&mut self, memory: &mut [u8]) -> Source {
         let asked = memory.len();
         match self.read_stream(memory) {
             Poll::Pending => Source::Nothing,
@@ -191,11 +281,13 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Step {
         let slot = site.key.slot;
-        let now = Instant::now();
-        if now.duration_since(*turn.handshakes.get_or_insert(now)) > HANDSHAKES {
+        if turn.handshakes > HANDSHAKES {
             return Step::More;
         }
         let memory = room(&mut scratch.input, FIRST_READ);
+        if self.sealed().session.asked().is_some() {
+            return self.hold_until_answered(memory, slot, sink);
+        }
         let source = self.fetch(memory);
         let input = match source {
             Source::Held => &[],
@@ -203,34 +295,77 @@ impl Connection {
             Source::Nothing => return Step::Done,
             Source::End(code) => return self.tell_end(slot, code, sink),
         };
+        let began = Instant::now();
         let progress = self.shake_hands(input, &mut scratch.output, site);
-        let sealed = self.sealed();
+        turn.handshakes += began.elapsed();
+        let session = &mut self.sealed().session;
+        let urgent = session.has_urgent_news();
+        if urgent {
+            sink.tls(slot, TlsEvent::News);
+        }
         match progress {
-            Progress::Waits => {}
+            Progress::Waits | Progress::Asks => {}
             Progress::Done => {
                 let event = TlsEvent::Secure {
-                    verdict: sealed.session.verify_result(),
-                    reused: sealed.session.is_reused(),
+                    verdict: session.verify_result(),
+                    reused: session.is_reused(),
                 };
                 sink.tls(slot, event);
             }
             Progress::Failed => sink.tls(slot, TlsEvent::Failed),
         }
-        if self.sealed().session.has_news() {
+        if let Some(question) = session.asked() {
+            sink.tls(slot, TlsEvent::Asks(question));
+        }
+        if !urgent && session.has_news() {
             sink.tls(slot, TlsEvent::News);
         }
         match (progress, source) {
-            (Progress::Waits, Source::Socket(_, _, Behind::Nothing)) => Step::Done,
-            (Progress::Waits, Source::Socket(..)) => Step::More,
-            (Progress::Waits, Source::Held) if !self.arm_read() => Step::More,
+            (Progress::Done | Progress::Failed, _) | (_, Source::Socket(_, _, Behind::Nothing)) => {
+                Step::Done
+            }
+            (_, Source::Socket(..)) => Step::More,
+            (_, Source::Held) if !self.arm_read() => Step::More,
             _ => Step::Done,
+        }
+    }
+
+    /// While the owner thinks about an answer the connection may end, and hardly anything else comes.
+    fn hold_until_answered(&mut self, memory: &mut [u8], slot: u32, sink: &mut impl Sink) -> Step {
+        if self.sealed().session.held() >= MAX_HELD {
+            return Step::Done;
+        }
+        match self.fetch_more(memory) {
+            Source::Socket(_, length, behind) => {
+                self.sealed().session.hold(&memory[..length]);
+                match behind {
+                    Behind::Nothing => Step::Done,
+                    Behind::More => Step::More,
+                }
+            }
+            Source::End(code) => self.tell_end(slot, code, sink),
+            Source::Nothing | Source::Held => Step::Done,
         }
     }
 
     /// One step of the handshake, whose answer leaves at once.
     fn shake_hands(&mut self, input: &[u8], output: &mut Vec<u8>, site: Site<'_>) -> Progress {
         output.clear();
-        let progress = self.sealed().session.handshake(input, output);
+        let sealed = self.sealed();
+        let progress = sealed.session.handshake(input, output);
+        if sealed.session.asked() == Some(Question::Store) {
+            // The client gets to know of the session when it is kept; what follows waits behind that.
+            sealed.withheld = true;
+            sealed.unsent.append(output);
+            self.outgoing = Outgoing::Blocked;
+            return progress;
+        }
+        if progress == Progress::Done {
+            // If the owner does not like the certificate it does not leave at all, as in Node.
+            sealed.parting = output.to_vec();
+            output.clear();
+            return progress;
+        }
         // If the connection has failed, reading finds out.
         let _ = self.emit(output, site);
         progress
@@ -244,6 +379,25 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> Step {
         let slot = site.key.slot;
+        let mut parting = !self.sealed().parting.is_empty();
+        if parting {
+            // What came along with the handshake may be answered at once: then the answer goes along with it.
+            parting = self.has_held()
+                && matches!(
+                    self.reading,
+                    Some(ReadMode::Chunks | ReadMode::SharedChunks)
+                );
+            if !parting {
+                self.part(&mut scratch.output, site);
+            }
+        }
+        if self.reading == Some(ReadMode::Into) {
+            // What the owner's own read has found.
+            self.tell_the_rest(slot, sink);
+        }
+        if self.is_flooded() {
+            return Step::Done;
+        }
         let (chunk, wanted) = match self.wanted(slot, turn, sink) {
             Ok(wanted) => wanted,
             Err(step) => return step,
@@ -272,6 +426,9 @@ impl Connection {
             .sealed()
             .session
             .open(input, memory, &mut scratch.output);
+        // Before the bytes, as in Node, and in any case before the end. After another handshake it may be that nobody wants
+        // those bytes any more.
+        self.tell_the_rest(slot, sink);
         if filled > 0 {
             sink.read(slot, filled);
         }
@@ -280,6 +437,9 @@ impl Connection {
             let _ = self.emit(&mut scratch.output, site);
         }
         turn.has_read(input.len().max(filled));
+        if parting && matches!(opened, Opened::End | Opened::Failed) {
+            self.part(&mut scratch.output, site);
+        }
         let sealed = self.sealed();
         match opened {
             Opened::Failed => {
@@ -302,18 +462,20 @@ impl Connection {
             }
             Opened::All | Opened::Full => {}
         }
-        if sealed.session.has_news() {
-            sink.tls(slot, TlsEvent::News);
-        }
-        if mem::take(&mut sealed.write_waits) {
-            sink.writable(slot);
-        }
         match source {
-            _ if opened == Opened::Full => Step::Full,
+            _ if opened == Opened::Full || parting => Step::Full,
             Source::Socket(asked, length, behind) => self.after_read(asked, length, behind),
             _ if self.arm_read() => Step::Done,
             _ => Step::More,
         }
+    }
+
+    /// Nothing was written that the last of the handshake could leave with.
+    fn part(&mut self, output: &mut Vec<u8>, site: Site<'_>) {
+        output.clear();
+        output.append(&mut self.sealed().parting);
+        // If the connection has failed, reading finds out.
+        let _ = self.emit(output, site);
     }
 
     /// As [`Connection::read_into`].
@@ -332,7 +494,7 @@ impl Connection {
         match outcome {
             Err(error) if errno::code(&error) == errno::EAGAIN => Err(error),
             Ok(length) if length > 0 => {
-                let more = self.has_held() || !self.arm_read();
+                let more = self.has_held() || self.sealed().write_waits || !self.arm_read();
                 Ok((length, more.then_some(&*self.readable)))
             }
             ended => {
@@ -349,6 +511,9 @@ impl Connection {
         scratch: &mut Scratch,
     ) -> io::Result<usize> {
         loop {
+            if self.is_flooded() {
+                return Err(errno::error(errno::EAGAIN));
+            }
             let ciphertext = room(&mut scratch.input, FIRST_READ);
             let length = match self.fetch(ciphertext) {
                 Source::Held => 0,
@@ -376,6 +541,10 @@ impl Connection {
     fn emit(&mut self, output: &mut Vec<u8>, site: Site<'_>) -> io::Result<()> {
         if output.is_empty() {
             return Ok(());
+        }
+        let parting = mem::take(&mut self.sealed().parting);
+        if !parting.is_empty() {
+            output.splice(..0, parting);
         }
         let mut sent = 0;
         if self.outgoing == Outgoing::Open {
@@ -433,6 +602,11 @@ impl Connection {
                     if self.outgoing == Outgoing::Blocked {
                         break;
                     }
+                    if bytes >= MAX_SEALED && bytes < total {
+                        // The kernel has room, and the rest comes in the next iteration: see `write_due`.
+                        self.outgoing = Outgoing::Blocked;
+                        break;
+                    }
                 }
             }
             self.emit(output, site)?;
@@ -441,6 +615,23 @@ impl Connection {
                 all: bytes == total && self.outgoing == Outgoing::Open,
             })
         })
+    }
+
+    /// The signal, to be queued, of a connection that takes more without the kernel having to tell: its writer had more
+    /// than is sealed at once, or its owner has answered.
+    pub(crate) fn write_due(&mut self, site: Site<'_>) -> Option<&Signal> {
+        if self.outgoing != Outgoing::Blocked || self.is_withheld() {
+            return None;
+        }
+        if self.arm_write(site.key, site.list) {
+            return None;
+        }
+        self.writable.as_deref()
+    }
+
+    /// What is unsent waits for an answer of the owner's.
+    pub(super) fn is_withheld(&self) -> bool {
+        self.tls.as_ref().is_some_and(|sealed| sealed.withheld)
     }
 
     /// The kernel has room again: whether it has all of our ciphertext now.

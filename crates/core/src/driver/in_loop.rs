@@ -1,8 +1,8 @@
 //! Tokio as a guest of the owner's event loop: no thread, and nothing passed between threads.
 //!
-//! The host watches the descriptor that Tokio itself waits on, an epoll instance or a kqueue. When that is readable, one [`InLoop::turn`] makes Tokio poll it once
-//! without blocking, which runs the wakers of the sockets that are ready. Tokio's timers would fire only in a turn, so
-//! nothing on this runtime uses them.
+//! The host watches the descriptor that Tokio itself waits on, an epoll instance or a kqueue. When that is readable, one
+//! turn makes Tokio poll it once without blocking, which runs the wakers of the sockets that are ready. Tokio's timers
+//! would fire only in a turn, so nothing on this runtime uses them.
 
 #[cfg(target_os = "linux")]
 #[path = "in_loop/epoll.rs"]
@@ -14,10 +14,8 @@ mod selector;
 #[path = "in_loop/unknown.rs"]
 mod selector;
 
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::RawFd;
-use std::task::Poll;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -44,17 +42,7 @@ impl InLoop {
         self.descriptor
     }
 
-    /// One non-blocking poll of the driver. When a future has woken itself, the scheduler polls its driver, with a
-    /// time-out of zero, before it polls the future again.
     pub(crate) fn turn(&self) {
-        let mut polled = false;
-        self.runtime.block_on(poll_fn(|cx| {
-            if polled {
-                return Poll::Ready(());
-            }
-            polled = true;
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        }));
+        super::turn(&self.runtime);
     }
 }

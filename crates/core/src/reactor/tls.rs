@@ -3,7 +3,9 @@
 use std::io;
 
 use super::Reactor;
+use crate::connection::Site;
 use crate::errno;
+use crate::place::Place;
 use crate::ready::Direction;
 use crate::tls;
 
@@ -32,8 +34,64 @@ impl Reactor {
     /// `EINVAL` unless a handshake has been reported as done.
     pub fn tls_open(&mut self, slot: u32) -> io::Result<()> {
         self.connection(slot)?.open_session()?;
-        self.ask_readable(slot);
+        // What came along with the end of the handshake follows in the same iteration, as in Node.
+        if let Some(place) = self.slots.get(slot)
+            && let Some(readable) = place.signal(Direction::Read)
+        {
+            self.queue.ask_soon(readable);
+        }
         Ok(())
+    }
+
+    /// The answer to what [`TlsEvent::Asks`](crate::TlsEvent::Asks) has told of. The pump goes on with the handshake.
+    ///
+    /// # Errors
+    /// `EINVAL` unless that has been asked, or when OpenSSL refuses the certificate.
+    pub fn tls_answer(&mut self, slot: u32, answer: &tls::Answer<'_>) -> io::Result<()> {
+        self.connection(slot)?.answer_session(answer)?;
+        self.ask_readable(slot);
+        self.ask_writable(slot);
+        Ok(())
+    }
+
+    /// Begins another handshake on the open connection, which only TLS 1.2 and its predecessors know; a server asks its
+    /// client to. `verify`: from here on, whether a server asks for the client's certificate, and insists on it. What
+    /// OpenSSL says if it refuses is as [`Fact::Failure`](tls::Fact::Failure).
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no open session.
+    pub fn tls_renegotiate(
+        &mut self,
+        slot: u32,
+        verify: Option<(bool, bool)>,
+    ) -> io::Result<Result<(), Vec<u8>>> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.renegotiate(verify, site)
+    }
+
+    /// From here on lines for a keylog are among the news.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_keylog(&mut self, slot: u32) -> io::Result<()> {
+        self.session(slot)?.log_keys();
+        Ok(())
+    }
+
+    /// After a write that was short, and after an answer.
+    pub(super) fn ask_writable(&mut self, slot: u32) {
+        let key = self.slots.key(slot);
+        let Some(Place::Connection(connection)) = self.slots.get_mut(slot) else {
+            return;
+        };
+        let site = Site {
+            key,
+            list: &self.ready,
+            driver: &self.driver,
+        };
+        if let Some(writable) = connection.write_due(site) {
+            self.queue.ask(writable);
+        }
     }
 
     pub(super) fn ask_readable(&mut self, slot: u32) {
@@ -69,6 +127,17 @@ impl Reactor {
     /// `EINVAL` when the connection has no session.
     pub fn tls_news(&mut self, slot: u32) -> io::Result<Option<tls::News>> {
         Ok(self.session(slot)?.take_news())
+    }
+
+    /// How many bytes of ciphertext wait for the kernel to take them.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session.
+    pub fn tls_unsent(&mut self, slot: u32) -> io::Result<usize> {
+        match &self.connection(slot)?.tls {
+            Some(sealed) => Ok(sealed.unsent()),
+            None => Err(errno::error(errno::EINVAL)),
+        }
     }
 
     /// Keying material for a protocol above TLS; `None` if OpenSSL refuses.

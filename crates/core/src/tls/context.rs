@@ -1,21 +1,39 @@
 //! An SSL_CTX. Node makes it, from the options of `tls.createSecureContext()`, and does not tell us where it is. OpenSSL
-//! does: it calls a function of ours for each SSL_CTX that is made, and while a [`Capture`] is in place we remember them.
+//! does: it calls a function of ours for each SSL_CTX that is made, and for each SSL that is made of one, and while a
+//! [`Capture`] is in place we remember them.
 
 use std::cell::RefCell;
 use std::ffi::{c_int, c_long, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
 
-use super::ffi::{self, OpenSsl, SslCtx};
-use super::session;
+use super::callbacks;
+use super::ffi::{self, OpenSsl, Ssl, SslCtx};
+
+/// What a thread has made since a capture began.
+#[derive(Default)]
+struct Seen {
+    contexts: Vec<NonNull<SslCtx>>,
+    sessions: Vec<NonNull<Ssl>>,
+}
 
 thread_local! {
-    /// The contexts that this thread has made since a capture began.
-    static SEEN: RefCell<Option<Vec<NonNull<SslCtx>>>> = const { RefCell::new(None) };
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+fn note(add: impl FnOnce(&mut Seen)) {
+    // A thread that is ending may make contexts, but nobody captures them.
+    let _ending = SEEN.try_with(|seen| {
+        if let Ok(mut seen) = seen.try_borrow_mut()
+            && let Some(seen) = seen.as_mut()
+        {
+            add(seen);
+        }
+    });
 }
 
 /// Called by OpenSSL when an SSL_CTX is made.
-unsafe extern "C" fn made(
+unsafe extern "C" fn made_context(
     context: *mut c_void,
     _data: *mut c_void,
     _all: *mut c_void,
@@ -23,53 +41,72 @@ unsafe extern "C" fn made(
     _number: c_long,
     _pointer: *mut c_void,
 ) {
-    // A thread that is ending may make contexts, but nobody captures them.
-    let _ending = SEEN.try_with(|seen| {
-        if let Ok(mut seen) = seen.try_borrow_mut()
-            && let Some(seen) = seen.as_mut()
-            && let Some(context) = NonNull::new(context.cast())
-        {
-            seen.push(context);
-        }
-    });
+    if let Some(context) = NonNull::new(context.cast()) {
+        note(|seen| seen.contexts.push(context));
+    }
 }
 
-/// From here on the contexts that this thread makes are noticed, until [`Capture::finish`].
+/// Called by OpenSSL when an SSL is made, before it is complete.
+unsafe extern "C" fn made_session(
+    session: *mut c_void,
+    _data: *mut c_void,
+    _all: *mut c_void,
+    _index: c_int,
+    _number: c_long,
+    _pointer: *mut c_void,
+) {
+    if let Some(session) = NonNull::new(session.cast()) {
+        note(|seen| seen.sessions.push(session));
+    }
+}
+
+/// From here on the contexts that this thread makes or uses are noticed, until [`Capture::finish`].
 pub struct Capture(());
 
 impl Capture {
     /// # Errors
     /// Why there can be no TLS here.
     pub fn begin() -> Result<Self, &'static str> {
-        static INDEX: OnceLock<c_int> = OnceLock::new();
+        static NOTICED: OnceLock<bool> = OnceLock::new();
         let openssl = ffi::openssl()?;
-        let index = INDEX.get_or_init(|| {
+        let noticed = NOTICED.get_or_init(|| {
             ffi::stay_loaded();
-            // SAFETY: `made` has the type that OpenSSL calls, and stays where it is.
-            unsafe {
-                (openssl.CRYPTO_get_ex_new_index)(
-                    ffi::CRYPTO_EX_INDEX_SSL_CTX,
-                    0,
-                    ptr::null_mut(),
-                    Some(made),
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                )
-            }
+            let of_context = (ffi::CRYPTO_EX_INDEX_SSL_CTX, made_context as ffi::ExDataNew);
+            let of_session = (ffi::CRYPTO_EX_INDEX_SSL, made_session as ffi::ExDataNew);
+            [of_context, of_session].into_iter().all(|(class, made)| {
+                // SAFETY: the function has the type that OpenSSL calls, and stays where it is.
+                let index = unsafe {
+                    (openssl.CRYPTO_get_ex_new_index)(
+                        class,
+                        0,
+                        ptr::null_mut(),
+                        Some(made),
+                        ptr::null_mut(),
+                        ptr::null_mut(),
+                    )
+                };
+                index >= 0
+            })
         });
-        if *index < 0 {
+        if !noticed {
             return Err("OpenSSL has no index left for us");
         }
-        SEEN.set(Some(Vec::new()));
+        SEEN.set(Some(Seen::default()));
         Ok(Self(()))
     }
 
-    /// The context that was made meanwhile, if it was exactly one. It must still be alive: it is the caller's to see to
-    /// that.
+    /// The context that was made meanwhile, if it was exactly one; or if none was made, that of the one session that was
+    /// begun, which stays its owner's. Context and session must still be alive: it is the caller's to see to that.
     pub fn finish(self) -> Option<Context> {
         let seen = SEEN.take().unwrap_or_default();
-        match seen.as_slice() {
-            [one] => Context::share(*one),
+        match (seen.contexts.as_slice(), seen.sessions.as_slice()) {
+            ([one], _) => Context::share(*one, true),
+            ([], [one]) => {
+                let openssl = ffi::openssl().ok()?;
+                // SAFETY: the caller's promise.
+                let context = unsafe { (openssl.SSL_get_SSL_CTX)(one.as_ptr()) };
+                Context::share(NonNull::new(context)?, false)
+            }
             _ => None,
         }
     }
@@ -81,22 +118,26 @@ impl Drop for Capture {
     }
 }
 
-/// An SSL_CTX that belongs to us: nothing but sessions of ours may be made from it, because Node's callbacks on a context
-/// that its own TLS uses take every SSL for one of Node's.
+/// An SSL_CTX, with a reference to it.
 pub struct Context {
     pub(super) raw: NonNull<SslCtx>,
     pub(super) openssl: &'static OpenSsl,
+    /// It belongs to us: nothing but sessions of ours may be made from it, because Node's callbacks on a context that its
+    /// own TLS uses take every SSL for one of Node's. Of others we only take the certificate.
+    pub(super) ours: bool,
 }
 
 impl Context {
-    fn share(raw: NonNull<SslCtx>) -> Option<Self> {
+    fn share(raw: NonNull<SslCtx>, ours: bool) -> Option<Self> {
         let openssl = ffi::openssl().ok()?;
-        // SAFETY: the context was just made, and whoever made it has it still.
+        // SAFETY: the context is alive, by the promise of `finish`'s caller.
         if unsafe { (openssl.SSL_CTX_up_ref)(raw.as_ptr()) } != 1 {
             return None;
         }
-        let context = Self { raw, openssl };
-        session::prepare(&context);
+        let context = Self { raw, openssl, ours };
+        if ours {
+            callbacks::prepare(&context);
+        }
         Some(context)
     }
 }

@@ -28,6 +28,13 @@ pub(crate) type AlpnCallback = unsafe extern "C" fn(
     c_uint,
     *mut c_void,
 ) -> c_int;
+pub(crate) type HelloCallback = unsafe extern "C" fn(*mut Ssl, *mut c_int, *mut c_void) -> c_int;
+pub(crate) type CertificateCallback = unsafe extern "C" fn(*mut Ssl, *mut c_void) -> c_int;
+pub(crate) type StatusCallback = unsafe extern "C" fn(*mut Ssl, *mut c_void) -> c_int;
+pub(crate) type AnyCallback = unsafe extern "C" fn();
+pub(crate) type InfoCallback = unsafe extern "C" fn(*const Ssl, c_int, c_int);
+pub(crate) type FindSessionCallback =
+    unsafe extern "C" fn(*mut Ssl, *const c_uchar, c_int, *mut c_int) -> *mut SslSession;
 pub(crate) type NewSessionCallback = unsafe extern "C" fn(*mut Ssl, *mut SslSession) -> c_int;
 pub(crate) type KeylogCallback = unsafe extern "C" fn(*const Ssl, *const c_char);
 pub(crate) type ErrorCallback = unsafe extern "C" fn(*const c_char, usize, *mut c_void) -> c_int;
@@ -67,6 +74,7 @@ macro_rules! functions {
 
 functions! {
     fn OPENSSL_version_major() -> c_uint;
+    fn CRYPTO_malloc(usize, *const c_char, c_int) -> *mut c_void;
     fn CRYPTO_get_ex_new_index(c_int, c_long, *mut c_void, Option<ExDataNew>, *mut c_void, *mut c_void) -> c_int;
 
     fn ERR_clear_error();
@@ -90,10 +98,19 @@ functions! {
     fn SSL_CTX_free(*mut SslCtx);
     fn SSL_CTX_set_alpn_select_cb(*mut SslCtx, Option<AlpnCallback>, *mut c_void);
     fn SSL_CTX_sess_set_new_cb(*mut SslCtx, Option<NewSessionCallback>);
+    fn SSL_CTX_sess_set_get_cb(*mut SslCtx, Option<FindSessionCallback>);
+    fn SSL_CTX_set_client_hello_cb(*mut SslCtx, Option<HelloCallback>, *mut c_void);
+    fn SSL_CTX_callback_ctrl(*mut SslCtx, c_int, Option<AnyCallback>) -> c_long;
+    fn SSL_CTX_ctrl(*mut SslCtx, c_int, c_long, *mut c_void) -> c_long;
+    fn SSL_CTX_get0_certificate(*const SslCtx) -> *mut X509;
+    fn SSL_CTX_get0_privatekey(*const SslCtx) -> *mut Pkey;
+    fn SSL_CTX_get_cert_store(*const SslCtx) -> *mut c_void;
+    fn SSL_CTX_get_client_CA_list(*const SslCtx) -> *mut Stack;
     fn SSL_CTX_set_keylog_callback(*mut SslCtx, Option<KeylogCallback>);
 
     fn SSL_new(*mut SslCtx) -> *mut Ssl;
     fn SSL_free(*mut Ssl);
+    fn SSL_get_SSL_CTX(*const Ssl) -> *mut SslCtx;
     fn SSL_set_bio(*mut Ssl, *mut Bio, *mut Bio);
     fn SSL_set_connect_state(*mut Ssl);
     fn SSL_set_accept_state(*mut Ssl);
@@ -101,11 +118,21 @@ functions! {
     fn SSL_set_ex_data(*mut Ssl, c_int, *mut c_void) -> c_int;
     fn SSL_get_ex_data(*const Ssl, c_int) -> *mut c_void;
     fn SSL_ctrl(*mut Ssl, c_int, c_long, *mut c_void) -> c_long;
-    fn SSL_clear_options(*mut Ssl, u64) -> u64;
+    fn SSL_set_cert_cb(*mut Ssl, Option<CertificateCallback>, *mut c_void);
+    fn SSL_set_info_callback(*mut Ssl, Option<InfoCallback>);
+    fn SSL_use_certificate(*mut Ssl, *mut X509) -> c_int;
+    fn SSL_use_PrivateKey(*mut Ssl, *mut Pkey) -> c_int;
+    fn SSL_set_client_CA_list(*mut Ssl, *mut Stack);
+    fn SSL_dup_CA_list(*const Stack) -> *mut Stack;
+    fn SSL_client_hello_get0_session_id(*mut Ssl, *mut *const c_uchar) -> usize;
+    fn SSL_client_hello_get0_ext(*mut Ssl, c_uint, *mut *const c_uchar, *mut usize) -> c_int;
     fn SSL_set_alpn_protos(*mut Ssl, *const c_uchar, c_uint) -> c_int;
     fn SSL_select_next_proto(*mut *mut c_uchar, *mut c_uchar, *const c_uchar, c_uint, *const c_uchar, c_uint) -> c_int;
 
     fn SSL_do_handshake(*mut Ssl) -> c_int;
+    fn SSL_renegotiate(*mut Ssl) -> c_int;
+    fn SSL_renegotiate_pending(*const Ssl) -> c_int;
+    fn SSL_version(*const Ssl) -> c_int;
     fn SSL_read_ex(*mut Ssl, *mut c_void, usize, *mut usize) -> c_int;
     fn SSL_write_ex(*mut Ssl, *const c_void, usize, *mut usize) -> c_int;
     fn SSL_shutdown(*mut Ssl) -> c_int;
@@ -134,6 +161,7 @@ functions! {
     fn SSL_session_reused(*const Ssl) -> c_int;
     fn i2d_SSL_SESSION(*const SslSession, *mut *mut c_uchar) -> c_int;
     fn d2i_SSL_SESSION(*mut *mut SslSession, *mut *const c_uchar, c_long) -> *mut SslSession;
+    fn SSL_SESSION_get_id(*const SslSession, *mut c_uint) -> *const c_uchar;
     fn SSL_SESSION_free(*mut SslSession);
     fn SSL_SESSION_get0_ticket(*const SslSession, *mut *const c_uchar, *mut usize);
     fn SSL_SESSION_get_protocol_version(*const SslSession) -> c_int;
@@ -156,18 +184,35 @@ pub(crate) const BIO_TYPE_SOURCE_SINK: c_int = 0x0400;
 pub(crate) const BIO_FLAGS_READ_RETRY: c_int = 0x01 | 0x08;
 pub(crate) const BIO_CTRL_FLUSH: c_int = 11;
 pub(crate) const SSL_ERROR_WANT_READ: c_int = 2;
+pub(crate) const SSL_ERROR_WANT_X509_LOOKUP: c_int = 4;
 pub(crate) const SSL_ERROR_ZERO_RETURN: c_int = 6;
+pub(crate) const SSL_ERROR_WANT_CLIENT_HELLO_CB: c_int = 11;
+pub(crate) const SSL_CLIENT_HELLO_SUCCESS: c_int = 1;
+pub(crate) const SSL_CLIENT_HELLO_RETRY: c_int = -1;
+pub(crate) const TLSEXT_TYPE_SERVER_NAME: c_uint = 0;
+pub(crate) const TLSEXT_TYPE_ALPN: c_uint = 16;
+pub(crate) const TLSEXT_TYPE_SESSION_TICKET: c_uint = 35;
+pub(crate) const TLSEXT_STATUSTYPE_OCSP: c_long = 1;
+pub(crate) const SSL_CB_HANDSHAKE_START: c_int = 0x10;
+pub(crate) const SSL_CB_HANDSHAKE_DONE: c_int = 0x20;
 pub(crate) const SSL_VERIFY_PEER: c_int = 1;
 pub(crate) const SSL_VERIFY_FAIL_IF_NO_PEER_CERT: c_int = 2;
 pub(crate) const SSL_CTRL_MODE: c_int = 33;
 pub(crate) const SSL_CTRL_SET_MAX_SEND_FRAGMENT: c_int = 52;
 pub(crate) const SSL_CTRL_SET_TLSEXT_HOSTNAME: c_int = 55;
+pub(crate) const SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB: c_int = 63;
+pub(crate) const SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE: c_int = 65;
+pub(crate) const SSL_CTRL_GET_TLSEXT_STATUS_REQ_OCSP_RESP: c_int = 70;
+pub(crate) const SSL_CTRL_SET_TLSEXT_STATUS_REQ_OCSP_RESP: c_int = 71;
+pub(crate) const SSL_CTRL_CHAIN: c_int = 88;
+pub(crate) const SSL_CTRL_SET_VERIFY_CERT_STORE: c_int = 106;
+pub(crate) const SSL_CTRL_GET_CHAIN_CERTS: c_int = 115;
+pub(crate) const SSL_CTRL_GET_TLSEXT_STATUS_REQ_TYPE: c_int = 127;
 pub(crate) const SSL_CTRL_GET_PEER_TMP_KEY: c_int = 109;
 pub(crate) const SSL_CTRL_GET_NEGOTIATED_GROUP: c_int = 134;
 pub(crate) const SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER: c_long = 0x2;
 pub(crate) const SSL_MODE_AUTO_RETRY: c_long = 0x4;
 pub(crate) const SSL_MODE_RELEASE_BUFFERS: c_long = 0x10;
-pub(crate) const SSL_OP_ALLOW_CLIENT_RENEGOTIATION: u64 = 1 << 8;
 pub(crate) const SSL_TLSEXT_ERR_OK: c_int = 0;
 pub(crate) const SSL_TLSEXT_ERR_ALERT_FATAL: c_int = 2;
 pub(crate) const SSL_TLSEXT_ERR_NOACK: c_int = 3;

@@ -1,18 +1,16 @@
 //! One TLS session: an SSL between memory and memory. Ciphertext goes in as a slice that is borrowed for the call and
 //! comes out into a buffer that the caller brings; no socket is known here.
-//!
-//! OpenSSL calls nothing of ours but the functions at the end of this file, which copy bytes or take a note, and never
-//! run JavaScript.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_uchar, c_uint, c_void};
+use std::ffi::{CStr, CString, c_int, c_long, c_uint, c_void};
 use std::io;
 use std::mem;
 use std::ptr::{self, NonNull};
-use std::slice;
-use std::sync::OnceLock;
 
+use super::callbacks::{self, Indices, Shared};
 use super::context::Context;
-use super::ffi::{self, Bio, OpenSsl, Ssl, SslSession, X509};
+use super::ffi::{self, OpenSsl, Ssl};
+use super::questions::Asks;
+use super::words::{clear_errors, failure, refused};
 
 /// What a session is started with.
 #[derive(Default)]
@@ -25,12 +23,13 @@ pub struct Start<'a> {
     pub servername: Option<&'a CStr>,
     /// Each behind its length. A client offers them, a server takes the first of them that the client offers.
     pub protocols: &'a [u8],
-    /// For a client: a session to resume, as [`Fact::Session`] and [`News::Session`] have it.
+    /// For a client: a session to resume, as [`Fact::Session`](super::Fact::Session) and [`News::Session`] have it.
     pub session: &'a [u8],
     /// Ciphertext that has been read from the socket already.
     pub unread: &'a [u8],
     /// Whether [`News::Keylog`] is wanted.
     pub keylog: bool,
+    pub asks: Asks,
 }
 
 /// How far a session is.
@@ -52,6 +51,8 @@ pub(crate) enum Phase {
 pub(crate) enum Progress {
     /// It needs more from the peer.
     Waits,
+    /// It needs an answer to `Session::asked`.
+    Asks,
     Done,
     Failed,
 }
@@ -75,68 +76,31 @@ pub enum News {
     Session(Vec<u8>),
     /// A line for a keylog file, without its newline.
     Keylog(Vec<u8>),
-}
-
-/// What can be asked of a session. Where there is none, the answer is no bytes; parts of an answer are separated by NUL
-/// unless it says otherwise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fact {
-    /// OpenSSL's library, reason and whole text of the error that ended the session.
-    Failure,
-    /// Number and text of the verdict on the peer's certificate; 0 is that all is well.
-    Verdict,
-    /// As in `SSL_get_version`.
-    Protocol,
-    /// Name, standard name and version.
-    Cipher,
-    Servername,
-    Alpn,
-    /// The peer's certificates as DER, each behind its length in four bytes (little-endian): the leaf, then what the peer
-    /// has sent with it, then the chain that was verified.
-    PeerCertificates,
-    /// Our own, as DER.
-    Certificate,
-    Session,
-    Ticket,
-    Finished,
-    PeerFinished,
-    /// "1" if a session was resumed.
-    Reused,
-    /// "1" if the peer has sent close_notify.
-    CloseNotify,
-    /// Kind, name and bits of the peer's ephemeral key.
-    EphemeralKey,
-    /// Each followed by NUL.
-    SharedSigalgs,
-}
-
-/// What OpenSSL's calls reach: it stays where it is for as long as the SSL lives.
-struct Shared {
-    input: *const u8,
-    left: usize,
-    output: Vec<u8>,
-    /// A server's protocols.
-    protocols: Vec<u8>,
-    news: Vec<News>,
-    /// Which news are wanted.
-    sessions: bool,
-    keylog: bool,
+    /// The server's OCSP response, or nothing if it has none.
+    Status(Vec<u8>),
+    /// Another handshake begins on the open connection.
+    Renegotiating,
+    /// And has ended well.
+    Renegotiated,
 }
 
 /// See the [module](self).
 pub(crate) struct Session {
     ssl: NonNull<Ssl>,
+    /// What OpenSSL's calls reach.
     shared: NonNull<Shared>,
-    openssl: &'static OpenSsl,
+    pub(super) openssl: &'static OpenSsl,
     pub(crate) phase: Phase,
+    /// What was asked has been answered: the handshake goes on without anything from the peer.
+    pub(crate) goes_on: bool,
     /// Ciphertext that has been read from the socket and not been opened, from `held_at` on.
     held: Vec<u8>,
     held_at: usize,
     /// OpenSSL has opened bytes that did not fit.
     plain_left: bool,
-    failure: Vec<u8>,
-    close_notify: bool,
-    server: bool,
+    pub(super) failure: Vec<u8>,
+    pub(super) close_notify: bool,
+    pub(super) server: bool,
 }
 
 /// A TLS record holds at most so many bytes.
@@ -148,9 +112,12 @@ impl Session {
     /// # Errors
     /// When OpenSSL refuses, or has no memory.
     pub(crate) fn new(context: &Context, start: &Start<'_>) -> io::Result<Self> {
+        if !context.ours {
+            return Err(refused());
+        }
         let openssl = context.openssl;
         clear_errors(openssl);
-        let index = indices(openssl)?;
+        let index = callbacks::indices(openssl)?;
         // SAFETY: the context is alive; the SSL takes a reference of its own.
         let ssl = unsafe { (openssl.SSL_new)(context.raw.as_ptr()) };
         let ssl = NonNull::new(ssl).ok_or_else(refused)?;
@@ -158,18 +125,19 @@ impl Session {
             input: ptr::null(),
             left: 0,
             output: Vec::new(),
+            server: start.server,
             protocols: Vec::new(),
             news: Vec::new(),
-            // A server keeps none: it gives tickets.
-            sessions: !start.server,
-            keylog: start.keylog,
+            keylog: false,
+            talk: None,
         });
         // From here on dropping it frees both.
-        let session = Self {
+        let mut session = Self {
             ssl,
             shared: NonNull::from(Box::leak(shared)),
             openssl,
             phase: Phase::Handshaking,
+            goes_on: false,
             held: start.unread.to_vec(),
             held_at: 0,
             plain_left: false,
@@ -201,7 +169,7 @@ impl Session {
         }
     }
 
-    fn configure(&self, context: &Context, start: &Start<'_>) -> io::Result<()> {
+    fn configure(&mut self, context: &Context, start: &Start<'_>) -> io::Result<()> {
         let openssl = self.openssl;
         let ssl = self.raw();
         self.control(
@@ -211,19 +179,12 @@ impl Session {
                 | ffi::SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER,
             ptr::null_mut(),
         );
-        let mut verify = 0;
-        if start.server && start.request_certificate {
-            verify = ffi::SSL_VERIFY_PEER;
-            if start.require_certificate {
-                verify |= ffi::SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-            }
-        }
-        // A client verifies in any case; the mode would only make OpenSSL break off, and the owner decides about that.
-        // SAFETY: the callback has the type that OpenSSL calls.
-        unsafe { (openssl.SSL_set_verify)(ssl, verify, Some(go_on)) };
+        self.set_verify(start.request_certificate, start.require_certificate);
         if start.keylog {
-            // SAFETY: as above; the context is ours alone.
-            unsafe { (openssl.SSL_CTX_set_keylog_callback)(context.raw.as_ptr(), Some(keylog)) };
+            self.log_keys();
+        }
+        if !start.asks.is_nothing() {
+            self.prepare_questions(context, start.asks);
         }
         if start.server {
             self.configure_server(context, start);
@@ -251,22 +212,18 @@ impl Session {
         Ok(())
     }
 
-    fn configure_server(&self, context: &Context, start: &Start<'_>) {
+    fn configure_server(&mut self, context: &Context, start: &Start<'_>) {
         let openssl = self.openssl;
         // SAFETY: a new SSL.
         unsafe { (openssl.SSL_set_accept_state)(self.raw()) };
-        // Node allows it and counts; we do not allow it, which is OpenSSL's own default.
-        // SAFETY: a new SSL.
-        unsafe { (openssl.SSL_clear_options)(self.raw(), ffi::SSL_OP_ALLOW_CLIENT_RENEGOTIATION) };
-        if !start.protocols.is_empty() {
-            // SAFETY: no call into OpenSSL is under way, so nothing else refers to it.
-            unsafe { &mut *self.shared.as_ptr() }.protocols = start.protocols.to_vec();
+        if !start.protocols.is_empty() || start.asks.protocol {
+            self.shared_mut().protocols = start.protocols.to_vec();
             // SAFETY: the callback has the type that OpenSSL calls; the context is ours alone. For sessions without a
             // list of their own it does nothing.
             unsafe {
                 (openssl.SSL_CTX_set_alpn_select_cb)(
                     context.raw.as_ptr(),
-                    Some(select_protocol),
+                    Some(callbacks::select_protocol),
                     ptr::null_mut(),
                 );
             }
@@ -287,11 +244,32 @@ impl Session {
         if set == 1 { Ok(()) } else { Err(refused()) }
     }
 
-    fn raw(&self) -> *mut Ssl {
+    /// From here on [`News::Keylog`] is wanted.
+    pub(crate) fn log_keys(&mut self) {
+        let openssl = self.openssl;
+        self.shared_mut().keylog = true;
+        // SAFETY: the SSL is alive, and has a context.
+        let context = unsafe { (openssl.SSL_get_SSL_CTX)(self.raw()) };
+        // SAFETY: the callback has the type that OpenSSL calls; the context is ours alone.
+        unsafe { (openssl.SSL_CTX_set_keylog_callback)(context, Some(callbacks::keylog)) };
+    }
+
+    pub(super) fn raw(&self) -> *mut Ssl {
         self.ssl.as_ptr()
     }
 
-    fn control(&self, command: c_int, number: c_long, pointer: *mut c_void) -> c_long {
+    pub(super) fn shared(&self) -> &Shared {
+        // SAFETY: it lives as long as we do. OpenSSL's callbacks change it in calls of ours alone, during which the
+        // callers do not have the reference.
+        unsafe { self.shared.as_ref() }
+    }
+
+    pub(super) fn shared_mut(&mut self) -> &mut Shared {
+        // SAFETY: as above, and nobody else has a reference.
+        unsafe { self.shared.as_mut() }
+    }
+
+    pub(super) fn control(&self, command: c_int, number: c_long, pointer: *mut c_void) -> c_long {
         // SAFETY: the SSL is alive; the callers give what the command takes.
         unsafe { (self.openssl.SSL_ctrl)(self.raw(), command, number, pointer) }
     }
@@ -318,18 +296,13 @@ impl Session {
         } else {
             input
         };
-        let shared = self.shared.as_ptr();
-        {
-            // SAFETY: no call into OpenSSL is under way, so nothing else refers to it.
-            let shared = unsafe { &mut *shared };
-            shared.input = whole.as_ptr();
-            shared.left = whole.len();
-            mem::swap(&mut shared.output, output);
-        }
+        let shared = self.shared_mut();
+        shared.input = whole.as_ptr();
+        shared.left = whole.len();
+        mem::swap(&mut shared.output, output);
         clear_errors(self.openssl);
         let result = call(self, self.raw());
-        // SAFETY: as above, now that the call has returned.
-        let shared = unsafe { &mut *shared };
+        let shared = self.shared_mut();
         mem::swap(&mut shared.output, output);
         shared.input = ptr::null();
         let left = mem::take(&mut shared.left);
@@ -353,18 +326,33 @@ impl Session {
     }
 
     pub(crate) fn has_news(&self) -> bool {
-        // SAFETY: no call into OpenSSL is under way, so nothing else refers to it.
-        !unsafe { &*self.shared.as_ptr() }.news.is_empty()
+        !self.shared().news.is_empty()
+    }
+
+    /// Whether there are news that do not wait for the end of the handshake, or for bytes that came along.
+    pub(crate) fn has_urgent_news(&self) -> bool {
+        let news = &self.shared().news;
+        news.iter().any(|news| !matches!(news, News::Session(_)))
     }
 
     pub(crate) fn take_news(&mut self) -> Option<News> {
-        // SAFETY: as in `has_news`.
-        let news = &mut unsafe { &mut *self.shared.as_ptr() }.news;
+        let news = &mut self.shared_mut().news;
         (!news.is_empty()).then(|| news.remove(0))
+    }
+
+    /// Keeps ciphertext for later.
+    pub(crate) fn hold(&mut self, input: &[u8]) {
+        self.held.extend_from_slice(input);
+    }
+
+    /// How much ciphertext is kept.
+    pub(crate) fn held(&self) -> usize {
+        self.held.len() - self.held_at
     }
 
     /// Goes on with the handshake. What is in `output` afterwards is to be sent, also when it has failed.
     pub(crate) fn handshake(&mut self, input: &[u8], output: &mut Vec<u8>) -> Progress {
+        self.goes_on = false;
         let progress = self.with(input, output, |session, ssl| {
             // SAFETY: the SSL is alive, and its BIO reads and writes what `with` has put there.
             let result = unsafe { (session.openssl.SSL_do_handshake)(ssl) };
@@ -373,22 +361,76 @@ impl Session {
             } else {
                 match session.error(result) {
                     ffi::SSL_ERROR_WANT_READ => Ok(Progress::Waits),
+                    ffi::SSL_ERROR_WANT_CLIENT_HELLO_CB | ffi::SSL_ERROR_WANT_X509_LOOKUP
+                        if session.asked().is_some() =>
+                    {
+                        Ok(Progress::Asks)
+                    }
                     _ => Err(failure(session.openssl)),
                 }
             }
         });
         match progress {
-            Ok(progress) => {
-                if progress == Progress::Done {
-                    self.phase = Phase::Verifying;
-                }
-                progress
-            }
+            Ok(Progress::Done) => self.handshake_is_done(),
+            Ok(progress) => progress,
             Err(failure) => {
                 self.fail(failure);
                 Progress::Failed
             }
         }
+    }
+
+    fn handshake_is_done(&mut self) -> Progress {
+        let openssl = self.openssl;
+        // SAFETY: the SSL is alive.
+        let version = unsafe { (openssl.SSL_version)(self.raw()) };
+        let stores = self.ask_to_store();
+        if version < ffi::TLS1_3_VERSION {
+            if stores {
+                return Progress::Asks;
+            }
+            // Only here can there be other handshakes.
+            // SAFETY: the callback has the type that OpenSSL calls.
+            unsafe { (openssl.SSL_set_info_callback)(self.raw(), Some(callbacks::info)) };
+        }
+        self.phase = Phase::Verifying;
+        Progress::Done
+    }
+
+    /// Begins another handshake on the open connection, or asks the client to. The failure, if OpenSSL refuses.
+    pub(crate) fn renegotiate(&mut self, output: &mut Vec<u8>) -> Result<(), Vec<u8>> {
+        // What came before the peer's answer is for `open`: here OpenSSL would not allow it.
+        let held = mem::take(&mut self.held);
+        let held_at = mem::take(&mut self.held_at);
+        let begun = self.with(&[], output, |session, ssl| {
+            // SAFETY: the SSL is alive.
+            if unsafe { (session.openssl.SSL_renegotiate)(ssl) } != 1 {
+                return Err(failure(session.openssl));
+            }
+            // It goes on when the peer answers. If that fails, reading finds out.
+            // SAFETY: as above, and its BIO reads and writes what `with` has put there.
+            unsafe { (session.openssl.SSL_do_handshake)(ssl) };
+            clear_errors(session.openssl);
+            Ok(())
+        });
+        self.held = held;
+        self.held_at = held_at;
+        begun
+    }
+
+    /// A server asks for the client's certificate from here on, and with `require` breaks off if there is none.
+    pub(crate) fn set_verify(&mut self, request: bool, require: bool) {
+        let mut verify = 0;
+        if self.server && request {
+            verify = ffi::SSL_VERIFY_PEER;
+            if require {
+                verify |= ffi::SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+            }
+        }
+        let openssl = self.openssl;
+        // A client verifies in any case; the mode would only make OpenSSL break off, and the owner decides about that.
+        // SAFETY: the callback has the type that OpenSSL calls.
+        unsafe { (openssl.SSL_set_verify)(self.raw(), verify, Some(callbacks::go_on)) };
     }
 
     fn error(&self, result: c_int) -> c_int {
@@ -461,8 +503,7 @@ impl Session {
 
     /// What the BIO has not read yet.
     fn left(&self) -> usize {
-        // SAFETY: between two calls into OpenSSL, so nothing else refers to it.
-        unsafe { &*self.shared.as_ptr() }.left
+        self.shared().left
     }
 
     /// Seals bytes into records. Returns how many: all of them, or 0 while OpenSSL wants to read first.
@@ -521,551 +562,6 @@ impl Drop for Session {
         unsafe { (self.openssl.SSL_free)(self.ssl.as_ptr()) };
         // SAFETY: made from a box in `new`, and nothing refers to it any more.
         drop(unsafe { Box::from_raw(self.shared.as_ptr()) });
-    }
-}
-
-/// The text that a function of OpenSSL returns.
-macro_rules! text_of {
-    ($call:expr) => {{
-        // SAFETY: the callers ask an SSL that is alive, or OpenSSL's tables.
-        let found = unsafe { $call };
-        // SAFETY: null or NUL-terminated, and used before anything else happens to the SSL.
-        unsafe { text(found) }
-    }};
-}
-
-// --- facts ------------------------------------------------------------------------------------------------------------
-
-impl Session {
-    pub(crate) fn fact(&mut self, fact: Fact) -> Vec<u8> {
-        let openssl = self.openssl;
-        let ssl = self.raw();
-        match fact {
-            Fact::Failure => self.failure.clone(),
-            Fact::Verdict => self.verdict(),
-            Fact::Protocol => text_of!((openssl.SSL_get_version)(ssl)),
-            Fact::Cipher => self.cipher(),
-            Fact::Servername => text_of!((openssl.SSL_get_servername)(ssl, 0)),
-            Fact::Alpn => self.alpn(),
-            Fact::PeerCertificates => self.peer_certificates(),
-            Fact::Certificate => {
-                // SAFETY: the SSL is alive, and keeps the certificate.
-                let own = unsafe { (openssl.SSL_get_certificate)(ssl) };
-                certificate(openssl, own)
-            }
-            Fact::Session => {
-                // SAFETY: the SSL is alive, and keeps the session.
-                session_der(openssl, unsafe { (openssl.SSL_get_session)(ssl) })
-            }
-            Fact::Ticket => self.ticket(),
-            Fact::Finished => finished(|data, room| {
-                // SAFETY: the SSL is alive; at most `room` bytes are written.
-                unsafe { (openssl.SSL_get_finished)(ssl, data, room) }
-            }),
-            Fact::PeerFinished => finished(|data, room| {
-                // SAFETY: the SSL is alive; at most `room` bytes are written.
-                unsafe { (openssl.SSL_get_peer_finished)(ssl, data, room) }
-            }),
-            Fact::Reused => flag(self.is_reused()),
-            Fact::CloseNotify => flag(self.close_notify),
-            Fact::EphemeralKey => self.ephemeral_key(),
-            Fact::SharedSigalgs => self.shared_sigalgs(),
-        }
-    }
-
-    pub(crate) fn is_reused(&self) -> bool {
-        // SAFETY: the SSL is alive.
-        unsafe { (self.openssl.SSL_session_reused)(self.raw()) == 1 }
-    }
-
-    /// The verdict on the peer's certificate, 0 if all is well. Without a certificate it is that of a missing issuer, as
-    /// Node has it, unless none was needed.
-    pub(crate) fn verify_result(&self) -> i32 {
-        let openssl = self.openssl;
-        let ssl = self.raw();
-        // SAFETY: the SSL is alive.
-        let peer = unsafe { (openssl.SSL_get1_peer_certificate)(ssl) };
-        if !peer.is_null() {
-            // SAFETY: the reference that we were given.
-            unsafe { (openssl.X509_free)(peer) };
-            // SAFETY: the SSL is alive.
-            return unsafe { (openssl.SSL_get_verify_result)(ssl) } as i32;
-        }
-        // SAFETY: the SSL is alive, and keeps it.
-        let cipher = unsafe { (openssl.SSL_get_current_cipher)(ssl) };
-        if !cipher.is_null() {
-            // SAFETY: OpenSSL's table.
-            let authentication = unsafe { (openssl.SSL_CIPHER_get_auth_nid)(cipher) };
-            if authentication == ffi::NID_AUTH_PSK {
-                return ffi::X509_V_OK as i32;
-            }
-        }
-        // SAFETY: the SSL is alive, and keeps it.
-        let session = unsafe { (openssl.SSL_get_session)(ssl) };
-        if !session.is_null() && self.is_reused() {
-            // SAFETY: not null, and the SSL keeps it.
-            let version = unsafe { (openssl.SSL_SESSION_get_protocol_version)(session) };
-            // Pre-shared keys of TLS 1.3 look like a resumed session.
-            if version == ffi::TLS1_3_VERSION {
-                return ffi::X509_V_OK as i32;
-            }
-        }
-        ffi::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT as i32
-    }
-
-    fn verdict(&self) -> Vec<u8> {
-        let number = self.verify_result();
-        let words = text_of!((self.openssl.X509_verify_cert_error_string)(number.into()));
-        parts(&[number.to_string().as_bytes(), &words])
-    }
-
-    fn cipher(&self) -> Vec<u8> {
-        let openssl = self.openssl;
-        // SAFETY: the SSL is alive.
-        let cipher = unsafe { (openssl.SSL_get_current_cipher)(self.raw()) };
-        if cipher.is_null() {
-            return Vec::new();
-        }
-        let name = text_of!((openssl.SSL_CIPHER_get_name)(cipher));
-        let standard = text_of!((openssl.SSL_CIPHER_standard_name)(cipher));
-        let version = text_of!((openssl.SSL_CIPHER_get_version)(cipher));
-        parts(&[&name, &standard, &version])
-    }
-
-    fn alpn(&self) -> Vec<u8> {
-        let mut data = ptr::null();
-        let mut length = 0;
-        // SAFETY: the SSL is alive.
-        unsafe { (self.openssl.SSL_get0_alpn_selected)(self.raw(), &mut data, &mut length) };
-        // SAFETY: so many bytes are there, until something else happens to the SSL.
-        unsafe { bytes(data, length as usize) }
-    }
-
-    fn peer_certificates(&self) -> Vec<u8> {
-        let openssl = self.openssl;
-        let mut all = Vec::new();
-        let mut add = |der: Vec<u8>| {
-            all.extend_from_slice(&(der.len() as u32).to_le_bytes());
-            all.extend_from_slice(&der);
-        };
-        // SAFETY: the SSL is alive.
-        let leaf = unsafe { (openssl.SSL_get1_peer_certificate)(self.raw()) };
-        if leaf.is_null() {
-            return Vec::new();
-        }
-        add(certificate(openssl, leaf));
-        // SAFETY: the reference that we were given.
-        unsafe { (openssl.X509_free)(leaf) };
-        // SAFETY: the SSL is alive, and keeps the stack.
-        let sent = unsafe { (openssl.SSL_get_peer_cert_chain)(self.raw()) };
-        // SAFETY: as above.
-        let verified = unsafe { (openssl.SSL_get0_verified_chain)(self.raw()) };
-        // What a client gets of a server begins with the leaf, and so does what was verified.
-        for (chain, first) in [(sent, i32::from(!self.server)), (verified, 1)] {
-            if chain.is_null() {
-                continue;
-            }
-            // SAFETY: not null.
-            let count = unsafe { (openssl.OPENSSL_sk_num)(chain) };
-            for at in first..count {
-                // SAFETY: within the stack, which holds certificates.
-                let other = unsafe { (openssl.OPENSSL_sk_value)(chain, at) };
-                add(certificate(openssl, other.cast()));
-            }
-        }
-        all
-    }
-
-    fn ticket(&self) -> Vec<u8> {
-        // SAFETY: the SSL is alive, and keeps the session.
-        let session = unsafe { (self.openssl.SSL_get_session)(self.raw()) };
-        if session.is_null() {
-            return Vec::new();
-        }
-        let mut data = ptr::null();
-        let mut length = 0;
-        // SAFETY: not null.
-        unsafe { (self.openssl.SSL_SESSION_get0_ticket)(session, &mut data, &mut length) };
-        // SAFETY: so many bytes are there for as long as the session is.
-        unsafe { bytes(data, length) }
-    }
-
-    fn ephemeral_key(&self) -> Vec<u8> {
-        let openssl = self.openssl;
-        let mut key: *mut ffi::Pkey = ptr::null_mut();
-        let place = (&raw mut key).cast();
-        if self.control(ffi::SSL_CTRL_GET_PEER_TMP_KEY, 0, place) != 1 || key.is_null() {
-            return self.group();
-        }
-        // SAFETY: a key that we were given.
-        let id = unsafe { (openssl.EVP_PKEY_get_id)(key) };
-        // SAFETY: as above.
-        let bits = unsafe { (openssl.EVP_PKEY_get_bits)(key) }.to_string();
-        let name = if id == ffi::EVP_PKEY_EC {
-            let mut name: [u8; 80] = [0; 80];
-            let mut length = 0;
-            // SAFETY: at most so many bytes are written.
-            unsafe {
-                (openssl.EVP_PKEY_get_group_name)(key, name.as_mut_ptr().cast(), 80, &mut length);
-            }
-            name[..length.min(80)].to_vec()
-        } else {
-            text_of!((openssl.OBJ_nid2sn)(id))
-        };
-        // SAFETY: ours to free.
-        unsafe { (openssl.EVP_PKEY_free)(key) };
-        match id {
-            ffi::EVP_PKEY_DH => parts(&[b"DH", b"", bits.as_bytes()]),
-            _ => parts(&[b"ECDH", &name, bits.as_bytes()]),
-        }
-    }
-
-    /// The group of a key exchange whose keys OpenSSL does not show: one with ML-KEM.
-    fn group(&self) -> Vec<u8> {
-        let id = self.control(ffi::SSL_CTRL_GET_NEGOTIATED_GROUP, 0, ptr::null_mut());
-        if id == 0 {
-            return Vec::new();
-        }
-        let name = text_of!((self.openssl.SSL_group_to_name)(self.raw(), id as c_int));
-        if name.is_empty() {
-            return name;
-        }
-        parts(&[b"TLSGroup", &name, b""])
-    }
-
-    fn shared_sigalgs(&self) -> Vec<u8> {
-        let mut all = Vec::new();
-        for at in 0.. {
-            let (mut sign, mut hash, mut both) = (0, 0, 0);
-            // SAFETY: the SSL is alive, and the places for the answers are ours.
-            let count = unsafe {
-                (self.openssl.SSL_get_shared_sigalgs)(
-                    self.raw(),
-                    at,
-                    &mut sign,
-                    &mut hash,
-                    &mut both,
-                    ptr::null_mut(),
-                    ptr::null_mut(),
-                )
-            };
-            if at >= count {
-                break;
-            }
-            for number in [sign, hash] {
-                let name = text_of!((self.openssl.OBJ_nid2sn)(number));
-                all.extend_from_slice(&name);
-                all.push(0);
-            }
-        }
-        all
-    }
-
-    /// Keying material for a protocol above; `None` if OpenSSL refuses.
-    pub(crate) fn export(
-        &mut self,
-        length: usize,
-        label: &[u8],
-        context: Option<&[u8]>,
-    ) -> Option<Vec<u8>> {
-        let mut material = vec![0; length];
-        let given = context.unwrap_or_default();
-        // SAFETY: all three are borrowed for the call.
-        let result = unsafe {
-            (self.openssl.SSL_export_keying_material)(
-                self.raw(),
-                material.as_mut_ptr(),
-                length,
-                label.as_ptr().cast(),
-                label.len(),
-                given.as_ptr(),
-                given.len(),
-                c_int::from(context.is_some()),
-            )
-        };
-        clear_errors(self.openssl);
-        (result == 1).then_some(material)
-    }
-}
-
-fn flag(is: bool) -> Vec<u8> {
-    if is { b"1".to_vec() } else { Vec::new() }
-}
-
-fn parts(all: &[&[u8]]) -> Vec<u8> {
-    all.join(&0)
-}
-
-/// # Safety
-/// Null, or NUL-terminated.
-unsafe fn text(from: *const c_char) -> Vec<u8> {
-    if from.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(from) }.to_bytes().to_vec()
-}
-
-/// # Safety
-/// Null, or that many bytes are there.
-unsafe fn bytes(from: *const u8, length: usize) -> Vec<u8> {
-    if from.is_null() || length == 0 {
-        return Vec::new();
-    }
-    // SAFETY: the caller's promise.
-    unsafe { slice::from_raw_parts(from, length) }.to_vec()
-}
-
-/// Asks twice: first how long it is.
-fn der(encode: impl Fn(*mut *mut c_uchar) -> c_int) -> Vec<u8> {
-    let length = encode(ptr::null_mut());
-    let Ok(length) = usize::try_from(length) else {
-        return Vec::new();
-    };
-    let mut encoded = vec![0; length];
-    let mut at = encoded.as_mut_ptr();
-    encode(&mut at);
-    encoded
-}
-
-fn certificate(openssl: &OpenSsl, of: *mut X509) -> Vec<u8> {
-    if of.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the certificate is alive; as many bytes are written as the first call said.
-    der(|place| unsafe { (openssl.i2d_X509)(of, place) })
-}
-
-fn session_der(openssl: &OpenSsl, of: *mut SslSession) -> Vec<u8> {
-    if of.is_null() {
-        return Vec::new();
-    }
-    // SAFETY: the session is alive; as many bytes are written as the first call said.
-    der(|place| unsafe { (openssl.i2d_SSL_SESSION)(of, place) })
-}
-
-fn finished(get: impl Fn(*mut c_void, usize) -> usize) -> Vec<u8> {
-    // EVP_MAX_MD_SIZE
-    let mut message = vec![0_u8; 64];
-    let length = get(message.as_mut_ptr().cast(), message.len());
-    message.truncate(length);
-    message
-}
-
-// --- errors -----------------------------------------------------------------------------------------------------------
-
-fn refused() -> io::Error {
-    io::Error::from(io::ErrorKind::InvalidInput)
-}
-
-/// OpenSSL takes what is left in the thread's queue, by whomever, for the outcome of the next call.
-fn clear_errors(openssl: &OpenSsl) {
-    // SAFETY: the queue is the thread's own. Looking is cheaper than clearing, and mostly it is empty.
-    if unsafe { (openssl.ERR_peek_error)() } != 0 {
-        // SAFETY: as above.
-        unsafe { (openssl.ERR_clear_error)() };
-    }
-}
-
-/// Library, reason and text of what is in OpenSSL's queue, which is empty afterwards.
-fn failure(openssl: &OpenSsl) -> Vec<u8> {
-    // SAFETY: the queue is the thread's own.
-    let first = unsafe { (openssl.ERR_peek_error)() };
-    let library = text_of!((openssl.ERR_lib_error_string)(first));
-    let reason = text_of!((openssl.ERR_reason_error_string)(first));
-    let mut words: Vec<u8> = Vec::new();
-    let place = (&raw mut words).cast();
-    // SAFETY: the callback takes its last argument for the vector, which outlives the call.
-    unsafe { (openssl.ERR_print_errors_cb)(print_error, place) };
-    parts(&[&library, &reason, &words])
-}
-
-unsafe extern "C" fn print_error(line: *const c_char, length: usize, words: *mut c_void) -> c_int {
-    // SAFETY: the vector that `failure` gave.
-    let words = unsafe { &mut *words.cast::<Vec<u8>>() };
-    // SAFETY: OpenSSL says that so many bytes are there.
-    words.extend_from_slice(unsafe { slice::from_raw_parts(line.cast(), length) });
-    1
-}
-
-// --- what OpenSSL calls -----------------------------------------------------------------------------------------------
-
-struct Method(NonNull<ffi::BioMethod>);
-
-// SAFETY: a table of functions that is not changed once it is made.
-unsafe impl Send for Method {}
-// SAFETY: as above.
-unsafe impl Sync for Method {}
-
-/// Made once in a process.
-struct Indices {
-    of_ssl: c_int,
-    method: Method,
-}
-
-fn indices(openssl: &OpenSsl) -> io::Result<&'static Indices> {
-    static MADE: OnceLock<Option<Indices>> = OnceLock::new();
-    MADE.get_or_init(|| make_indices(openssl))
-        .as_ref()
-        .ok_or_else(refused)
-}
-
-fn make_indices(openssl: &OpenSsl) -> Option<Indices> {
-    // SAFETY: no callbacks.
-    let of_ssl = unsafe {
-        (openssl.CRYPTO_get_ex_new_index)(
-            ffi::CRYPTO_EX_INDEX_SSL,
-            0,
-            ptr::null_mut(),
-            None,
-            ptr::null_mut(),
-            ptr::null_mut(),
-        )
-    };
-    // SAFETY: takes nothing.
-    let kind = unsafe { (openssl.BIO_get_new_index)() } | ffi::BIO_TYPE_SOURCE_SINK;
-    // SAFETY: the name is static.
-    let method = unsafe { (openssl.BIO_meth_new)(kind, c"ferronet".as_ptr()) };
-    let method = NonNull::new(method)?;
-    // SAFETY: a method of ours, and functions of the types that OpenSSL calls.
-    let read = unsafe { (openssl.BIO_meth_set_read)(method.as_ptr(), bio_read) };
-    // SAFETY: as above.
-    let write = unsafe { (openssl.BIO_meth_set_write)(method.as_ptr(), bio_write) };
-    // SAFETY: as above.
-    let ctrl = unsafe { (openssl.BIO_meth_set_ctrl)(method.as_ptr(), bio_ctrl) };
-    let made = of_ssl >= 0 && [read, write, ctrl] == [1; 3];
-    made.then_some(Indices {
-        of_ssl,
-        method: Method(method),
-    })
-}
-
-/// A context that has just become ours.
-pub(super) fn prepare(context: &Context) {
-    // SAFETY: the callback has the type that OpenSSL calls; the context is ours alone.
-    unsafe {
-        (context.openssl.SSL_CTX_sess_set_new_cb)(context.raw.as_ptr(), Some(new_session));
-    };
-}
-
-/// The session that an SSL is of.
-///
-/// # Safety
-/// For an SSL, and inside a call of its session: the result is not used beyond it.
-unsafe fn shared_of<'a>(ssl: *const Ssl) -> Option<&'a mut Shared> {
-    let openssl = ffi::openssl().ok()?;
-    let index = indices(openssl).ok()?.of_ssl;
-    // SAFETY: the caller's promise.
-    let shared = unsafe { (openssl.SSL_get_ex_data)(ssl, index) };
-    // SAFETY: null, or what `connect_memory` has put there; nothing of ours refers to it while OpenSSL runs.
-    unsafe { shared.cast::<Shared>().as_mut() }
-}
-
-unsafe extern "C" fn bio_read(bio: *mut Bio, data: *mut c_char, length: c_int) -> c_int {
-    let Ok(openssl) = ffi::openssl() else {
-        return -1;
-    };
-    // SAFETY: a BIO that `connect_memory` has made.
-    let shared = unsafe { (openssl.BIO_get_data)(bio) }.cast::<Shared>();
-    // SAFETY: what was put there; nothing of ours refers to it while OpenSSL runs.
-    let shared = unsafe { &mut *shared };
-    let count = shared.left.min(usize::try_from(length).unwrap_or(0));
-    if count == 0 {
-        // SAFETY: the BIO that is being read.
-        unsafe { (openssl.BIO_set_flags)(bio, ffi::BIO_FLAGS_READ_RETRY) };
-        return -1;
-    }
-    // SAFETY: `with` has borrowed `left` bytes for this call, and OpenSSL has room for `length`.
-    unsafe { ptr::copy_nonoverlapping(shared.input, data.cast(), count) };
-    // SAFETY: within the borrowed bytes, or one behind them.
-    shared.input = unsafe { shared.input.add(count) };
-    shared.left -= count;
-    count as c_int
-}
-
-unsafe extern "C" fn bio_write(bio: *mut Bio, data: *const c_char, length: c_int) -> c_int {
-    let Ok(openssl) = ffi::openssl() else {
-        return -1;
-    };
-    // SAFETY: a BIO that `connect_memory` has made.
-    let shared = unsafe { (openssl.BIO_get_data)(bio) }.cast::<Shared>();
-    // SAFETY: what was put there; nothing of ours refers to it while OpenSSL runs.
-    let shared = unsafe { &mut *shared };
-    // SAFETY: OpenSSL has that many bytes there.
-    let sealed =
-        unsafe { slice::from_raw_parts(data.cast(), usize::try_from(length).unwrap_or(0)) };
-    shared.output.extend_from_slice(sealed);
-    length
-}
-
-unsafe extern "C" fn bio_ctrl(_: *mut Bio, command: c_int, _: c_long, _: *mut c_void) -> c_long {
-    c_long::from(command == ffi::BIO_CTRL_FLUSH)
-}
-
-/// The verdict on a certificate is kept by OpenSSL, and looked at when the handshake is done.
-unsafe extern "C" fn go_on(_verdict: c_int, _store: *mut c_void) -> c_int {
-    1
-}
-
-unsafe extern "C" fn select_protocol(
-    ssl: *mut Ssl,
-    selected: *mut *const c_uchar,
-    selected_length: *mut c_uchar,
-    offered: *const c_uchar,
-    offered_length: c_uint,
-    _: *mut c_void,
-) -> c_int {
-    // SAFETY: OpenSSL calls this in a call of the SSL's session.
-    let (Some(shared), Ok(openssl)) = (unsafe { shared_of(ssl) }, ffi::openssl()) else {
-        return ffi::SSL_TLSEXT_ERR_NOACK;
-    };
-    let ours = &shared.protocols;
-    if ours.is_empty() {
-        return ffi::SSL_TLSEXT_ERR_NOACK;
-    }
-    // SAFETY: two lists with their lengths, and OpenSSL's places for the answer; it points into one of the lists, which
-    // both outlive the callback.
-    let outcome = unsafe {
-        (openssl.SSL_select_next_proto)(
-            selected.cast(),
-            selected_length,
-            ours.as_ptr(),
-            ours.len() as c_uint,
-            offered,
-            offered_length,
-        )
-    };
-    if outcome == ffi::OPENSSL_NPN_NEGOTIATED {
-        ffi::SSL_TLSEXT_ERR_OK
-    } else {
-        ffi::SSL_TLSEXT_ERR_ALERT_FATAL
-    }
-}
-
-/// Larger sessions are not worth keeping, as in Node.
-const MAX_SESSION: usize = 10 * 1024;
-
-unsafe extern "C" fn new_session(ssl: *mut Ssl, session: *mut SslSession) -> c_int {
-    // SAFETY: OpenSSL calls this in a call of the SSL's session.
-    if let (Some(shared), Ok(openssl)) = (unsafe { shared_of(ssl) }, ffi::openssl())
-        && shared.sessions
-    {
-        let der = session_der(openssl, session);
-        if der.len() <= MAX_SESSION {
-            shared.news.push(News::Session(der));
-        }
-    }
-    // We have not kept the reference.
-    0
-}
-
-unsafe extern "C" fn keylog(ssl: *const Ssl, line: *const c_char) {
-    // SAFETY: OpenSSL calls this in a call of the SSL's session.
-    if let Some(shared) = unsafe { shared_of(ssl) }
-        && shared.keylog
-    {
-        // SAFETY: NUL-terminated.
-        shared.news.push(News::Keylog(unsafe { text(line) }));
     }
 }
 

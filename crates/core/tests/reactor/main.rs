@@ -11,6 +11,7 @@ mod common;
 mod accept;
 mod close;
 mod connect;
+mod driver;
 mod fairness;
 mod handover;
 mod options;
@@ -20,4 +21,6 @@ mod read;
 #[cfg(target_os = "linux")]
 mod refused;
 mod tls;
+mod tls_flood;
+mod tls_questions;
 mod write;

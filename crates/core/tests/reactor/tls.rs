@@ -1,178 +1,13 @@
 //! TLS on connections of the reactor, with the OpenSSL of the system. Both ends are sockets of one reactor.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io::{IoSlice, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
-use std::ptr;
-use std::sync::OnceLock;
 
-use ferronet_core::tls::{Capture, Context, Fact, News, Start, unavailable};
+use ferronet_core::tls::{Capture, Fact, News, Start};
 use ferronet_core::{ReadMode, TlsEvent, errno};
 
+use crate::common::tls::{CLIENT, context, is_secure, library, secure_pair, server};
 use crate::common::{Host, loopback};
-
-/// What these tests call of OpenSSL themselves, to make contexts as Node would.
-struct Library {
-    method: unsafe extern "C" fn() -> *const c_void,
-    new: unsafe extern "C" fn(*const c_void) -> *mut c_void,
-    free: unsafe extern "C" fn(*mut c_void),
-    use_certificate: unsafe extern "C" fn(*mut c_void, *const c_char, c_int) -> c_int,
-    use_key: unsafe extern "C" fn(*mut c_void, *const c_char, c_int) -> c_int,
-    trust: unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> c_int,
-    control: unsafe extern "C" fn(*mut c_void, c_int, c_long, *mut c_void) -> c_long,
-    certificate: CString,
-    key: CString,
-}
-
-fn symbol<T: Copy>(name: &CStr) -> T {
-    // SAFETY: NUL-terminated.
-    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    assert!(!found.is_null(), "{name:?}");
-    assert_eq!(size_of::<T>(), size_of::<*mut c_void>());
-    // SAFETY: the callers name the type that OpenSSL's headers have for the function.
-    unsafe { std::mem::transmute_copy(&found) }
-}
-
-/// The system's OpenSSL, for all to see as if the process had it, and a certificate for localhost.
-fn library() -> &'static Library {
-    static LIBRARY: OnceLock<Library> = OnceLock::new();
-    LIBRARY.get_or_init(|| {
-        let names: &[&CStr] = if cfg!(target_os = "macos") {
-            &[
-                c"/opt/homebrew/opt/openssl@3/lib/libssl.dylib",
-                c"libssl.dylib",
-            ]
-        } else {
-            &[c"libssl.so.3"]
-        };
-        let found = names.iter().any(|name| {
-            // SAFETY: NUL-terminated; the library has no other users in this process.
-            !unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) }.is_null()
-        });
-        assert!(found, "these tests need OpenSSL 3 (libssl3)");
-        assert_eq!(unavailable(), None);
-
-        let directory =
-            std::env::temp_dir().join(format!("ferronet-core-tls-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).expect("a directory");
-        let [key, certificate] = ["key.pem", "cert.pem"].map(|name| directory.join(name));
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-            ])
-            .args(["-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout"])
-            .arg(&key)
-            .arg("-out")
-            .arg(&certificate)
-            .output()
-            .expect("openssl");
-        assert!(made.status.success(), "{made:?}");
-        let name = |path: std::path::PathBuf| {
-            CString::new(path.into_os_string().into_encoded_bytes()).expect("no NUL")
-        };
-        Library {
-            method: symbol(c"TLS_method"),
-            new: symbol(c"SSL_CTX_new"),
-            free: symbol(c"SSL_CTX_free"),
-            use_certificate: symbol(c"SSL_CTX_use_certificate_file"),
-            use_key: symbol(c"SSL_CTX_use_PrivateKey_file"),
-            trust: symbol(c"SSL_CTX_load_verify_locations"),
-            control: symbol(c"SSL_CTX_ctrl"),
-            certificate: name(certificate),
-            key: name(key),
-        }
-    })
-}
-
-const PEM: c_int = 1;
-const SSL_CTRL_SET_SESS_CACHE_MODE: c_int = 44;
-/// Sessions of both roles are told of, and none is kept.
-const SSL_SESS_CACHE_BOTH_NO_INTERNAL: c_long = 0x303;
-
-/// A context with the certificate and its key, which trusts it too if `trusts`.
-fn context(trusts: bool) -> Context {
-    let library = library();
-    let capture = Capture::begin().expect("OpenSSL");
-    // SAFETY: takes nothing.
-    let method = unsafe { (library.method)() };
-    // SAFETY: OpenSSL's own method.
-    let raw = unsafe { (library.new)(method) };
-    assert!(!raw.is_null());
-    let context = capture.finish().expect("one context");
-    // SAFETY: alive, and the path is NUL-terminated.
-    let certificate = unsafe { (library.use_certificate)(raw, library.certificate.as_ptr(), PEM) };
-    // SAFETY: as above.
-    let key = unsafe { (library.use_key)(raw, library.key.as_ptr(), PEM) };
-    assert_eq!((certificate, key), (1, 1));
-    // SAFETY: alive; the command takes a number.
-    unsafe {
-        (library.control)(
-            raw,
-            SSL_CTRL_SET_SESS_CACHE_MODE,
-            SSL_SESS_CACHE_BOTH_NO_INTERNAL,
-            ptr::null_mut(),
-        )
-    };
-    if trusts {
-        // SAFETY: as above; there is no directory.
-        let trusted = unsafe { (library.trust)(raw, library.certificate.as_ptr(), ptr::null()) };
-        assert_eq!(trusted, 1);
-    }
-    // SAFETY: our reference; the captured context has its own.
-    unsafe { (library.free)(raw) };
-    context
-}
-
-const CLIENT: Start<'_> = Start {
-    server: false,
-    request_certificate: false,
-    require_certificate: false,
-    servername: Some(c"localhost"),
-    protocols: b"\x01b\x01a",
-    session: &[],
-    unread: &[],
-    keylog: false,
-};
-
-fn server() -> Start<'static> {
-    Start {
-        server: true,
-        servername: None,
-        protocols: b"\x01a",
-        ..CLIENT
-    }
-}
-
-fn is_secure(host: &mut Host, slot: u32) -> bool {
-    let events = &host.seen.of(slot).tls;
-    assert!(!events.contains(&TlsEvent::Failed), "{events:?}");
-    events
-        .iter()
-        .any(|event| matches!(event, TlsEvent::Secure { .. }))
-}
-
-/// Two ends in TLS, open.
-fn secure_pair(host: &mut Host) -> (u32, u32) {
-    let (near, far) = host.tcp_pair();
-    host.reactor
-        .tls_start(near, &context(true), &CLIENT)
-        .expect("start");
-    host.reactor
-        .tls_start(far, &context(false), &server())
-        .expect("start");
-    host.until(|host| is_secure(host, near) && is_secure(host, far));
-    for slot in [near, far] {
-        host.reactor.tls_open(slot).expect("open");
-        host.read(slot);
-    }
-    (near, far)
-}
 
 fn two_ends_shake_hands_and_talk(host: &mut Host) {
     let (near, far) = secure_pair(host);
@@ -213,8 +48,7 @@ fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
     host.reactor
         .tls_start(far, &context(false), &server())
         .expect("start");
-    host.read(near);
-    host.until(|host| is_secure(host, near) && is_secure(host, far));
+    host.until(|host| is_secure(host, near));
     // Self-signed, and not trusted.
     assert_eq!(
         host.seen.of(near).tls[0],
@@ -223,21 +57,95 @@ fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
             reused: false
         }
     );
-    host.reactor.tls_open(far).expect("open");
-    host.send(far, b"for those who trust");
     let sent = host
         .reactor
         .write(near, &[IoSlice::new(b"secret")])
         .expect("no error");
     assert_eq!((sent.bytes, sent.all), (0, false));
     while host.step_if_due() {}
-    assert_eq!(host.seen.of(near).bytes, b"");
+    // A client that does not like the certificate leaves without a word.
+    assert_eq!(host.seen.of(far).tls, []);
+    host.reactor.tls_open(near).expect("open");
     assert_eq!(
-        host.reactor.tls_open(far).map_err(|e| errno::code(&e)),
+        host.reactor.tls_open(near).map_err(|e| errno::code(&e)),
         Err(errno::EINVAL)
     );
-    host.reactor.tls_open(near).expect("open");
-    host.until(|host| host.seen.of(near).bytes == b"for those who trust");
+    host.send(near, b"for those who trust");
+    host.read(far);
+    host.until(|host| is_secure(host, far));
+    while host.step_if_due() {}
+    assert_eq!(host.seen.of(far).bytes, b"");
+    host.reactor.tls_open(far).expect("open");
+    host.until(|host| host.seen.of(far).bytes == b"for those who trust");
+}
+
+fn the_last_of_the_handshake_leaves_with_what_is_written_first(host: &mut Host) {
+    for writes in [true, false] {
+        let listener = TcpListener::bind(loopback()).expect("bind");
+        let near = host.start_connect(listener.local_addr().expect("address"));
+        let (mut between, _) = listener.accept().expect("accept");
+        assert_eq!(host.connected(near), 0);
+        let listener = TcpListener::bind(loopback()).expect("bind");
+        let far = host.start_connect(listener.local_addr().expect("address"));
+        let (mut other, _) = listener.accept().expect("accept");
+        assert_eq!(host.connected(far), 0);
+        host.reactor
+            .tls_start(near, &context(true), &CLIENT)
+            .expect("start");
+        host.reactor
+            .tls_start(far, &context(false), &server())
+            .expect("start");
+        let silent = |stream: &TcpStream| {
+            stream.set_nonblocking(true).expect("a socket");
+            assert!(stream.peek(&mut [0]).is_err(), "it has left already");
+        };
+        let [near_side, far_side] = [&between, &other].map(|one| one.try_clone().expect("a copy"));
+        // What has come in one piece is handed on.
+        let mut hand_on = |host: &mut Host, back: bool| {
+            let (from, to) = if back {
+                (&mut other, &mut between)
+            } else {
+                (&mut between, &mut other)
+            };
+            from.set_nonblocking(true).expect("a socket");
+            let mut piece = vec![0; 100_000];
+            let mut length = 0;
+            host.until(|_| match from.read(&mut piece) {
+                Ok(read) => {
+                    length = read;
+                    true
+                }
+                Err(_) => false,
+            });
+            to.set_nonblocking(false).expect("a socket");
+            to.write_all(&piece[..length]).expect("room");
+            piece.truncate(length);
+            piece
+        };
+        hand_on(host, false);
+        hand_on(host, true);
+        host.until(|host| is_secure(host, near));
+        host.reactor.tls_open(near).expect("open");
+        silent(&near_side);
+        if writes {
+            host.send(near, b"question");
+        }
+        hand_on(host, false);
+        host.until(|host| is_secure(host, far));
+        host.read(far);
+        host.reactor.tls_open(far).expect("open");
+        if writes {
+            host.until(|host| host.seen.of(far).bytes == b"question");
+            silent(&far_side);
+            host.send(far, b"answer");
+        }
+        hand_on(host, true);
+        host.read(near);
+        host.until(|host| host.seen.of(near).tls.contains(&TlsEvent::News));
+        if writes {
+            host.until(|host| host.seen.of(near).bytes == b"answer");
+        }
+    }
 }
 
 fn much_data_arrives_as_it_was_sent(host: &mut Host) {
@@ -431,6 +339,7 @@ fn contexts_that_are_not_one_are_none(_: &mut Host) {
 under_both_drivers! {
     two_ends_shake_hands_and_talk,
     nothing_is_told_before_the_owner_has_looked,
+    the_last_of_the_handshake_leaves_with_what_is_written_first,
     much_data_arrives_as_it_was_sent,
     an_announced_end_is_an_end_and_the_other_way_stays_open,
     the_announced_end_waits_until_the_kernel_has_room,

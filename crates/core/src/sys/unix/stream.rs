@@ -7,7 +7,7 @@
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -266,6 +266,56 @@ impl Stream {
     /// Like [`Stream::send`], and Tokio learns of it when the kernel's buffer is full.
     pub(crate) fn try_send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         self.io.try_io(Interest::WRITABLE, |_| self.send(slices))
+    }
+
+    /// sendfile(2), until the kernel's buffer is full: how many bytes, and whether it is. Fewer bytes than asked for and
+    /// room in the buffer means that the file is shorter.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file has nothing there at all.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_file(
+        &self,
+        file: RawFd,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<(usize, bool)> {
+        let mut sent = 0;
+        while sent < count {
+            let mut at = (offset + sent as u64) as libc::off64_t;
+            let socket = self.io.get_ref().as_raw_fd();
+            // SAFETY: two descriptors, which need not be open, and a number that is ours.
+            let result = unsafe { libc::sendfile64(socket, file, &raw mut at, count - sent) };
+            match usize::try_from(result) {
+                Ok(0) if sent == 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break,
+                Ok(more) => sent += more,
+                Err(_) => match io::Error::last_os_error() {
+                    error if error.kind() == io::ErrorKind::Interrupted => {}
+                    error if error.kind() == io::ErrorKind::WouldBlock => return Ok((sent, true)),
+                    // The next call meets it again.
+                    _ if sent > 0 => break,
+                    error => return Err(error),
+                },
+            }
+        }
+        Ok((sent, false))
+    }
+
+    /// Like [`Stream::send_file`], and Tokio learns of it when the kernel's buffer is full.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn try_send_file(
+        &self,
+        file: RawFd,
+        offset: u64,
+        count: usize,
+    ) -> io::Result<usize> {
+        self.io.try_io(Interest::WRITABLE, |_| {
+            match self.send_file(file, offset, count)? {
+                (0, true) => Err(io::ErrorKind::WouldBlock.into()),
+                (sent, _) => Ok(sent),
+            }
+        })
     }
 
     /// Tells Tokio that the kernel's buffer is full. To be used only where the socket cannot have become writable since

@@ -2,6 +2,7 @@
 
 mod child;
 mod seen;
+pub(crate) mod tls;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -120,6 +121,13 @@ impl Host {
             self.seen.begin();
             self.reactor.pump_on(&mut self.seen);
         }
+    }
+
+    /// What an owner does that does not sleep.
+    pub(crate) fn turn(&mut self) {
+        assert!(Instant::now() < self.deadline, "not done: {:?}", self.seen);
+        self.reactor.turn();
+        self.pump();
     }
 
     pub(crate) fn pump(&mut self) {

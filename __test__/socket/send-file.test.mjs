@@ -1,0 +1,216 @@
+// `socket.sendFile()`: a file in the order of the writes, and what goes wrong with it.
+
+import assert from 'node:assert/strict'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { open, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { identity } from '../fixtures/interop/certificate.mjs'
+import { parity } from '../helpers/parity.mjs'
+
+const ours = { module: 'ferronet' }
+
+async function file(t, bytes) {
+  const path = join(t.directory(), 'file')
+  await writeFile(path, bytes)
+  return path
+}
+
+const hash = bytes => createHash('sha256').update(bytes).digest('hex')
+
+parity('a file keeps its place among the writes', ours, async t => {
+  const { client, peer } = await t.pair()
+  const path = await file(t, 'the file')
+  const arrived = t.drained(peer)
+  client.write('before ')
+  const sent = client.sendFile(path)
+  client.write(' between ')
+  const part = client.sendFile(path, { start: 4, end: 5 })
+  client.write(' and ')
+  const url = client.sendFile(pathToFileURL(path), { start: 4 })
+  client.end(' after')
+  assert.deepEqual(await Promise.all([sent, part, url]), [8, 2, 4])
+  assert.equal(String(await arrived), 'before the file between fi and file after')
+  assert.equal(client.bytesWritten, 'before the file between fi and file after'.length)
+})
+
+parity('a socket that is not connected yet sends it later', ours, async t => {
+  const path = await file(t, 'hello')
+  const server = await t.listen()
+  const accepted = once(server, 'connection')
+  const client = t.connect(t.to(server))
+  const sent = client.sendFile(path)
+  client.end()
+  const [peer] = await accepted
+  assert.equal(String(await t.drained(peer)), 'hello')
+  assert.equal(await sent, 5)
+})
+
+for (const kind of ['tcp', 'path']) {
+  parity(`a long file arrives whole at a slow reader, ${kind}`, { ...ours, on: 'unix' }, async t => {
+    const { client, peer } = await t.pair(kind === 'path' ? { path: t.socketPath() } : {})
+    const bytes = randomBytes(24 * 1024 * 1024 + 17)
+    const path = await file(t, bytes)
+    peer.pause()
+    const sent = client.sendFile(path)
+    client.end('the end')
+    // Nobody reads until the kernel is full.
+    while (client.bytesWritten === 0) await new Promise(setImmediate)
+    const drained = t.drained(peer)
+    peer.resume()
+    const arrived = await drained
+    assert.equal(await sent, bytes.length)
+    assert.equal(hash(arrived.subarray(0, bytes.length)), hash(bytes))
+    assert.equal(String(arrived.subarray(bytes.length)), 'the end')
+  })
+}
+
+parity('other sockets have their turn beside it', ours, async t => {
+  const [bulk, small] = [await t.pair(), await t.pair()]
+  const path = await file(t, Buffer.alloc(16 * 1024 * 1024))
+  const arrived = t.drained(bulk.peer)
+  let over = false
+  const sent = bulk.client.sendFile(path).finally(() => (over = true))
+  small.peer.on('data', chunk => small.peer.write(chunk))
+  let answers = 0
+  while (!over) {
+    small.client.write('x')
+    await once(small.client, 'data')
+    answers++
+  }
+  bulk.client.end()
+  assert.equal(await sent, (await arrived).length)
+  // 16 MiB in shares of half a megabyte, and an answer takes a turn or two.
+  assert.ok(answers >= 8, `${answers}`)
+})
+
+parity('a FileHandle is used, and stays open', ours, async t => {
+  const { client, peer } = await t.pair()
+  const handle = await open(await file(t, 'from a handle'))
+  const arrived = t.drained(peer)
+  assert.equal(await client.sendFile(handle), 13)
+  assert.equal(await client.sendFile(handle, { start: 5, end: 5 }), 1)
+  client.end()
+  assert.equal(String(await arrived), 'from a handlea')
+  assert.equal((await handle.stat()).size, 13)
+  await handle.close()
+})
+
+parity('a file that is empty, or a part that is not there, is nothing', ours, async t => {
+  const { client, peer } = await t.pair()
+  const arrived = t.drained(peer)
+  assert.equal(await client.sendFile(await file(t, '')), 0)
+  assert.equal(await client.sendFile(await file(t, 'short'), { start: 5 }), 0)
+  assert.equal(await client.sendFile(await file(t, 'short'), { start: 100, end: 200 }), 0)
+  assert.equal(await client.sendFile(await file(t, 'short'), { start: 3, end: 200 }), 2)
+  client.end()
+  assert.equal(String(await arrived), 'rt')
+})
+
+parity('a file of /proc, which has no size, is read to its end', { ...ours, on: 'linux' }, async t => {
+  const { client, peer } = await t.pair()
+  const arrived = t.drained(peer)
+  const sent = await client.sendFile('/proc/self/status')
+  client.end()
+  const text = String(await arrived)
+  assert.equal(sent, text.length)
+  assert.match(text, /^Name:\t/)
+})
+
+parity('over TLS it is sealed', ours, async t => {
+  const { client, peer } = await t.pair()
+  const bytes = randomBytes(3 * 1024 * 1024)
+  const path = await file(t, bytes)
+  peer.startTLS({ isServer: true, ...identity })
+  client.startTLS({ rejectUnauthorized: false })
+  const arrived = t.drained(peer)
+  client.write('a')
+  const sent = client.sendFile(path)
+  client.end('z')
+  assert.equal(await sent, bytes.length)
+  const all = await arrived
+  assert.equal(hash(all.subarray(1, -1)), hash(bytes))
+  assert.equal(String(Buffer.concat([all.subarray(0, 1), all.subarray(-1)])), 'az')
+})
+
+parity('a file that does not open leaves the socket as it is', ours, async t => {
+  const { client, peer } = await t.pair()
+  const arrived = t.drained(peer)
+  client.write('a')
+  const missing = client.sendFile(join(t.directory(), 'missing'))
+  client.write('b')
+  await assert.rejects(missing, { code: 'ENOENT', syscall: 'open' })
+  await assert.rejects(client.sendFile(t.directory()), { code: 'EISDIR' })
+  client.end('c')
+  assert.equal(String(await arrived), 'abc')
+})
+
+parity('a file that becomes shorter under way is an error', ours, async t => {
+  const { client, peer } = await t.pair()
+  const path = await file(t, Buffer.alloc(32 * 1024 * 1024))
+  peer.pause()
+  const failed = once(client, 'error')
+  const rejected = assert.rejects(client.sendFile(path), {
+    code: 'ERR_FERRONET_FILE_SHRANK',
+    message: /^The file has become shorter/,
+  })
+  while (client.bytesWritten === 0) await new Promise(setImmediate)
+  await truncate(path, 1000)
+  peer.on('error', () => {}).resume()
+  await rejected
+  assert.equal((await failed)[0].code, 'ERR_FERRONET_FILE_SHRANK')
+  assert.equal(client.destroyed, true)
+})
+
+parity(
+  'a signal keeps a file back that is not under way, and ends a socket in the middle of one',
+  ours,
+  async t => {
+    const { client, peer } = await t.pair()
+    const path = await file(t, Buffer.alloc(32 * 1024 * 1024))
+    const before = AbortSignal.abort()
+    await assert.rejects(client.sendFile(path, { signal: before }), { name: 'AbortError', code: 'ABORT_ERR' })
+    assert.equal(client.destroyed, false)
+    peer.pause()
+    const control = new AbortController()
+    const failed = once(client, 'error')
+    const sent = client.sendFile(path, { signal: control.signal })
+    while (client.bytesWritten === 0) await new Promise(setImmediate)
+    control.abort()
+    await assert.rejects(sent, { name: 'AbortError' })
+    assert.equal((await failed)[0].name, 'AbortError')
+  },
+)
+
+parity('destroy() and a peer that is gone end it', ours, async t => {
+  for (const how of ['destroy', 'reset']) {
+    const { client, peer } = await t.pair()
+    const path = await file(t, Buffer.alloc(32 * 1024 * 1024))
+    client.on('error', () => {})
+    peer.pause()
+    const sent = client.sendFile(path)
+    const second = client.sendFile(path)
+    while (client.bytesWritten === 0) await new Promise(setImmediate)
+    if (how === 'destroy') client.destroy()
+    else peer.resetAndDestroy()
+    await assert.rejects(sent)
+    await assert.rejects(second)
+  }
+})
+
+parity('arguments are checked', ours, async t => {
+  const { client } = await t.pair()
+  const path = await file(t, 'x')
+  for (const wrong of [undefined, null, 1, {}, []]) {
+    await assert.rejects(client.sendFile(wrong), { code: 'ERR_INVALID_ARG_TYPE', name: 'TypeError' })
+  }
+  await assert.rejects(client.sendFile(path, null), { code: 'ERR_INVALID_ARG_TYPE' })
+  await assert.rejects(client.sendFile(path, { start: '1' }), { code: 'ERR_INVALID_ARG_TYPE' })
+  await assert.rejects(client.sendFile(path, { signal: {} }), { code: 'ERR_INVALID_ARG_TYPE' })
+  for (const wrong of [{ start: -1 }, { start: 0.5 }, { end: -1 }, { start: 3, end: 2 }, { end: 2 ** 53 }]) {
+    await assert.rejects(client.sendFile(path, wrong), { code: 'ERR_OUT_OF_RANGE', name: 'RangeError' })
+  }
+  client.end().on('error', () => {})
+  await assert.rejects(client.sendFile(path), { code: 'ERR_STREAM_WRITE_AFTER_END' })
+})

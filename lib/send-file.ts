@@ -1,0 +1,310 @@
+// `socket.sendFile()`: a file's bytes, in the order of the socket's writes, without passing through JavaScript.
+//
+// In the stream a file is a write of no bytes, which keeps its place among the others and holds up those behind it until
+// the file is out. While there are files, `_write` looks out for them, and there is no `_writev`, which would put them
+// together with other writes.
+
+import { type FileHandle, open } from 'node:fs/promises'
+import { Duplex } from 'node:stream'
+import type { Handle } from './engine/once.js'
+import { aborted, errnoException, errnoOf, fileShrank, fromLoop, socketClosed } from './errors.js'
+import { ForeignHandle } from './node/foreign-handle.js'
+import { type Done, Request } from './request.js'
+import { type Connection, kHandle, kWriteRequest } from './state.js'
+import { invalidArgType, outOfRange, validateAbortSignal, validateObject } from './validate.js'
+import { callBackWhenSent, callbackOfWrite, canceled, writeChunk } from './write.js'
+
+export interface SendFileOptions {
+  start?: number | undefined
+  end?: number | undefined
+  signal?: AbortSignal | undefined
+}
+
+/** A Socket, as far as it is needed here. */
+interface Sender extends Connection {
+  _writeGeneric(writev: false, data: Buffer, encoding: BufferEncoding, done: Done): unknown
+}
+
+// What a socket gets in one turn of the loop: a file that is in memory is sent faster than a peer may take, and the other
+// sockets have to have their turn.
+const SHARE = 512 * 1024
+/** What is read at once where the system does not send files. */
+const PIECE = 64 * 1024
+
+/** What the system says to files that it cannot send, or to sockets. */
+const REFUSALS = [errnoOf('EINVAL'), errnoOf('ENOTSUP')]
+const EOF = errnoOf('EOF')
+
+export async function sendFile(
+  socket: Sender,
+  file: string | Buffer | URL | FileHandle,
+  options: SendFileOptions = {},
+): Promise<number> {
+  const wanted = checked(file, options)
+  return await Queue.of(socket).add(new Sending(socket, wanted))
+}
+
+interface Wanted {
+  file: string | Buffer | URL | FileHandle
+  start: number
+  /** Behind the last byte; infinite: the end of the file. */
+  end: number
+  signal: AbortSignal | undefined
+}
+
+function checked(file: unknown, options: SendFileOptions): Wanted {
+  const isPath = typeof file === 'string' || Buffer.isBuffer(file) || file instanceof URL
+  if (!isPath && !isFileHandle(file)) {
+    throw invalidArgType('file', 'of type string or an instance of Buffer, URL, or FileHandle', file)
+  }
+  validateObject(options, 'options')
+  const { start = 0, end = Number.POSITIVE_INFINITY, signal } = options
+  position(start, 'start')
+  if (end !== Number.POSITIVE_INFINITY) position(end, 'end')
+  if (end < start) throw outOfRange('start', `<= "end" (here: ${end})`, start)
+  if (signal !== undefined) validateAbortSignal(signal, 'options.signal')
+  // The last byte, as in `createReadStream()`.
+  return { file: file as Wanted['file'], start, end: end + 1, signal }
+}
+
+function isFileHandle(file: unknown): file is FileHandle {
+  const { fd, stat, read } = (file ?? {}) as FileHandle
+  return typeof fd === 'number' && typeof stat === 'function' && typeof read === 'function'
+}
+
+function position(value: unknown, name: string): void {
+  if (typeof value !== 'number') throw invalidArgType(name, 'of type number', value)
+  if (!Number.isInteger(value)) throw outOfRange(name, 'an integer', value)
+  if (value < 0 || value > Number.MAX_SAFE_INTEGER - 1) {
+    throw outOfRange(name, `>= 0 && <= ${Number.MAX_SAFE_INTEGER - 1}`, value)
+  }
+}
+
+// --- the order --------------------------------------------------------------------------------------------------
+
+/** The files that a socket has to send. */
+class Queue {
+  static #all = new WeakMap<Sender, Queue>()
+  #socket: Sender
+  #files = new Map<unknown, Sending>()
+  #before: [name: '_write' | '_writev', descriptor: PropertyDescriptor | undefined][] = []
+
+  static of(socket: Sender): Queue {
+    let queue = Queue.#all.get(socket)
+    if (queue === undefined) Queue.#all.set(socket, (queue = new Queue(socket)))
+    return queue
+  }
+
+  constructor(socket: Sender) {
+    this.#socket = socket
+  }
+
+  async add(sending: Sending): Promise<number> {
+    const socket = this.#socket
+    const place = Buffer.alloc(0)
+    if (this.#files.size === 0) this.#replace()
+    this.#files.set(place, sending)
+    let closed!: () => void
+    try {
+      await new Promise<void>((resolve, reject) => {
+        closed = () => reject(socket.errored ?? canceled())
+        socket.once('close', closed)
+        // The stream's own, because a tool that wraps `write` would see a write that is none.
+        const done: Done = error => (error ? reject(error) : resolve())
+        Duplex.prototype.write.call(socket, place, 'utf8', done as () => void)
+      })
+    } finally {
+      socket.off('close', closed)
+      this.#files.delete(place)
+      if (this.#files.size === 0) this.#restore()
+      sending.release()
+    }
+    return sending.outcome()
+  }
+
+  #replace(): void {
+    const socket = this.#socket as unknown as Record<string, unknown>
+    const write = this.#socket._write
+    this.#before = (['_write', '_writev'] as const).map(name => [
+      name,
+      Object.getOwnPropertyDescriptor(socket, name),
+    ])
+    const set = (name: string, value: unknown): void => {
+      Object.defineProperty(socket, name, { value, writable: true, configurable: true, enumerable: false })
+    }
+    set('_write', (chunk: Buffer | string, encoding: BufferEncoding, done: Done) => {
+      const sending = this.#files.get(chunk)
+      if (sending === undefined) write.call(this.#socket, chunk, encoding, done)
+      else sending.run(done)
+    })
+    set('_writev', null)
+  }
+
+  #restore(): void {
+    for (const [name, descriptor] of this.#before) {
+      if (descriptor === undefined) delete (this.#socket as unknown as Record<string, unknown>)[name]
+      else Object.defineProperty(this.#socket, name, descriptor)
+    }
+  }
+}
+
+// --- one file ---------------------------------------------------------------------------------------------------
+
+class Sending {
+  #socket: Sender
+  #wanted: Wanted
+  #opened: Promise<FileHandle>
+  #isOurs: boolean
+  #file!: FileHandle
+  #at: number
+  #end = 0
+  /** Why nothing of it was sent: not the socket's error. */
+  #error: unknown
+  #onAbort = (): void => this.#aborted()
+  #hasBegun = false
+
+  constructor(socket: Sender, wanted: Wanted) {
+    this.#socket = socket
+    this.#wanted = wanted
+    this.#at = wanted.start
+    this.#isOurs = !isFileHandle(wanted.file)
+    // At once, so that there is no wait when it is the file's turn. What fails is told then.
+    this.#opened = isFileHandle(wanted.file) ? Promise.resolve(wanted.file) : open(wanted.file)
+    this.#opened.catch(() => {})
+    wanted.signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  /** The bytes that were sent. Throws what has kept it from being sent at all. */
+  outcome(): number {
+    if (this.#error !== undefined) throw this.#error
+    return this.#at - this.#wanted.start
+  }
+
+  release(): void {
+    this.#wanted.signal?.removeEventListener('abort', this.#onAbort)
+    // What has failed to open is nothing to close.
+    if (this.#isOurs) this.#opened.then(file => file.close()).catch(() => {})
+  }
+
+  #aborted(): void {
+    // The peer has part of a file, and nothing can tell it that the rest does not come.
+    if (this.#hasBegun) this.#socket.destroy(aborted(this.#wanted.signal))
+  }
+
+  /** It is the file's turn. `done` once it is out; an error destroys the socket. */
+  run(done: Done): void {
+    this.#prepare().then(
+      () => this.#go(done),
+      error => {
+        this.#error = error
+        done()
+      },
+    )
+  }
+
+  async #prepare(): Promise<void> {
+    const { signal, end } = this.#wanted
+    if (signal?.aborted) throw aborted(signal)
+    this.#file = await this.#opened
+    const { size } = await this.#file.stat()
+    if (signal?.aborted) throw aborted(signal)
+    // What has no size is read until it ends.
+    this.#end = size === 0 ? end : Math.min(end, size)
+  }
+
+  #go(done: Done): void {
+    const { destroyed, connecting, [kHandle]: handle } = this.#socket
+    if (destroyed) return
+    if (connecting) {
+      this.#socket.once('connect', () => this.#go(done))
+      return
+    }
+    if (handle === null) {
+      done(socketClosed())
+      return
+    }
+    this.#hasBegun = true
+    if (this.#at >= this.#end) {
+      this.#isOut(handle, done)
+      return
+    }
+    if (handle instanceof ForeignHandle || this.#end === Number.POSITIVE_INFINITY) {
+      this.#copy(done)
+      return
+    }
+    const { sent, blocked } = handle.sendFile(this.#file.fd, this.#at, Math.min(SHARE, this.#end - this.#at))
+    if (REFUSALS.includes(sent)) this.#copy(done)
+    else if (sent === EOF) done(this.#shrank())
+    else if (sent < 0) done(fromLoop(() => errnoException(sent, 'write')))
+    else {
+      this.#at += sent
+      this.#socket._unrefTimer()
+      if (blocked) this.#wait(handle, done)
+      else setImmediate(() => this.#go(done))
+    }
+  }
+
+  /** Goes on when the kernel has room. */
+  #wait(handle: Handle, done: Done): void {
+    this.#socket[kWriteRequest] = new Request('WRITEWRAP', handle, error => {
+      if (error) done(error)
+      else this.#go(done)
+    })
+  }
+
+  #isOut(handle: Handle, done: Done): void {
+    // The last bytes may still wait for the end of the tick.
+    const callback = handle instanceof ForeignHandle ? null : callbackOfWrite(this.#socket)
+    if (callback !== null) callBackWhenSent(this.#socket, handle, callback)
+    done()
+  }
+
+  #shrank(): Error {
+    return fileShrank(this.#at - this.#wanted.start, this.#end - this.#wanted.start)
+  }
+
+  /** The next piece through the process: with TLS, on other systems, and from what is not a plain file. */
+  #copy(done: Done): void {
+    const hasNoSize = this.#end === Number.POSITIVE_INFINITY
+    const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, this.#end - this.#at))
+    this.#file.read(buffer, 0, buffer.length, hasNoSize ? null : this.#at).then(
+      ({ bytesRead }) => {
+        const handle = this.#socket[kHandle]
+        if (this.#socket.destroyed || handle === null) return
+        if (bytesRead > 0) this.#put(handle, buffer.subarray(0, bytesRead), done)
+        else if (hasNoSize) this.#isOut(handle, done)
+        else done(this.#shrank())
+      },
+      error => {
+        // The file's error. Before the first byte it is nobody else's.
+        if (this.#at > this.#wanted.start) done(error)
+        else {
+          this.#error = error
+          done()
+        }
+      },
+    )
+  }
+
+  #put(handle: Handle, piece: Buffer, done: Done): void {
+    if (handle instanceof ForeignHandle) {
+      this.#socket._writeGeneric(false, piece, 'utf8', error => {
+        if (error) done(error)
+        else {
+          this.#at += piece.length
+          this.#go(done)
+        }
+      })
+      return
+    }
+    const result = writeChunk(handle, piece, 'utf8')
+    if (result < 0) {
+      done(fromLoop(() => errnoException(result, 'write')))
+      return
+    }
+    this.#at += piece.length
+    this.#socket._unrefTimer()
+    if (result > 0) this.#wait(handle, done)
+    else setImmediate(() => this.#go(done))
+  }
+}

@@ -1,0 +1,154 @@
+// What a session of the host's OpenSSL asks in the middle of its handshake, and what it is answered. The handshake waits
+// meanwhile. An answer that comes twice is an error; one that comes when the socket is gone makes no difference.
+
+import type * as tls from 'node:tls'
+import { type Handle, parts, TLS_CERTIFICATE, TLS_HELLO, TLS_STORE } from '../engine/once.js'
+import { invalidArgType } from '../validate.js'
+import { type Borrowed, borrow, isSecureContext, nativeOf } from './borrow.js'
+import type { Context } from './context.js'
+import * as errors from './errors.js'
+import type { Questions } from './types.js'
+
+const nothing = new Uint8Array(0)
+
+export class Answers {
+  #handle: Handle
+  /** The session's own. */
+  #context: Context
+  #questions: Questions
+  #fail: (error: Error) => void
+
+  constructor(handle: Handle, context: Context, questions: Questions, fail: (error: Error) => void) {
+    this.#handle = handle
+    this.#context = context
+    this.#questions = questions
+    this.#fail = fail
+  }
+
+  asked(question: number): void {
+    const given = parts(this.#handle.tlsFact('question'))
+    if (question === TLS_HELLO) this.#resume(given)
+    else if (question === TLS_CERTIFICATE) this.#findContext(given)
+    else this.#store(given)
+  }
+
+  /** A callback for the program. */
+  #once<T extends unknown[]>(goOn: (...args: T) => void): (...args: T) => void {
+    let called = false
+    return (...args) => {
+      if (called) this.#fail(errors.calledTwice())
+      else {
+        called = true
+        goOn(...args)
+      }
+    }
+  }
+
+  // --- the hello ----------------------------------------------------------------------------------------------
+
+  #resume([id, servername, protocols]: Buffer[]): void {
+    const go = (session: unknown): void =>
+      this.#chooseProtocol(session instanceof Uint8Array ? session : nothing, servername!, protocols!)
+    if (id!.length === 0) {
+      go(nothing)
+      return
+    }
+    this.#questions.resume!(
+      id!,
+      this.#once((error, session) => (error ? this.#fail(error) : go(session))),
+    )
+  }
+
+  #chooseProtocol(session: Uint8Array, servername: Buffer, offered: Buffer): void {
+    let chosen: string | undefined
+    if (offered.length > 0) {
+      const protocols = split(offered)
+      // Node says false where there is no name.
+      const name = (servername.length > 0 ? servername.toString('latin1') : false) as string
+      try {
+        chosen = this.#questions.protocol!({ servername: name, protocols })
+        if (chosen !== undefined && !protocols.includes(chosen))
+          throw errors.protocolNotOffered(chosen, protocols)
+      } catch (error) {
+        this.#fail(error as Error)
+        return
+      }
+    }
+    const protocol = chosen === undefined ? nothing : Buffer.from(chosen, 'latin1')
+    this.#handle.answerTls(TLS_HELLO, session, protocol)
+  }
+
+  // --- the certificate ----------------------------------------------------------------------------------------
+
+  #findContext([servername, status]: Buffer[]): void {
+    const wantsStatus = status!.length > 0
+    if (servername!.length === 0) {
+      this.#show(undefined, wantsStatus)
+      return
+    }
+    try {
+      this.#questions.context!(
+        servername!.toString('latin1'),
+        this.#once((error, context) => (error ? this.#fail(error) : this.#show(context, wantsStatus))),
+      )
+    } catch (error) {
+      this.#fail(error as Error)
+    }
+  }
+
+  #show(context: tls.SecureContext | null | undefined, wantsStatus: boolean): void {
+    const own = nativeOf(this.#context.secureContext)
+    let other: Borrowed | undefined
+    // What is not an object Node takes for nothing.
+    if (typeof context === 'object' && context !== null) {
+      const native = nativeOf(context)
+      const borrowed = isSecureContext(native, own) ? borrow(native) : errors.invalidSniContext()
+      if (borrowed instanceof Error) {
+        this.#fail(borrowed)
+        return
+      }
+      other = borrowed
+    }
+    const answer = (response: Uint8Array): void => {
+      if (
+        this.#handle.answerTls(TLS_CERTIFICATE, response, nothing, other?.native) < 0 &&
+        !this.#handle.closed
+      )
+        this.#fail(errors.invalidSniContext())
+    }
+    if (!wantsStatus) {
+      answer(nothing)
+      return
+    }
+    const shown = other?.of ?? own
+    this.#questions.status!(
+      shown.getCertificate(),
+      shown.getIssuer(),
+      this.#once((error, response) => {
+        if (error) this.#fail(error)
+        else if (!response) answer(nothing)
+        else if (response instanceof Uint8Array) answer(response)
+        else throw invalidArgType('OCSP response', 'an instance of Buffer', response)
+      }),
+    )
+  }
+
+  // --- sessions to keep ---------------------------------------------------------------------------------------
+
+  #store(given: Buffer[]): void {
+    let left = given.length / 2
+    const stored = (): void => {
+      if (--left === 0) this.#handle.answerTls(TLS_STORE)
+    }
+    for (let at = 0; at < given.length; at += 2)
+      this.#questions.store!(given[at]!, given[at + 1]!, this.#once(stored))
+  }
+}
+
+/** Protocols that stand each behind its length. */
+function split(list: Buffer): string[] {
+  const all: string[] = []
+  for (let at = 0; at < list.length; at += 1 + list[at]!)
+    all.push(list.toString('latin1', at + 1, at + 1 + list[at]!))
+  return all
+}
