@@ -2,4 +2,4 @@
 
 import { work } from '../helpers/clients.mjs'
 
-work('ssh2-server', { client: 'ssh2', against: 'its own server' })
+work('ssh2-server', { alwaysNodes: null, client: 'ssh2', against: 'its own server' })

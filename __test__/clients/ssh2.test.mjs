@@ -3,4 +3,4 @@
 import { work } from '../helpers/clients.mjs'
 import { sshd } from '../helpers/servers.mjs'
 
-work('ssh2', { against: 'sshd', server: sshd })
+work('ssh2', { alwaysNodes: null, against: 'sshd', server: sshd })
