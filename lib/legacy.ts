@@ -11,7 +11,7 @@ import { type Decoder, partOfCharacter, type ReadableState } from './node/stream
 import { AcceptedOptions, type SocketOptions } from './options.js'
 import { Server as ModernServer, type ServerOptions } from './server.js'
 import { Socket } from './socket.js'
-import { kHandle, kTls } from './state.js'
+import { forgetTls, kHandle } from './state.js'
 import { kNewSocket } from './symbols.js'
 import type { SecureSocket } from './tls/types.js'
 import type * as types from './types.js'
@@ -257,13 +257,8 @@ function forgetConnection(stream: StreamMethods): void {
   if (encoding !== null) state.decoder = new StringDecoder(encoding) as unknown as Decoder
   stream.server = null
   stream._server = null
-  if (stream[kTls] === null) return
-  stream[kTls] = null
-  for (const fact of FACTS_OF_TLS) Reflect.deleteProperty(stream, fact)
+  forgetTls(stream)
 }
-
-/** What `startTLS()` sets on a Socket. */
-const FACTS_OF_TLS = ['encrypted', 'authorized', 'authorizationError', 'alpnProtocol', 'tls']
 
 interface StreamFunction {
   new (options?: SocketOptions | number): StreamMethods

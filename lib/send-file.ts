@@ -10,7 +10,7 @@ import { aborted, errnoException, errnoOf, fileShrank, fromLoop, socketClosed } 
 import { ForeignHandle } from './node/foreign-handle.js'
 import type { Chunk } from './node/stream-state.js'
 import { type Done, Request } from './request.js'
-import { type Connection, type FilesToSend, kFiles, kHandle, kWriteRequest } from './state.js'
+import { type Connection, type FilesToSend, kFiles, kHandle, kTls, kWriteRequest } from './state.js'
 import { invalidArgType, outOfRange, validateAbortSignal, validateObject } from './validate.js'
 import { callBackWhenSent, callbackOfWrite, canceled, writeChunk } from './write.js'
 
@@ -224,7 +224,8 @@ class Sending {
       this.#isOut(handle, done)
       return
     }
-    if (handle instanceof ForeignHandle || this.#end === Number.POSITIVE_INFINITY) {
+    const isSealed = this.#socket[kTls] !== null
+    if (isSealed || handle instanceof ForeignHandle || this.#end === Number.POSITIVE_INFINITY) {
       this.#copy(done)
       return
     }

@@ -41,6 +41,7 @@ import { type Done, Request } from './request.js'
 import type { SendFileOptions } from './send-file.js'
 import {
   Fields,
+  forgetTls,
   kBoundPath,
   kBoundSource,
   kBytesRead,
@@ -114,6 +115,8 @@ export class SocketMethods extends Base {
       this[kHandle] = null
       this._peername = null
       this._sockname = null
+      // A TLSSocket stays one.
+      if (this[kTls] !== null && !('secureConnecting' in this)) forgetTls(this)
     }
     // A handle that is bound has its kind, whatever the options say.
     const pipe =

@@ -154,3 +154,12 @@ export interface Onread {
   /** `true` in place of the buffer: the program's function made none. */
   readonly callback: (nread: number, buffer: Uint8Array | true) => unknown
 }
+
+/** A socket that connects again after `startTLS()` is a plain one. */
+export function forgetTls(socket: SocketBase): void {
+  if (socket[kTls] === null) return
+  socket[kTls] = null
+  for (const fact of ['encrypted', 'authorized', 'authorizationError', 'alpnProtocol', 'tls']) {
+    Reflect.deleteProperty(socket, fact)
+  }
+}

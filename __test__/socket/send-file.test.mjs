@@ -118,21 +118,24 @@ parity('a file of /proc, which has no size, is read to its end', { ...ours, on: 
   assert.match(text, /^Name:\t/)
 })
 
-parity('over TLS it is sealed', ours, async t => {
-  const { client, peer } = await t.pair()
-  const bytes = randomBytes(3 * 1024 * 1024)
-  const path = await file(t, bytes)
-  peer.startTLS({ isServer: true, ...identity })
-  client.startTLS({ rejectUnauthorized: false })
-  const arrived = t.drained(peer)
-  client.write('a')
-  const sent = client.sendFile(path)
-  client.end('z')
-  assert.equal(await sent, bytes.length)
-  const all = await arrived
-  assert.equal(hash(all.subarray(1, -1)), hash(bytes))
-  assert.equal(String(Buffer.concat([all.subarray(0, 1), all.subarray(-1)])), 'az')
-})
+for (const engine of ['openssl', 'node'])
+  parity(`over TLS it is sealed, ${engine}`, ours, async t => {
+    const { client, peer } = await t.pair()
+    process.env.FERRONET_TLS = engine
+    t.cleanup(() => delete process.env.FERRONET_TLS)
+    const bytes = randomBytes(3 * 1024 * 1024)
+    const path = await file(t, bytes)
+    peer.startTLS({ isServer: true, ...identity })
+    client.startTLS({ rejectUnauthorized: false })
+    const arrived = t.drained(peer)
+    client.write('a')
+    const sent = client.sendFile(path)
+    client.end('z')
+    assert.equal(await sent, bytes.length)
+    const all = await arrived
+    assert.equal(hash(all.subarray(1, -1)), hash(bytes))
+    assert.equal(String(Buffer.concat([all.subarray(0, 1), all.subarray(-1)])), 'az')
+  })
 
 parity('before startTLS() it leaves unencrypted, and what comes behind waits', ours, async t => {
   const { client, peer } = await t.pair()

@@ -56,6 +56,24 @@ upgrades('a session is told of before the bytes, and however they are read', byU
   }
 })
 
+upgrades(
+  'a socket that connects again is a plain one, and may turn secure again',
+  ours,
+  async (t, upgrade) => {
+    const { server, next } = await secured(t, {})
+    const client = t.connect(t.to(server))
+    for (let round = 0; round < 3; round++) {
+      if (round > 0) client.connect(t.to(server))
+      if (client.encrypted) throw new Error('encrypted')
+      const closed = new Promise(resolve => client.once('close', resolve))
+      await upgrade(client, trust)
+      client.resume()
+      await next()
+      await closed
+    }
+  },
+)
+
 for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
   upgrades(
     `a ticket of a side that asks for no certificate does not open one that does, ${maxVersion}`,

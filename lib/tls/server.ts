@@ -175,7 +175,8 @@ function onError(this: TLSSocket, error: Error): void {
 }
 
 function onClose(this: TLSSocket): void {
-  onError.call(this, disconnected(true, {}))
+  // Making an error takes time, and most of them are for nobody.
+  if (isControlled(this)) onError.call(this, disconnected(true, {}))
 }
 
 // --- the constructor ------------------------------------------------------------------------------------------------
