@@ -16,6 +16,8 @@ export const Server = legacy.Server
 export const createServer = legacy.createServer
 export const createConnection = legacy.createConnection
 export const connect = createConnection
+export const createCredentials = legacy.createCredentials
+export type Credentials = legacy.Credentials
 
 export const getDefaultEncoding = legacy.getDefaultEncoding
 export const setDefaultEncoding = legacy.setDefaultEncoding

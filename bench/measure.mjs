@@ -11,7 +11,8 @@ const WARM_UP_CONNECTIONS = 100
 
 /**
  * `run` holds what is the same for all of them: `node`, `native` (the directory of the two binaries),
- * `cores`, `oneCore` (both are the same), `scratch` (a directory for Unix sockets), `warmup` and `seconds`.
+ * `cores`, `oneCore` (both are the same), `scratch` (a directory for Unix sockets, with the key and certificate of TLS
+ * scenarios), `warmup` and `seconds`.
  */
 export function measure(run, scenario, peer) {
   return { server: measureServer, memory: measureMemory, client: measureClient }[scenario.kind](
@@ -24,9 +25,12 @@ export function measure(run, scenario, peer) {
 async function measureServer(run, scenario, peer) {
   const { server, place, path } = await startServer(run, scenario, peer)
   try {
-    const load = startLoad(run, [...scenario.load, ...place, '--server-pid', server.pid], run.cores.opposite)
-    const report = await load.line(run.warmup + run.seconds + 65)
+    const args = [...scenario.load, ...place, ...overTls(run, scenario), '--server-pid', server.pid]
+    const load = startLoad(run, args, run.cores.opposite)
+    // Sessions to resume are collected in twice that time.
+    const report = await load.line(3 * (run.warmup + run.seconds) + 65)
     await load.end()
+    if (scenario.resumed !== undefined) checkResumed(scenario, report)
     const sent = { sink: report.total_bytes, beside: report.total_uploaded_bytes }[scenario.server]
     if (sent !== undefined) {
       const { bytes } = await server.ask('stats')
@@ -46,7 +50,8 @@ async function measureServer(run, scenario, peer) {
 }
 
 async function measureMemory(run, scenario, peer) {
-  const { server, place, path } = await startServer(run, scenario, peer)
+  const { server, place: where, path } = await startServer(run, scenario, peer)
+  const place = [...where, ...overTls(run, scenario)]
   try {
     // The first connections make the peer load and compile what it needs only once. (A thousand
     // would also grow V8's young generation, and hide 1.6 KB of each of node:net's connections.)
@@ -89,7 +94,7 @@ async function settle(server) {
 async function measureClient(run, scenario, peer) {
   const server = new Program(
     join(run.native, 'ferronet-floor'),
-    ['echo', '--tcp', '127.0.0.1:0', '--addresses', 16],
+    ['echo', '--tcp', '127.0.0.1:0', '--addresses', 16, ...overTls(run, scenario)],
     { core: run.cores.opposite },
   )
   try {
@@ -97,7 +102,7 @@ async function measureClient(run, scenario, peer) {
     const { client, connections } = scenario
     const began = performance.now()
     if (peer.native) {
-      const place = ['--tcp', `127.0.0.1:${port}`]
+      const place = ['--tcp', `127.0.0.1:${port}`, ...overTls(run, scenario)]
       const load = startLoad(run, [scenario.load, '--connections', connections, ...place], run.cores.subject)
       const report = await load.line(run.warmup + run.seconds + 65)
       await load.end()
@@ -107,7 +112,9 @@ async function measureClient(run, scenario, peer) {
       }
     }
     const args = [program(`clients/${client}.mjs`), peer.module, port, connections, run.warmup, run.seconds]
-    const subject = new Program(run.node, args, { core: run.cores.subject, env: peer.env })
+    const trust = isTls(scenario) ? { NODE_EXTRA_CA_CERTS: join(run.scratch, 'cert.pem') } : {}
+    const env = { ...peer.env, ...trust }
+    const subject = new Program(run.node, args, { core: run.cores.subject, env })
     try {
       const report = await subject.line(run.warmup + run.seconds + 20)
       return { ...figures(scenario, report, report.cpu_seconds), disturbed: disturbed(run, server, began) }
@@ -116,6 +123,17 @@ async function measureClient(run, scenario, peer) {
     }
   } finally {
     await server.end()
+  }
+}
+
+const isTls = scenario => scenario.family === 'tls'
+const overTls = (run, scenario) => (isTls(scenario) ? ['--tls', run.scratch] : [])
+
+/** A session that is not resumed, or is, would make it another scenario. */
+function checkResumed(scenario, { ops, resumed }) {
+  const wrong = scenario.resumed ? ops - resumed : resumed
+  if (wrong > ops / 100) {
+    throw new Error(`${wrong} of ${ops} handshakes were ${scenario.resumed ? 'full' : 'resumed'}`)
   }
 }
 
@@ -128,11 +146,12 @@ function disturbed({ oneCore }, program, began) {
 async function startServer(run, scenario, peer) {
   const path = scenario.unix && join(run.scratch, 'bench.sock')
   if (path) rmSync(path, { force: true })
-  const options = { core: run.cores.subject, env: peer.env }
+  const identity = isTls(scenario) ? { BENCH_TLS: run.scratch } : {}
+  const options = { core: run.cores.subject, env: { ...peer.env, ...identity } }
   const server = peer.native
     ? new Program(
         join(run.native, 'ferronet-floor'),
-        [scenario.server, ...(path ? ['--unix', path] : ['--tcp', '127.0.0.1:0'])],
+        [scenario.server, ...(path ? ['--unix', path] : ['--tcp', '127.0.0.1:0']), ...overTls(run, scenario)],
         options,
       )
     : new Program(

@@ -1,4 +1,4 @@
-// Draws a run's results: one bar per peer and scenario, as a ratio to node:net.
+// Draws a run's results: one bar per peer and scenario, as a ratio to node:net, or in TLS to node:tls.
 //
 //   node bench/plot.mjs results.json plot.svg
 
@@ -6,12 +6,13 @@ import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { DISTURBED, RATIOS } from './report.mjs'
 
-/** Colours that colour-blind readers can tell apart too; node:net itself is the line at 1. */
+/** Colours that colour-blind readers can tell apart too; the base itself is the line at 1. */
 const COLOURS = {
   ferronet: '#d1495b',
   'ferronet:helper-thread': '#edae49',
   'ferronet:shared': '#8f2d56',
   'node:net+cork': '#7a9e9f',
+  'node:tls+ferronet': '#7a9e9f',
   floor: '#30638e',
 }
 const OTHERS = ['#66a182', '#8d6a9f', '#a0a0a0']
@@ -45,15 +46,16 @@ export async function libraries() {
 
 function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
   // Each scenario, or each side of it, is a row with its own bars and target.
-  const rows = scenarios.flatMap(({ title, unit, peers, goals }) => {
-    const row = (of, title) => ({ title, unit, of, peers, goal: goals.find(goal => goal.of === of) })
+  const rows = scenarios.flatMap(({ title, unit, base = 'node:net', peers, goals }) => {
+    const others = peers.filter(({ peer }) => peer !== base)
+    const row = (of, title) => ({ title, unit, of, peers: others, goal: goals.find(goal => goal.of === of) })
     if (unit !== BESIDE) return [row('value', title)]
     return Object.entries(BOTH).map(([of, what]) => row(of, `${title}: ${what}`))
   })
   const bars = rows.flatMap(({ title, unit, of, peers }) =>
     peers
       .map(({ peer, [RATIOS[of]]: ratio }) => ({ title, unit, of, peer, ratio }))
-      .filter(({ peer, ratio }) => peer !== 'node:net' && ratio !== undefined)
+      .filter(({ ratio }) => ratio !== undefined)
       .map(bar => ({ ...bar, label: bar.ratio.toFixed(bar.ratio >= 10 ? 0 : 2) })),
   )
   const targets = rows
@@ -65,6 +67,8 @@ function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
   const unknown = names.filter(name => !(name in COLOURS))
   const colours = names.map(name => COLOURS[name] ?? OTHERS[unknown.indexOf(name) % OTHERS.length])
 
+  const bases = [...new Set(scenarios.map(({ base = 'node:net' }) => base))].join(' or ')
+
   // Two scales, because the gains from batching would make all other bars look the same.
   const far = new Set(bars.filter(({ ratio }) => ratio > 5).map(({ title }) => title))
   const alone = unit => unit !== MEMORY && unit !== BESIDE
@@ -72,7 +76,7 @@ function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
   const panels = [
     {
       keep: ({ title, unit }) => alone(unit) && !far.has(title),
-      head: 'Throughput ÷ throughput of node:net',
+      head: `Throughput ÷ throughput of ${bases}`,
     },
     {
       keep: ({ title, unit }) => alone(unit) && far.has(title),
@@ -80,22 +84,22 @@ function chart({ machine, scenarios, rounds, seconds, date, oneCore }) {
     },
     {
       keep: ({ unit, of }) => unit === BESIDE && !timed(of),
-      head: 'Small messages beside uploads: throughput of either ÷ that of node:net',
+      head: `Small messages beside uploads: throughput of either ÷ that of ${bases}`,
     },
     {
       keep: ({ unit, of }) => unit === BESIDE && timed(of),
-      head: 'Small messages beside uploads: latency ÷ that of node:net (shorter is better)',
+      head: `Small messages beside uploads: latency ÷ that of ${bases} (shorter is better)`,
     },
-    { keep: ({ unit }) => unit === MEMORY, head: 'Memory ÷ memory of node:net (shorter is better)' },
+    { keep: ({ unit }) => unit === MEMORY, head: `Memory ÷ memory of ${bases} (shorter is better)` },
   ]
   return {
     $schema: 'https://vega.github.io/schema/vega-lite/v6.json',
     background: 'white',
     padding: 16,
     title: {
-      text: `ferronet compared with node:net on Node ${machine.node}`,
+      text: `ferronet compared with ${bases} on Node ${machine.node}`,
       subtitle: [
-        `Ratios within one run; node:net is the dashed line at 1. ${rounds === 1 ? 'One round' : `Medians of ${rounds} rounds`} of ${seconds} s, ${date}.`,
+        `Ratios within one run; ${bases} is the dashed line at 1. ${rounds === 1 ? 'One round' : `Medians of ${rounds} rounds`} of ${seconds} s, ${date}.`,
         `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}. Black marks: ferronet’s goals.`,
         ...(oneCore ? ['Both ends shared one core: the ratios are those of both together.'] : []),
         ...(scenarios.some(({ disturbed }) => disturbed > DISTURBED)

@@ -8,27 +8,30 @@ export function median(values) {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** `rounds[i]` maps a peer's name to its result in round i. `oneCore`: both ends shared one core. */
-export function summarize(scenario, names, rounds, failures, oneCore = false) {
+/**
+ * `rounds[i]` maps a peer's name to its result in round i; `base` is the one that the others are compared with.
+ * `oneCore`: both ends shared one core.
+ */
+export function summarize(scenario, base, names, rounds, failures, oneCore = false) {
   const of = (name, key) => rounds.map(round => round[name]?.[key])
   // A round compares runs that are close in time, so we take the median of their ratios, not of their figures.
-  const ratios = (name, base, key = 'value') =>
+  const ratios = (name, other, key = 'value') =>
     rounds
-      .filter(round => round[name]?.[key] !== undefined && round[base]?.[key] !== undefined)
-      .map(round => round[name][key] / round[base][key])
+      .filter(round => round[name]?.[key] !== undefined && round[other]?.[key] !== undefined)
+      .map(round => round[name][key] / round[other][key])
 
   const peers = names.map(name => {
-    const against = ratios(name, 'node:net')
+    const against = ratios(name, base)
     return {
       peer: name,
       ratio: median(against),
       ratioRange: against.length > 0 ? [Math.min(...against), Math.max(...against)] : undefined,
       floorRatio: median(ratios(name, 'floor')),
-      cpuRatio: median(ratios(name, 'node:net', 'cpu')),
-      uploadRatio: median(ratios(name, 'node:net', 'upload')),
-      p50Ratio: median(ratios(name, 'node:net', 'p50')),
-      p99Ratio: median(ratios(name, 'node:net', 'p99')),
-      p999Ratio: median(ratios(name, 'node:net', 'p999')),
+      cpuRatio: median(ratios(name, base, 'cpu')),
+      uploadRatio: median(ratios(name, base, 'upload')),
+      p50Ratio: median(ratios(name, base, 'p50')),
+      p99Ratio: median(ratios(name, base, 'p99')),
+      p999Ratio: median(ratios(name, base, 'p999')),
       value: median(of(name, 'value')),
       upload: median(of(name, 'upload')),
       cpu: median(of(name, 'cpu')),
@@ -47,7 +50,7 @@ export function summarize(scenario, names, rounds, failures, oneCore = false) {
     0,
     ...rounds.flatMap(round => Object.values(round).map(shown => shown.disturbed ?? 0)),
   )
-  return { name, title, unit, kind, goals, disturbed, peers }
+  return { name, title, unit, kind, base, goals, disturbed, peers }
 }
 
 /** We warn if other processes used more than this share of a round. */
@@ -102,13 +105,13 @@ const UNITS = {
 }
 
 export function table(result) {
-  const { title, unit, kind, goals, disturbed, peers } = result
+  const { title, unit, kind, base, goals, disturbed, peers } = result
   const units = UNITS[unit]
   const timed = peers.some(({ p50 }) => p50 !== undefined)
   const uploads = unit === 'beside'
   const columns = [
     ['', ({ peer }) => peer],
-    ['× node:net', ({ ratio }) => times(ratio)],
+    [`× ${base}`, ({ ratio }) => times(ratio)],
     ['lowest–highest', ({ ratioRange }) => ratioRange?.map(times).join('–')],
     ...(uploads ? [['upload ×', ({ uploadRatio }) => times(uploadRatio)]] : []),
     ...(timed

@@ -7,24 +7,26 @@ import os from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { makeCertificate } from './certificate.mjs'
 import { measure } from './measure.mjs'
 import { findNode } from './node.mjs'
 import { chooseCores, endAll } from './processes.mjs'
 import { Progress } from './progress.mjs'
 import { DISTURBED, label, summarize, table } from './report.mjs'
-import { peers, scenarios } from './scenarios.mjs'
+import { families, scenarios } from './scenarios.mjs'
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url))
 const BENCH = join(ROOT, 'bench')
 
 const HELP = `Measures ferronet against node:net, and both against a server without JavaScript.
+With --scenarios tls the same in TLS, against node:tls.
 
   npm run bench -- [options]
 
   --quick              two short rounds: a first impression in a few minutes
-  --scenarios a,b      only these (see --list)
-  --peers a,b          only these, besides node:net (see --list); any other name
-                       is imported as a module with net's interface
+  --scenarios a,b      only these (see --list); tls is all in TLS (default: all others)
+  --peers a,b          only these, besides node:net or node:tls (see --list); any other
+                       name is imported as a module with the interface of net or tls
   --node WHICH         the Node to measure under: a path, or a version such as 24
                        that npm fetches once (default: the one that runs this)
   --rounds N           rounds per scenario (5)
@@ -50,8 +52,10 @@ if (options.list) {
   const width = Math.max(...scenarios.map(({ name }) => name.length))
   console.log('Scenarios:')
   for (const { name, title } of scenarios) console.log(`  ${name.padEnd(width)}  ${title}`)
-  console.log('Peers:')
-  for (const name of Object.keys(peers)) console.log(`  ${name}`)
+  for (const [family, { peers }] of Object.entries(families)) {
+    console.log(family === 'tls' ? 'Peers in TLS:' : 'Peers:')
+    for (const name of Object.keys(peers)) console.log(`  ${name}`)
+  }
   process.exit()
 }
 if (process.platform !== 'linux') stop('The load generator uses epoll and needs Linux.')
@@ -68,13 +72,22 @@ const node = (() => {
 })()
 const chosen = chooseScenarios()
 const plot = options.svg && (await preparePlot())
-const present = choosePeers()
+const present = {}
+for (const { family } of chosen) present[family] ??= choosePeers(families[family])
 const native = buildNative()
 const oneCore = options['one-core'] ?? false
 const cores = chooseCores(oneCore)
 if (oneCore && cores.subject === undefined) stop('--one-core takes `taskset`.')
 const scratch = mkdtempSync(join(os.tmpdir(), 'ferronet-bench-'))
 const machine = describeMachine()
+if (present.tls) {
+  try {
+    makeCertificate(scratch)
+  } catch (error) {
+    rmSync(scratch, { recursive: true, force: true })
+    stop(error.message)
+  }
+}
 
 for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, async () => {
@@ -105,9 +118,10 @@ async function runAll() {
   const run = { node, native, cores, oneCore, scratch, warmup, seconds }
   const plan = chosen.map(scenario => ({
     scenario,
-    names: Object.keys(present).filter(name => {
-      const { only, native } = present[name]
-      return !(native && scenario.kind === 'memory') && (!only || only.includes(scenario.name))
+    names: Object.keys(present[scenario.family]).filter(name => {
+      const { only, native } = present[scenario.family][name]
+      const absent = native && (scenario.kind === 'memory' || scenario.floor === false)
+      return !absent && (!only || only.includes(scenario.name))
     }),
   }))
   const progress = new Progress(
@@ -126,7 +140,7 @@ async function runAll() {
         const name = names[(turn + round) % names.length]
         progress.turn(name)
         try {
-          shown[name] = await measureQuietly(run, scenario, present[name])
+          shown[name] = await measureQuietly(run, scenario, present[scenario.family][name])
         } catch (error) {
           failures.set(name, error.message)
           failed = true
@@ -135,7 +149,8 @@ async function runAll() {
       }
       seen.push(shown)
     }
-    const result = summarize(scenario, names, seen, failures, oneCore)
+    const { base } = families[scenario.family]
+    const result = summarize(scenario, base, names, seen, failures, oneCore)
     results.push(result)
     // After each scenario, so that an interrupted run keeps what it has.
     if (options.json) write(options.json, `${JSON.stringify(report(), null, 2)}\n`)
@@ -208,12 +223,13 @@ function number(name, otherwise) {
 }
 
 function chooseScenarios() {
-  if (!options.scenarios) return scenarios
-  return options.scenarios.split(',').map(wanted => {
+  if (!options.scenarios) return scenarios.filter(({ family }) => family === 'net')
+  return options.scenarios.split(',').flatMap(wanted => {
+    if (wanted === 'tls') return scenarios.filter(({ family }) => family === 'tls')
     const found = scenarios.find(({ name }) => name === wanted)
     return (
       found ??
-      stop(`No scenario is called ${wanted}. There are: ${scenarios.map(({ name }) => name).join(', ')}`)
+      stop(`No scenario is called ${wanted}. There are: ${scenarios.map(({ name }) => name).join(', ')}, tls`)
     )
   })
 }
@@ -229,10 +245,10 @@ async function preparePlot() {
   }
 }
 
-/** Everything is compared with node:net, so it is always included. */
-function choosePeers() {
+/** Everything is compared with the base, so it is always included. */
+function choosePeers({ base, peers }) {
   const wanted = options.peers?.split(',') ?? Object.keys(peers)
-  const names = ['node:net', ...wanted.filter(name => name !== 'node:net')]
+  const names = [base, ...wanted.filter(name => name !== base)]
   const chosen = {}
   for (const name of names) {
     const peer = peers[name] ?? { module: name }

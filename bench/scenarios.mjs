@@ -4,7 +4,11 @@
 //   client   the peer is the client of ferronet-floor      higher is better
 //   memory   the peer holds idle connections               lower is better
 //
-// `targets` are the ratios to node:net that ferronet should reach, in the same run on the same Node:
+// `floor: false`: the floor has no such server.
+//
+// Those of the family `tls` are the same with TLS in between. They are chosen by name, or all of them as `tls`.
+//
+// `targets` are the ratios to the family's base that ferronet should reach, in the same run on the same Node:
 //
 //   value    requests/s, MB/s or bytes per connection, depending on the unit
 //   upload   MB/s of the uploads beside requests           higher is better
@@ -12,7 +16,7 @@
 
 /** @typedef {'ops' | 'bytes' | 'beside' | 'memory'} Unit  requests/s, MB/s, both, bytes per connection */
 
-export const scenarios = [
+const plainScenarios = [
   {
     name: 'ping-pong-1',
     title: 'ping-pong 64 B, 1 connection',
@@ -166,6 +170,54 @@ export const scenarios = [
   },
 ]
 
+const tlsScenarios = [
+  tls('ping-pong-1', { targets: { value: 1.0, p99: 1.0 } }),
+  tls('ping-pong-50', { targets: { value: 1.8, p99: 1.0 } }),
+  tls('ping-pong-16k', { targets: { value: 1.4, p99: 1.0 } }),
+  tls('small-writes', { targets: { value: 3, p99: 1.0 } }),
+  tls('upload', { targets: { value: 1.3 } }),
+  tls('download', { targets: { value: 1.2 } }),
+  {
+    name: 'tls-https',
+    title: 'HTTPS: a GET and 64 B, 50 connections',
+    kind: 'server',
+    server: 'http',
+    load: ['http', '--connections', '50'],
+    unit: 'ops',
+    floor: false,
+  },
+  tls('idle-10k', {
+    name: 'tls-idle-2k',
+    title: 'memory per idle connection, of 2 000',
+    connections: 2000,
+    targets: { value: 0.55 },
+  }),
+  tls('churn', {
+    name: 'tls-handshake-full',
+    title: 'connect, full handshake, 64 B there and back, close',
+    resumed: false,
+    targets: { value: 1.2, p99: 1.0 },
+  }),
+  tls('churn', {
+    name: 'tls-handshake-resumed',
+    title: 'connect, resumed handshake, 64 B there and back, close',
+    load: ['churn', '--connections', '20', '--resume'],
+    resumed: true,
+    targets: { value: 1.2, p99: 1.0 },
+  }),
+  tls('client-churn', {
+    name: 'tls-client-reconnect',
+    title: 'as client: tls.connect() without options, 64 B there and back, close',
+    client: 'tls-reconnect',
+    targets: { value: 1.3, p99: 1.0 },
+  }),
+]
+
+export const scenarios = [
+  ...plainScenarios.map(scenario => ({ ...scenario, family: 'net' })),
+  ...tlsScenarios.map(scenario => ({ ...scenario, family: 'tls' })),
+]
+
 /** Small messages to a server that receives uploads at full speed. Neither may hold up the other. */
 function beside(pingers, uploaders) {
   return {
@@ -180,11 +232,18 @@ function beside(pingers, uploaders) {
   }
 }
 
+/** A scenario of `net`'s with TLS in between. */
+function tls(name, changes) {
+  const plain = plainScenarios.find(scenario => scenario.name === name)
+  const title = changes.title ?? plain.title
+  return { ...plain, name: `tls-${name}`, ...changes, title: `TLS: ${title}` }
+}
+
 /**
  * The peers. `only` lists the scenarios whose programs exist in that variant. `native` has no heap worth
  * comparing, so the memory scenario leaves it out.
  */
-export const peers = {
+const peers = {
   'node:net': { module: 'node:net' },
   ferronet: { module: 'ferronet', env: { FERRONET_DRIVER: 'in-loop' } },
   'ferronet:helper-thread': { module: 'ferronet', env: { FERRONET_DRIVER: 'helper-thread' } },
@@ -206,4 +265,22 @@ export const peers = {
   },
   'node:net+cork': { module: 'node:net', variant: '-cork', only: ['pipelined', 'small-writes'] },
   floor: { native: true },
+}
+
+/** The same for TLS: modules with `tls`'s interface. */
+const tlsPeers = {
+  'node:tls': { module: 'node:tls' },
+  ferronet: { module: 'ferronet/tls', env: { FERRONET_DRIVER: 'in-loop' } },
+  'ferronet:helper-thread': { module: 'ferronet/tls', env: { FERRONET_DRIVER: 'helper-thread' } },
+  'node:tls+ferronet': {
+    module: new URL('tls-over-ferronet.mjs', import.meta.url).href,
+    env: { FERRONET_DRIVER: 'in-loop' },
+  },
+  floor: { native: true },
+}
+
+/** What scenarios without TLS, and with it, are compared with, and their peers. */
+export const families = {
+  net: { base: 'node:net', peers },
+  tls: { base: 'node:tls', peers: tlsPeers },
 }

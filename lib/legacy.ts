@@ -2,6 +2,7 @@
 // of 2010 rely on and Node has changed since. For the entry `ferronet/legacy`; the rest of lib/ does not know of it.
 
 import { StringDecoder } from 'node:string_decoder'
+import type { PeerCertificate, SecureContextOptions } from 'node:tls'
 import { type AnyOptions, isNormalized, normalizeArgs } from './arguments.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { nodeError } from './errors.js'
@@ -10,8 +11,9 @@ import { type Decoder, partOfCharacter, type ReadableState } from './node/stream
 import { AcceptedOptions, type SocketOptions } from './options.js'
 import { Server as ModernServer, type ServerOptions } from './server.js'
 import { Socket } from './socket.js'
-import { kHandle } from './state.js'
+import { kHandle, kTls } from './state.js'
 import { kNewSocket } from './symbols.js'
+import type { SecureSocket } from './tls/types.js'
 import type * as types from './types.js'
 
 // --- types --------------------------------------------------------------------------------------------------------
@@ -51,13 +53,36 @@ export interface Stream extends types.Socket {
   /** Characters and bytes not handed to the system yet; 0 when there is no connection. */
   readonly bufferSize: number
 
-  /** @deprecated Throws: use `tls.connect({ socket: stream })`, or `new tls.TLSSocket(stream, { isServer: true, … })`. */
-  setSecure(credentials?: unknown): never
-  /** @deprecated Throws: use `tlsSocket.authorized`. */
-  verifyPeer(): never
-  /** @deprecated Throws: use `tlsSocket.getPeerCertificate()`. */
-  getPeerCertificate(): never
+  /**
+   * Goes on in TLS, on the same stream; `'secure'` when the handshake is done. A stream of a Server is the server's side,
+   * and asks for a certificate of its client if the credentials have a `ca`. Nobody is rejected: ask `verifyPeer()`.
+   * `startTLS()` rejects whom it cannot trust.
+   */
+  setSecure(credentials?: Credentials): this
+  /**
+   * From `'secure'` on: whether the peer has shown a certificate that the `ca` of our credentials has signed, or without
+   * one an authority that Node trusts. For whom it was made is not looked at.
+   */
+  verifyPeer(): boolean
+  /**
+   * The peer's certificate, with `subject`, `issuer`, `valid_from`, `valid_to` and all else that Node tells of one; an
+   * empty object if it has shown none. The two names are objects, and as text the lines of 2010: `/C=UK/CN=localhost`.
+   */
+  getPeerCertificate(): PeerCertificate
 }
+
+declare const brand: unique symbol
+
+/** What `createCredentials()` returns, and nothing else. */
+export interface Credentials {
+  readonly [brand]: never
+}
+
+/**
+ * A private key and certificate, and the authorities to trust, for `setSecure()`: all options of
+ * `tls.createSecureContext()`. Throws what that throws.
+ */
+export type CreateCredentials = (options?: SecureContextOptions) => Credentials
 
 /** What `new Stream()` takes: the options of a Socket, and the encoding of strings that are written without one. */
 export interface StreamOptions extends types.SocketConstructorOpts {
@@ -173,28 +198,31 @@ class StreamMethods extends Socket {
     return super.bufferSize ?? 0
   }
 
-  setSecure(): never {
-    throw replaced(
-      'setSecure()',
-      'tls.connect({ socket: stream }) or new tls.TLSSocket(stream, { isServer: true })',
-    )
+  setSecure(credentials?: unknown): this {
+    return this.startTLS(tlsOf2010().startOptions(this as unknown as SecureSocket, credentials))
   }
 
-  verifyPeer(): never {
-    throw replaced('verifyPeer()', 'the property `authorized` of the TLSSocket')
+  verifyPeer(): boolean {
+    return (this as unknown as SecureSocket).authorized === true
   }
 
-  getPeerCertificate(): never {
-    throw replaced('getPeerCertificate()', 'that of the TLSSocket')
+  getPeerCertificate(): PeerCertificate {
+    return tlsOf2010().peerCertificate(this as unknown as SecureSocket)
   }
 }
+
+/** Loaded when first needed: node:tls comes with it. */
+function tlsOf2010(): typeof import('./legacy-tls.js') {
+  return require('./legacy-tls.js')
+}
+
+/** `createCredentials([options])` */
+export const createCredentials = function createCredentials(options?: SecureContextOptions): unknown {
+  return new (tlsOf2010().Credentials)(options)
+} as CreateCredentials
 
 function atLoopback(options: AnyOptions): AnyOptions {
   return options.path == null && !options.host ? { ...options, host: loopback } : options
-}
-
-function replaced(method: string, by: string): Error {
-  return nodeError(Error, 'ERR_METHOD_NOT_IMPLEMENTED', `${method} is not in ferronet/legacy: use ${by}`)
 }
 
 /** Removes the decoder; turns the text it has decoded, and the part of a character it holds, back into bytes. */
@@ -220,8 +248,8 @@ function refill(state: ReadableState, chunk: Buffer): void {
   state.length = chunk.length
 }
 
-// Clears what Node leaves in a socket that connects again: unread bytes, part of a character, and the Server that had
-// accepted it, which would otherwise count the new connection as its own when that ends.
+// Clears what Node leaves in a socket that connects again: unread bytes, part of a character, the Server that had
+// accepted it, which would otherwise count the new connection as its own when that ends, and a TLS session.
 function forgetConnection(stream: StreamMethods): void {
   const state = stream._readableState
   const { encoding } = state
@@ -229,7 +257,13 @@ function forgetConnection(stream: StreamMethods): void {
   if (encoding !== null) state.decoder = new StringDecoder(encoding) as unknown as Decoder
   stream.server = null
   stream._server = null
+  if (stream[kTls] === null) return
+  stream[kTls] = null
+  for (const fact of FACTS_OF_TLS) Reflect.deleteProperty(stream, fact)
 }
+
+/** What `startTLS()` sets on a Socket. */
+const FACTS_OF_TLS = ['encrypted', 'authorized', 'authorizationError', 'alpnProtocol', 'tls']
 
 interface StreamFunction {
   new (options?: SocketOptions | number): StreamMethods

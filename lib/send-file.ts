@@ -1,16 +1,16 @@
 // `socket.sendFile()`: a file's bytes, in the order of the socket's writes, without passing through JavaScript.
 //
 // In the stream a file is a write of no bytes, which keeps its place among the others and holds up those behind it until
-// the file is out. While there are files, `_write` looks out for them, and there is no `_writev`, which would put them
-// together with other writes.
+// the file is out. While there are files, `_write` and `_writev` look out for them.
 
 import { type FileHandle, open } from 'node:fs/promises'
 import { Duplex } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import { aborted, errnoException, errnoOf, fileShrank, fromLoop, socketClosed } from './errors.js'
 import { ForeignHandle } from './node/foreign-handle.js'
+import type { Chunk } from './node/stream-state.js'
 import { type Done, Request } from './request.js'
-import { type Connection, kHandle, kWriteRequest } from './state.js'
+import { type Connection, type FilesToSend, kFiles, kHandle, kWriteRequest } from './state.js'
 import { invalidArgType, outOfRange, validateAbortSignal, validateObject } from './validate.js'
 import { callBackWhenSent, callbackOfWrite, canceled, writeChunk } from './write.js'
 
@@ -22,7 +22,12 @@ export interface SendFileOptions {
 
 /** A Socket, as far as it is needed here. */
 interface Sender extends Connection {
-  _writeGeneric(writev: false, data: Buffer, encoding: BufferEncoding, done: Done): unknown
+  _writeGeneric(
+    writev: boolean,
+    data: Buffer | string | Chunk[],
+    encoding: BufferEncoding | '',
+    done: Done,
+  ): unknown
 }
 
 // What a socket gets in one turn of the loop: a file that is in memory is sent faster than a peer may take, and the other
@@ -41,7 +46,7 @@ export async function sendFile(
   options: SendFileOptions = {},
 ): Promise<number> {
   const wanted = checked(file, options)
-  return await Queue.of(socket).add(new Sending(socket, wanted))
+  return await Files.of(socket).add(new Sending(socket, wanted))
 }
 
 interface Wanted {
@@ -82,17 +87,13 @@ function position(value: unknown, name: string): void {
 
 // --- the order --------------------------------------------------------------------------------------------------
 
-/** The files that a socket has to send. */
-class Queue {
-  static #all = new WeakMap<Sender, Queue>()
+/** The files that a socket has to send, and where: each is a chunk of no bytes among the others. */
+class Files implements FilesToSend {
   #socket: Sender
-  #files = new Map<unknown, Sending>()
-  #before: [name: '_write' | '_writev', descriptor: PropertyDescriptor | undefined][] = []
+  #places = new Map<unknown, Sending>()
 
-  static of(socket: Sender): Queue {
-    let queue = Queue.#all.get(socket)
-    if (queue === undefined) Queue.#all.set(socket, (queue = new Queue(socket)))
-    return queue
+  static of(socket: Sender): Files {
+    return (socket[kFiles] ??= new Files(socket)) as Files
   }
 
   constructor(socket: Sender) {
@@ -102,8 +103,7 @@ class Queue {
   async add(sending: Sending): Promise<number> {
     const socket = this.#socket
     const place = Buffer.alloc(0)
-    if (this.#files.size === 0) this.#replace()
-    this.#files.set(place, sending)
+    this.#places.set(place, sending)
     let closed!: () => void
     try {
       await new Promise<void>((resolve, reject) => {
@@ -115,36 +115,32 @@ class Queue {
       })
     } finally {
       socket.off('close', closed)
-      this.#files.delete(place)
-      if (this.#files.size === 0) this.#restore()
+      this.#places.delete(place)
+      if (this.#places.size === 0) socket[kFiles] = null
       sending.release()
     }
     return sending.outcome()
   }
 
-  #replace(): void {
-    const socket = this.#socket as unknown as Record<string, unknown>
-    const write = this.#socket._write
-    this.#before = (['_write', '_writev'] as const).map(name => [
-      name,
-      Object.getOwnPropertyDescriptor(socket, name),
-    ])
-    const set = (name: string, value: unknown): void => {
-      Object.defineProperty(socket, name, { value, writable: true, configurable: true, enumerable: false })
-    }
-    set('_write', (chunk: Buffer | string, encoding: BufferEncoding, done: Done) => {
-      const sending = this.#files.get(chunk)
-      if (sending === undefined) write.call(this.#socket, chunk, encoding, done)
-      else sending.run(done)
-    })
-    set('_writev', null)
+  write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void {
+    const sending = this.#places.get(chunk)
+    if (sending !== undefined) sending.run(done)
+    else this.#socket._writeGeneric(false, chunk, encoding, done)
   }
 
-  #restore(): void {
-    for (const [name, descriptor] of this.#before) {
-      if (descriptor === undefined) delete (this.#socket as unknown as Record<string, unknown>)[name]
-      else Object.defineProperty(this.#socket, name, descriptor)
+  writev(chunks: Chunk[], done: Done): void {
+    const at = chunks.findIndex(({ chunk }) => this.#places.has(chunk))
+    const before = at < 0 ? chunks : chunks.slice(0, at)
+    if (before.length > 0) {
+      const then: Done = error => (error ? done(error) : this.writev(chunks.slice(at), done))
+      this.#socket._writeGeneric(true, before, '', at < 0 ? done : then)
+      return
     }
+    const after = chunks.slice(1)
+    this.#places.get(chunks[0]!.chunk)!.run(error => {
+      if (error || after.length === 0) done(error)
+      else this.writev(after, done)
+    })
   }
 }
 

@@ -45,6 +45,7 @@ import {
   kBoundSource,
   kBytesRead,
   kBytesWritten,
+  kFiles,
   kHandle,
   kLastWriteQueueSize,
   kOnread,
@@ -316,11 +317,13 @@ export class SocketMethods extends Base {
   // `write` is the stream's, as in Node: tools wrap `Duplex.prototype.write` and list this prototype.
 
   override _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
-    this._writeGeneric(false, data, encoding, done)
+    if (this[kFiles] !== null) this[kFiles].write(data, encoding, done)
+    else this._writeGeneric(false, data, encoding, done)
   }
 
   override _writev(chunks: Chunk[], done: Done): void {
-    this._writeGeneric(true, chunks, '', done)
+    if (this[kFiles] !== null) this[kFiles].writev(chunks, done)
+    else this._writeGeneric(true, chunks, '', done)
   }
 
   _writeGeneric(

@@ -11,7 +11,7 @@ import type { AddressInfo } from './address.js'
 import type { Handle } from './engine/once.js'
 import type { Chunk, StreamInternals } from './node/stream-state.js'
 import { kRemembered, nothingRemembered, type Remembered } from './options.js'
-import type { Held, Request } from './request.js'
+import type { Done, Held, Request } from './request.js'
 import type { kOnWritten } from './symbols.js'
 
 export const kHandle = Symbol('ferronet.handle')
@@ -24,6 +24,7 @@ export const kBoundPath = Symbol('ferronet.boundPath')
 export const kWriteRequest = Symbol('ferronet.writeRequest')
 export const kHeld = Symbol('ferronet.heldCallbacks')
 export const kShutdownRequest = Symbol('ferronet.shutdownRequest')
+export const kFiles = Symbol('ferronet.files')
 export const kTls = Symbol('ferronet.tls')
 export const kBytesRead = Symbol('ferronet.bytesRead')
 export const kBytesWritten = Symbol('ferronet.bytesWritten')
@@ -54,6 +55,8 @@ export class Fields {
   [kHeld]: Held[] | null = null;
   /** The shutdown that is under way. */
   [kShutdownRequest]: Request | null = null;
+  /** The files that are to be sent. */
+  [kFiles]: FilesToSend | null = null;
   /** What does the TLS of this socket, from `startTLS()` on. */
   [kTls]: object | null = null;
   /** The counters of the last handle, for after `destroy()`. */
@@ -117,6 +120,12 @@ export interface Attempt {
   series: Series | null
   /** The async context of the attempt, or of the lookup's answer if there was one: its outcome is told in there. */
   request: AsyncResource
+}
+
+/** Where the writes go while there are files among them. */
+export interface FilesToSend {
+  write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void
+  writev(chunks: Chunk[], done: Done): void
 }
 
 /** The addresses of a host, tried one after the other. */

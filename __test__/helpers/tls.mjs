@@ -62,7 +62,7 @@ class Kit {
     const accepted = first(server, 'secureConnection')
     const client = this.connect(server, clientOptions).on('error', () => {})
     const [peer] = await Promise.all([accepted, first(client, 'secureConnect')])
-    if (t.moduleName !== 'node:net' && clientOptions?.anyEngine === undefined) {
+    if (t.moduleName !== 'node:net') {
       for (const end of [client, peer]) {
         if (end.tls.engine !== this.engine) throw new Error(`TLS by ${end.tls.engine}`)
       }

@@ -708,20 +708,9 @@ legacy('close, and a newer listen, overtake a listen that still looks its host u
   assert.ok(addresses.every(address => address === server.address().address))
 })
 
-// --- what is not in it --------------------------------------------------------------------------------------------
+// --- modules of Node on top of it -------------------------------------------------------------------------------
 
-legacy('setSecure, verifyPeer and getPeerCertificate say what to use', async t => {
-  const stream = new t.net.Stream()
-  for (const [method, advice] of [
-    ['setSecure', /tls\.connect\(\{ socket: stream \}\).*TLSSocket\(stream, \{ isServer: true \}\)/],
-    ['verifyPeer', /authorized/],
-    ['getPeerCertificate', /TLSSocket/],
-  ]) {
-    assert.throws(() => stream[method](), { code: 'ERR_METHOD_NOT_IMPLEMENTED', message: advice })
-  }
-})
-
-legacy('a legacy conversation goes on in TLS, as setSecure had it', async t => {
+legacy('a legacy conversation goes on in TLSSockets of node:tls', async t => {
   // A shared key needs no certificate.
   const key = { psk: Buffer.alloc(16, 'k'), identity: 'client' }
   const cipher = { ciphers: 'PSK', maxVersion: 'TLSv1.2' }

@@ -188,3 +188,39 @@ holds("instances: the classes that stand for Node's are Node's", () => {
   assert.equal(kindOfOurs(new net.Socket()), null)
   assert.ok(isInstance(net.Socket, new net.Socket()) && !isInstance(net.Socket, socket))
 })
+
+// lib/tls/node-server.ts: an object that inherits from a server of Node's is taken for the server of one connection.
+holds('tls: a server is asked for its context, and tells its events, by these names', async t => {
+  const { identity, trust } = await import('../fixtures/interop/certificate.mjs')
+  const { NodeServer } = require(join(dist, 'lib/tls/node-server.js'))
+  const bare = new NodeServer({})
+  assert.ok(bare.server._sharedCreds instanceof tls.SecureContext)
+  const [near, far] = [new net.Socket(), await listening(t, net.createServer())]
+  near.connect(far.address())
+  const [accepted] = await once(far, 'connection')
+  const events = []
+  const asked = new Set()
+  const secure = new Promise(resolve => {
+    const hearer = {
+      emit(event, ...args) {
+        events.push(event)
+        if (event === 'secureConnection') resolve(args[0])
+        return false
+      },
+      listenerCount(event) {
+        asked.add(event)
+        return 0
+      },
+    }
+    const secureContext = tls.createSecureContext(identity)
+    // Its own context has no certificate: with that the handshake would fail.
+    bare.accept(accepted, hearer, { requestCert: false, rejectUnauthorized: true, secureContext })
+  })
+  const client = tls.connect({ socket: near, ...trust })
+  await once(client, 'secureConnect')
+  const peer = await secure
+  assert.deepEqual(events, ['secureConnection'])
+  for (const event of ['resumeSession', 'newSession', 'keylog']) assert.ok(asked.has(event), event)
+  client.destroy()
+  peer.destroy()
+})

@@ -180,6 +180,58 @@ for (const target of targets) {
       })
     }
 
+    // node:net cannot turn a connection secure in place.
+    if (target.name !== 'node:net') {
+      test(`starttls-chat turns who asks for it secure, in the middle of a conversation: ${on}`, async t => {
+        const server = await serve(t, target, transport, 'starttls-chat')
+        const certificate = (await server.line(/^certificate: /)).replace('certificate: ', '')
+        const ann = await member(t, server, 'ann')
+        const words = ['--join', ...transport.words(server.endpoint), '--trust', certificate]
+        const bob = example(t, target, 'starttls-chat', words)
+        bob.type('bob\n')
+        t.is(await ann.line(), '* bob joined')
+        bob.type('in the clear\n/secure\nfor few ears\n')
+        t.is(await ann.line(), 'bob: in the clear')
+        t.is(await ann.line(), '* bob is secure now')
+        t.is(await ann.line(), 'bob (secure): for few ears')
+        ann.say('so be it\n')
+        t.is(await bob.line(/^\* You are secure now/), '* You are secure now, with TLSv1.3.')
+        t.is(await bob.line(), 'ann: so be it')
+        await member(t, server, 'cat', 'Here are: ann, bob (secure).')
+        bob.endInput()
+        t.is(await ann.line(/left/), '* bob left')
+        const { code, stderr } = await bob.exited
+        t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
+        server.kill('SIGTERM')
+        t.is(await ann.line(/closing/), '* The room is closing. Goodbye.')
+        t.is((await server.exited).code, 0)
+        t.false(existsSync(certificate), 'it tidies up')
+      })
+
+      test(`starttls-chat believes nothing that stands in the clear behind STARTTLS: ${on}`, async t => {
+        const server = await serve(t, target, transport, 'starttls-chat')
+        const ann = await member(t, server, 'ann')
+        const eve = await member(t, server, 'eve')
+        t.is(await ann.line(), '* eve joined')
+        eve.say('STARTTLS\r\nsaid by whom?\r\n')
+        await eve.closed
+        t.is(await ann.line(), '* eve left')
+        t.regex(await server.line(/^eve: /), /wrong version number|packet length|http request/)
+      })
+
+      test(`starttls-chat leaves a room whose certificate it does not trust: ${on}`, async t => {
+        const server = await serve(t, target, transport, 'starttls-chat')
+        const bob = example(t, target, 'starttls-chat', ['--join', ...transport.words(server.endpoint)])
+        bob.type('bob\n/secure\nmy secret\n')
+        const { code, stdout, stderr } = await bob.exited
+        t.is(code, 1)
+        t.regex(stderr, /^starttls-chat: .*self-signed certificate.*\n$/)
+        t.notRegex(stdout, /secure now/)
+        server.kill('SIGTERM')
+        t.notRegex((await server.exited).stdout, /my secret/)
+      })
+    }
+
     test(`chat-room greets, broadcasts, and tells who joins and leaves: ${on}`, async t => {
       const server = await serve(t, target, transport, 'chat-room')
       const ann = await member(t, server, 'ann', 'You are the first here.')
@@ -462,9 +514,25 @@ for (const target of targets) {
     })
   }
 
+  if (target.name !== 'node:net') {
+    test(`starttls-chat says what it lacks for a certificate: ${target.name}`, async t => {
+      for (const [args, exitCode, message] of [
+        [[], 1, 'openssl is missing, which makes the certificate: install it, or give --key and --cert\n'],
+        [['--key', 'a'], 2, '--key and --cert belong together (--help shows the usage)\n'],
+        [['--key', 'no.pem', '--cert', 'no.pem'], 1, 'cannot read no.pem: no such path (ENOENT)\n'],
+      ]) {
+        const { code, stdout, stderr } = await example(t, target, 'starttls-chat', args, { PATH: '' }).exited
+        t.deepEqual(
+          { code, stdout, stderr },
+          { code: exitCode, stdout: '', stderr: `starttls-chat: ${message}` },
+        )
+      }
+    })
+  }
+
   test(`--help prints the usage: ${target.name}`, async t => {
     const names = ['counter-echo', 'counter-echo-check', 'chat-room', 'telnet-client']
-    if (target.name !== 'node:net') names.push('legacy', 'threads')
+    if (target.name !== 'node:net') names.push('legacy', 'starttls-chat', 'threads')
     for (const name of names) {
       const { code, stdout, stderr } = await example(t, target, name, ['--help']).exited
       t.is(code, 0)

@@ -184,6 +184,30 @@ for (const on of ['1', 'on', '', 'no such value']) {
   })
 }
 
+const whoseTls = `
+  const { createRequire } = require('node:module')
+  const ours = require('ferronet/tls').connect
+  const all = [require('tls'), require('node:tls'), createRequire(process.cwd() + '/x.js')('tls')]
+  Promise.all([import('tls'), import('node:tls')]).then(modules => {
+    for (const { default: each } of modules) all.push(each)
+    console.log(all.map(each => (each.connect === ours ? 'ferronet' : 'node')).join(' '), require('net') === require('ferronet'))
+  })`
+
+for (const [wanted, tls, net] of [
+  ['net,tls', 'ferronet', true],
+  ['tls', 'ferronet', false],
+  ['net', 'node', true],
+  ['', 'node', true],
+  ['off', 'node', false],
+]) {
+  for (const flag of Object.keys(flags)) {
+    test(`FERRONET_REGISTER=${wanted}, with ${flag}: whose tls and whose net`, async t => {
+      const env = { FERRONET_REGISTER: wanted }
+      t.is(await said([...flags[flag], '-e', whoseTls], { env }), `${Array(5).fill(tls).join(' ')} ${net}`)
+    })
+  }
+}
+
 // --- packages and paths -------------------------------------------------------------------------------------------
 
 const dependencies = {

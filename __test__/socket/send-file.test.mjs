@@ -134,6 +134,40 @@ parity('over TLS it is sealed', ours, async t => {
   assert.equal(String(Buffer.concat([all.subarray(0, 1), all.subarray(-1)])), 'az')
 })
 
+parity('before startTLS() it leaves unencrypted, and what comes behind waits', ours, async t => {
+  const { client, peer } = await t.pair()
+  const bytes = randomBytes(2 * 1024 * 1024)
+  const path = await file(t, bytes)
+  const plain = []
+  let length = 0
+  peer.on('readable', function take() {
+    // What comes behind is for the handshake.
+    const wanted = () => Math.min(peer.readableLength, bytes.length + 2 - length)
+    while (wanted() > 0) {
+      const chunk = peer.read(wanted())
+      plain.push(chunk)
+      length += chunk.length
+    }
+    if (length < bytes.length + 2) return
+    peer.off('readable', take)
+    peer.startTLS({ isServer: true, ...identity })
+  })
+  client.write('a')
+  const sent = client.sendFile(path)
+  client.write('b')
+  client.startTLS({ rejectUnauthorized: false })
+  const later = client.sendFile(path, { end: 3 })
+  client.write('c')
+  assert.equal(await sent, bytes.length)
+  await once(peer, 'secure')
+  assert.equal(hash(Buffer.concat(plain).subarray(1, -1)), hash(bytes))
+  const arrived = t.drained(peer)
+  peer.resume()
+  client.end('d')
+  assert.equal(await later, 4)
+  assert.deepEqual(await arrived, Buffer.concat([bytes.subarray(0, 4), Buffer.from('cd')]))
+})
+
 parity('a file that does not open leaves the socket as it is', ours, async t => {
   const { client, peer } = await t.pair()
   const arrived = t.drained(peer)

@@ -88,7 +88,9 @@ if (Number.parseInt(process.versions.node, 10) >= 26)
     }
     for (const [label, options] of Object.entries(wrong)) {
       try {
-        t.own(tls.connect(options)).on('error', () => {})
+        // A socket that is made before its options are refused never gets an address.
+        const nowhere = { host: 'made.up', lookup() {} }
+        t.own(tls.connect({ ...(options.port === 1 ? nowhere : {}), ...options })).on('error', () => {})
         t.log(label, 'accepted')
       } catch (error) {
         t.log(label, error.name, told(error))
@@ -162,9 +164,7 @@ secured('nobody listens', async (t, kit) => {
 
 for (const event of ['connect', 'ready', 'secure', 'secureConnect', 'session', 'keylog', 'data', 'end']) {
   secured(`destroy() in '${event}'`, { both: true }, async (t, kit) => {
-    const server = await kit.listen({}, socket =>
-      event === 'session' ? socket.write('bytes') : socket.end('bytes'),
-    )
+    const server = await kit.listen({}, socket => socket.end('bytes'))
     const client = kit.connect(server)
     client.on('error', error => t.log('error', error.message))
     client.on('close', hadError => t.log('close', hadError))
@@ -285,4 +285,44 @@ secured('methods that come too late, and facts before and after', async (t, kit)
   t.log('address', client.address().family, client.localAddress)
   client.destroy()
   t.log('after', facts(client), client.authorized, client.encrypted)
+})
+
+secured('renegotiate, and its limits', { both: true }, async (t, kit) => {
+  const server = await kit.listen()
+  const { client, peer } = await kit.meet({ over: server })
+  client.resume()
+  t.attempt('without options', () => client.renegotiate())
+  t.attempt('a callback that is none', () => client.renegotiate({}, 5))
+  const ended = error => t.log('ended', error && told(error))
+  const done = new Promise(resolve => {
+    const begun = client.renegotiate({}, error => resolve(ended(error)))
+    t.log('begun', begun)
+  })
+  await done
+  t.log('open', client.destroyed, peer.destroyed)
+  client.destroy()
+  t.log(
+    'destroyed',
+    client.renegotiate({}, () => t.log('never')),
+  )
+})
+
+secured('disableRenegotiation', async (t, kit) => {
+  const server = await kit.listen({ maxVersion: 'TLSv1.2' })
+  const { client, peer } = await kit.meet({ over: server })
+  const failed = first(peer, 'error')
+  peer.disableRenegotiation()
+  client.resume()
+  client.on('error', () => {})
+  client.renegotiate({}, () => {})
+  t.log('error', told(await failed).code)
+})
+
+secured('a setKeyCert before the handshake', { module: 'ferronet' }, async (t, kit) => {
+  const { client: near, peer: far } = await t.pair()
+  const server = t.own(new kit.tls.TLSSocket(far, { isServer: true, ...all['self-signed'] }))
+  server.setKeyCert(all.good)
+  const client = t.own(kit.tls.connect({ socket: near, ca: all.good.ca, servername: 'localhost' }))
+  await first(client, 'secureConnect')
+  if (!client.authorized) throw new Error('another certificate')
 })

@@ -9,7 +9,7 @@ const [one, two, three] = [all.good, all.wildcard, all['self-signed']]
 const shown = async (t, kit, server, servername) => {
   const { client, peer } = await kit.meet({
     over: server,
-    client: { servername, rejectUnauthorized: false, anyEngine: true },
+    client: { servername, rejectUnauthorized: false },
   })
   const fingerprint = client.getPeerCertificate().fingerprint256
   const names = { [fingerprintOf(one)]: 'one', [fingerprintOf(two)]: 'two', [fingerprintOf(three)]: 'three' }

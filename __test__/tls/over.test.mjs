@@ -242,3 +242,28 @@ for (const who of ['the TLSSocket', 'the socket below']) {
     },
   )
 }
+
+for (const ca of [trust.ca, undefined]) {
+  secured(
+    `a program that judges by itself, ${ca ? 'trusted' : 'not trusted'}`,
+    { both: true },
+    async (t, kit) => {
+      const { client: near, peer: far } = await t.pair()
+      const isServer = { isServer: true, ...identity, ...kit.limits }
+      t.own(new kit.tls.TLSSocket(far, isServer)).on('error', () => {})
+      const secureContext = kit.tls.createSecureContext({ ca, ...kit.limits })
+      const options = { rejectUnauthorized: true, requestCert: true, secureContext, isServer: false }
+      const client = t.own(new kit.tls.TLSSocket(near, options))
+      client.on('secure', function () {
+        const error = this.ssl.verifyError()
+        t.log('verdict', error && told(error))
+      })
+      const done = first(client, 'secure')
+      client._start()
+      await done
+      t.log('authorized', client.authorized, client.destroyed)
+      client.destroy()
+      t.log('after', client.ssl)
+    },
+  )
+}

@@ -15,8 +15,8 @@ function equal(seen, wanted) {
 
 const agentOver = tls =>
   class FerronetAgent extends https.Agent {
-    createConnection(options, callback) {
-      return tls.connect({ ...options, path: undefined, ALPNProtocols: ['http/1.1'] }, callback)
+    createConnection(options) {
+      return tls.connect({ ...options, path: undefined, ALPNProtocols: ['http/1.1'] })
     }
   }
 

@@ -36,6 +36,26 @@ async function visit(t, server, options) {
   return session
 }
 
+// As in Node 26; older ones tell of it behind bytes that came along.
+const byUs = { ...ours, engine: 'openssl' }
+upgrades('a session is told of before the bytes, and however they are read', byUs, async (t, upgrade) => {
+  for (const into of [false, true]) {
+    const { server } = await secured(t, {})
+    const seen = []
+    const read = length => seen.push(`read ${length}`)
+    const onread = { buffer: Buffer.alloc(100), callback: read }
+    const client = t.connect(t.to(server, into ? { onread } : {}))
+    if (!into) client.on('data', chunk => read(chunk.length))
+    client.on('session', () => seen.push('session')).on('end', () => seen.push('end'))
+    const closed = new Promise(resolve => client.on('close', resolve))
+    await upgrade(client, trust)
+    if (!into) client.resume()
+    await closed
+    const order = seen.filter((entry, at) => entry !== seen[at - 1]).join()
+    if (order !== 'session,read 5,end') throw new Error(`${order}, into: ${into}`)
+  }
+})
+
 for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
   upgrades(
     `a ticket of a side that asks for no certificate does not open one that does, ${maxVersion}`,

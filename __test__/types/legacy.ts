@@ -2,7 +2,15 @@
 
 import type * as nodeNet from 'node:net'
 import type * as ferronet from 'ferronet'
-import legacy, { createConnection, createServer, isIP, Server, Socket, Stream } from 'ferronet/legacy'
+import legacy, {
+  createConnection,
+  createCredentials,
+  createServer,
+  isIP,
+  Server,
+  Socket,
+  Stream,
+} from 'ferronet/legacy'
 
 // --- a server -----------------------------------------------------------------------------------------------------
 
@@ -51,13 +59,21 @@ stream.on('timeout', () => stream.destroy())
 // @ts-expect-error: no such encoding
 stream.setEncoding('uft8')
 
-// They throw, and the compiler knows.
-const never: never[] = [
-  stream.setSecure(),
-  stream.setSecure({}),
-  stream.verifyPeer(),
-  stream.getPeerCertificate(),
-]
+// --- TLS ----------------------------------------------------------------------------------------------------------
+
+const credentials: legacy.Credentials = createCredentials({ key: 'key', cert: 'cert', ca: ['one', 'two'] })
+createCredentials()
+stream.setSecure(credentials).setEncoding(null)
+stream.setSecure()
+stream.on('secure', () => stream.write('now encrypted'))
+const verified: boolean = stream.verifyPeer()
+const { subject, issuer, valid_from, valid_to } = stream.getPeerCertificate()
+const names: string[] = [String(subject), `${issuer}`, valid_from, valid_to]
+const common: string | string[] | undefined = subject.CN
+// @ts-expect-error: not made by createCredentials()
+stream.setSecure({ key: 'key' })
+// @ts-expect-error: there is no such option
+createCredentials({ keys: 'key' })
 
 class Session extends Stream {
   user = 'nobody'
@@ -83,12 +99,13 @@ const options: legacy.NetConnectOpts = { port: 7000 }
 export {
   all,
   called,
+  common,
   encoding,
   isSession,
   list,
   modern,
   modernServer,
-  never,
+  names,
   node,
   nodeServer,
   open,
@@ -96,5 +113,6 @@ export {
   queued,
   socket,
   state,
+  verified,
   version,
 }

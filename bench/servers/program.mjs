@@ -1,8 +1,10 @@
 // What all server programs share: which net they use, where they listen, and the lines they exchange
 // with the runner. No byte that is measured passes through this file.
 //
-//   node servers/echo.mjs [module] [unix-path]      module: node:net (default), ferronet, …
+//   node servers/echo.mjs [module] [unix-path]      module: node:net (default), ferronet, node:tls, …
 
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
 const [name = 'node:net', path] = process.argv.slice(2)
@@ -18,6 +20,13 @@ export const UPLOAD = 'Z'.charCodeAt(0)
 
 /** Socket options, for servers that are also measured with shared chunks. */
 export const sharing = process.env.BENCH_SHARED_CHUNKS ? { sharedChunks: true } : {}
+
+/** The key and certificate of a server whose module is one for TLS. */
+export const identity = {}
+if (process.env.BENCH_TLS) {
+  for (const name of ['key', 'cert'])
+    identity[name] = readFileSync(join(process.env.BENCH_TLS, `${name}.pem`))
+}
 
 /** Answers the runner's questions; `counters` adds this program's own counts. */
 export function listen(server, counters = () => ({})) {

@@ -1,10 +1,10 @@
 // Counts the bytes it receives.
 
-import { listen, net, sharing } from './program.mjs'
+import { identity, listen, net, sharing } from './program.mjs'
 
 let bytes = 0
 
-const server = net.createServer(sharing, socket => {
+const server = net.createServer({ ...sharing, ...identity }, socket => {
   socket.on('data', data => {
     bytes += data.length
   })

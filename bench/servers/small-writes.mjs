@@ -1,8 +1,8 @@
 // Sixteen small writes for each request: a header, fields and a trailer, each written as soon as it is ready.
 
-import { ANSWER, FRAME, listen, net } from './program.mjs'
+import { ANSWER, FRAME, identity, listen, net } from './program.mjs'
 
-const server = net.createServer({ noDelay: true }, socket => {
+const server = net.createServer({ noDelay: true, ...identity }, socket => {
   let partial = 0
   socket.on('data', data => {
     partial += data.length

@@ -1,8 +1,8 @@
 // Sends 64 KiB chunks endlessly once asked to, and waits for 'drain' when write() returns false.
 
-import { CHUNK, listen, net } from './program.mjs'
+import { CHUNK, identity, listen, net } from './program.mjs'
 
-const server = net.createServer(socket => {
+const server = net.createServer(identity, socket => {
   const fill = () => {
     // With a reader that keeps up this loop would never end, so after a megabyte other connections get a turn.
     for (let count = 0; count < 16; count++) {

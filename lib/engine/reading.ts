@@ -225,6 +225,11 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
 
   #readInto(): void {
     const nread = engine.readInto(this.slot, this.#into!)
+    // What TLS has found on the way to these bytes is told before them.
+    if (this.tls !== null) {
+      this.runInAsyncScope(this.tls.news, this.tls)
+      if (this.closed) return
+    }
     if (nread > 0) {
       this.bytesRead += nread
       // More may wait behind a full buffer.

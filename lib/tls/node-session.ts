@@ -22,6 +22,10 @@ export class NodeSession implements TlsSession {
   get closeNotify(): boolean {
     return this.#handle.closeNotify
   }
+  verifyError(): Error | null {
+    const { ssl } = this.#over as unknown as { ssl?: { verifyError(): Error | null } | null }
+    return ssl?.verifyError() ?? null
+  }
   getCertificate(): ReturnType<TlsSession['getCertificate']> {
     return this.#over.getCertificate()
   }

@@ -12,6 +12,7 @@ import type { Fact, Handle } from '../engine/once.js'
 import type { TlsSession } from '../types.js'
 import { certificates, detailed, legacy } from './certificate.js'
 import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
+import { serverError, verifyError } from './verify.js'
 
 /** The session of a handle, by the addon. */
 export class HostSession implements TlsSession {
@@ -40,6 +41,13 @@ export class HostSession implements TlsSession {
 
   get closeNotify(): boolean {
     return this.#handle.tlsFact('closeNotify') !== undefined
+  }
+
+  /** What is wrong with the peer's certificate, its name aside; `socket.ssl.verifyError()` of Node's. */
+  verifyError(): Error | null {
+    const [verdict = '0', text = ''] = this.#text('verdict')?.split('\0') ?? []
+    if (verdict === '0') return null
+    return this.#isServer ? verifyError(Number(verdict), text) : serverError(Number(verdict), text)
   }
 
   getCertificate(): PeerCertificate | object | null {

@@ -197,6 +197,11 @@ export class TLSSocketMethods extends Socket {
   //
   // Those of the session, or what Node says before there is one, and when there is none any more.
 
+  /** Of Node's `ssl`, what programs use: mysql asks `socket.ssl.verifyError()` in 'secure'. */
+  get ssl(): SecureSocket['tls'] {
+    return this[kHandle] === null ? null : this.tls
+  }
+
   getPeerCertificate(detailed: boolean): nodeTls.PeerCertificate {
     return asked(this, {}, null, session => session.getPeerCertificate(detailed)) as never
   }

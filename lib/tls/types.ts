@@ -11,10 +11,15 @@ export interface SecureSocket extends Connection {
   authorized: boolean
   authorizationError: Error | string | null
   alpnProtocol: string | false | null
-  tls: TlsSession | null
+  tls: Session | null
   /** Of a TLSSocket. */
   secureConnecting?: boolean
   servername?: string | false | null
+}
+
+/** A session, with what TLSSocket shows of it under another name. */
+export interface Session extends TlsSession {
+  verifyError(): Error | null
 }
 
 /** One of the two engines, ready for one socket. */

@@ -15,6 +15,7 @@ use crate::exchange::{Buffers, Exchange};
 use crate::flood;
 use crate::measure::{Schedule, Window};
 use crate::sys::{self, Chunk, Epoll, Interest};
+use crate::wire::ClientWire;
 use crate::{CHUNK, UPLOAD_BYTE};
 
 /// The server tells the two kinds apart by the first byte it receives: an upload's is `UPLOAD_BYTE`, a
@@ -26,13 +27,13 @@ pub fn run(
     schedule: Schedule,
 ) -> io::Result<Window> {
     let mut epoll = Epoll::new()?;
-    let mut pingers = pings.open(endpoint, &epoll)?;
     let mut buffers = Buffers::of(pings);
+    let mut pingers = pings.open(endpoint, None, &epoll, &mut buffers)?;
     let mut streams = Vec::with_capacity(uploaders);
     for index in 0..uploaders {
         let stream = sys::connect_blocking(endpoint)?;
         epoll.add(&stream, pingers.len() + index, Interest::EDGE)?;
-        streams.push(stream);
+        streams.push(ClientWire::Plain(stream));
     }
     let chunk = Chunk::of(&[UPLOAD_BYTE; CHUNK])?;
     // Uploads whose sockets have room, in the order of their turns; `queued` makes each appear only once.
@@ -41,7 +42,7 @@ pub fn run(
 
     let mut window = Window::open(schedule)?;
     for pinger in &mut pingers {
-        pinger.start(pings, &buffers)?;
+        pinger.start(pings, &mut buffers)?;
     }
     while let Some(left) = window.left()? {
         let patience = if turns.is_empty() {
@@ -67,7 +68,7 @@ pub fn run(
             }
         }
         if let Some(upload) = turns.pop_front() {
-            match chunk.send(&streams[upload]) {
+            match chunk.send(streams[upload].stream()) {
                 Ok(count) => {
                     window.uploaded(count);
                     turns.push_back(upload);
@@ -78,6 +79,6 @@ pub fn run(
             }
         }
     }
-    flood::drain(&streams)?;
+    flood::drain(&mut streams)?;
     Ok(window)
 }

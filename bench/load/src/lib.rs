@@ -13,6 +13,8 @@ pub mod flood;
 pub mod idle;
 pub mod measure;
 pub mod sys;
+pub mod tls;
+pub mod wire;
 
 /// The byte that fills each 64-byte answer of the pipelined and the small-writes servers.
 pub const ANSWER_BYTE: u8 = b'a';

@@ -31,6 +31,8 @@ pub struct Window {
     /// Uploaded bytes beside the answers that came in, and the same for the warm-up.
     uploaded: u64,
     warm_up_uploaded: u64,
+    /// Connections that went on with an earlier session.
+    resumed: u64,
     latencies: Histogram<u64>,
 }
 
@@ -77,6 +79,7 @@ impl Window {
             warm_up_bytes: 0,
             uploaded: 0,
             warm_up_uploaded: 0,
+            resumed: 0,
             // Up to a minute in nanoseconds at three digits: fixed in size, so recording never allocates.
             latencies: Histogram::new_with_max(60_000_000_000, 3)
                 .expect("constants within hdrhistogram's bounds"),
@@ -104,6 +107,11 @@ impl Window {
         self.uploaded += bytes as u64;
     }
 
+    /// Whether a connection that is done went on with an earlier session.
+    pub fn resumed(&mut self, resumed: bool) {
+        self.resumed += u64::from(resumed);
+    }
+
     /// To be called before each batch of events: how long epoll may wait at most, `None` once the
     /// window is over.
     pub fn left(&mut self) -> io::Result<Option<Duration>> {
@@ -121,6 +129,7 @@ impl Window {
             self.bytes = 0;
             self.warm_up_uploaded = self.uploaded;
             self.uploaded = 0;
+            self.resumed = 0;
             self.latencies.reset();
             return Ok(Some(self.schedule.measured));
         }
@@ -137,6 +146,7 @@ impl Window {
             total_bytes: self.warm_up_bytes + self.bytes,
             uploaded_bytes: self.uploaded,
             total_uploaded_bytes: self.warm_up_uploaded + self.uploaded,
+            resumed: self.resumed,
             seconds: (self.ended.at - self.began.at).as_secs_f64(),
             server_cpu_seconds: self
                 .ended
@@ -168,6 +178,8 @@ pub struct Report {
     pub uploaded_bytes: u64,
     /// The same including the warm-up.
     pub total_uploaded_bytes: u64,
+    /// Closed connections that went on with an earlier TLS session.
+    pub resumed: u64,
     pub seconds: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cpu_seconds: Option<f64>,

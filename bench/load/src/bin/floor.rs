@@ -14,13 +14,16 @@ fn main() -> std::io::Result<()> {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io::{self, ErrorKind, Read, Write};
-    use std::net::{SocketAddrV4, TcpListener, TcpStream};
+    use std::net::{SocketAddrV4, TcpListener};
     use std::os::fd::{AsFd, OwnedFd};
     use std::os::unix::net::UnixListener;
+    use std::path::PathBuf;
 
     use clap::{Parser, ValueEnum};
     use ferronet_load::endpoint::{Endpoint, Place};
     use ferronet_load::sys::{self, Epoll, Event, Interest};
+    use ferronet_load::tls::{Server, UnbufferedServerConnection};
+    use ferronet_load::wire::{Inbox, Left, Outbox, Wire};
     use ferronet_load::{ANSWER_BYTE, CHUNK, FRAME, SMALL_WRITES, UPLOAD_BYTE};
     use serde_json::json;
 
@@ -36,6 +39,9 @@ mod linux {
         /// that connects very often does not run out of ports of its own
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
         addresses: u8,
+        /// Speak TLS, with `key.pem` and `cert.pem` in this directory
+        #[arg(long, value_name = "DIRECTORY")]
+        tls: Option<PathBuf>,
     }
 
     #[derive(Clone, Copy, ValueEnum, PartialEq)]
@@ -61,7 +67,7 @@ mod linux {
     const RECEIVE: usize = 512 * 1024;
 
     struct Connection {
-        stream: TcpStream,
+        wire: Wire<UnbufferedServerConnection>,
         /// Bytes the kernel has not accepted yet. We do not read meanwhile: that is the backpressure.
         unsent: Vec<u8>,
         /// Bytes of a request that is not complete yet.
@@ -81,9 +87,18 @@ mod linux {
         epoll: Epoll,
         connections: Vec<Option<Connection>>,
         free: Vec<usize>,
-        received: Vec<u8>,
+        tls: Option<Server>,
+        buffers: Buffers,
         answers: Vec<u8>,
         bytes: u64,
+    }
+
+    /// What all connections share.
+    struct Buffers {
+        inbox: Inbox,
+        /// For uploads beside other messages.
+        small: Inbox,
+        outbox: Outbox,
     }
 
     pub(super) fn main() -> io::Result<()> {
@@ -96,7 +111,15 @@ mod linux {
             epoll: Epoll::new()?,
             connections: Vec::with_capacity(1024),
             free: Vec::with_capacity(1024),
-            received: vec![0; RECEIVE],
+            tls: match &arguments.tls {
+                Some(directory) => Some(Server::new(directory)?),
+                None => None,
+            },
+            buffers: Buffers {
+                inbox: Inbox::new(RECEIVE),
+                small: Inbox::new(CHUNK),
+                outbox: Outbox::new(),
+            },
             answers: vec![
                 ANSWER_BYTE;
                 if arguments.mode == Mode::SmallWrites {
@@ -189,8 +212,12 @@ mod linux {
                     Interest::EDGE
                 };
                 self.epoll.add(&stream, FIRST + slot, interest)?;
+                let wire = match &self.tls {
+                    Some(server) => Wire::Tls(Box::new(server.begin(stream)?)),
+                    None => Wire::Plain(stream),
+                };
                 self.connections[slot] = Some(Connection {
-                    stream,
+                    wire,
                     unsent: Vec::new(),
                     partial: 0,
                     kind: None,
@@ -204,24 +231,25 @@ mod linux {
             let Some(connection) = &mut self.connections[slot] else {
                 return;
             };
+            let buffers = &mut self.buffers;
             let lives = match self.mode {
-                Mode::Sink => connection.swallow(&mut self.received, &mut self.bytes),
-                Mode::Source => {
-                    connection.pour(&self.epoll, FIRST + slot, event, &self.answers[..CHUNK])
-                }
-                Mode::Echo => connection.echo(event, &mut self.received),
+                Mode::Sink => connection.swallow(&mut buffers.inbox, &mut self.bytes),
+                Mode::Source => connection.pour(
+                    &self.epoll,
+                    FIRST + slot,
+                    event,
+                    buffers,
+                    &self.answers[..CHUNK],
+                ),
+                Mode::Echo => connection.echo(event, buffers),
                 Mode::Beside => match connection.sort(&self.epoll, FIRST + slot) {
-                    Ok(Kind::Ping) => connection.echo(event, &mut self.received),
+                    Ok(Kind::Ping) => connection.echo(event, buffers),
                     // Reading as much as one call takes would keep the pings waiting longer.
-                    Ok(Kind::Upload) => {
-                        connection.swallow(&mut self.received[..CHUNK], &mut self.bytes)
-                    }
+                    Ok(Kind::Upload) => connection.swallow(&mut buffers.small, &mut self.bytes),
                     Err(error) => Err(error),
                 },
-                Mode::Pipeline => connection.answer(1, event, &mut self.received, &self.answers),
-                Mode::SmallWrites => {
-                    connection.answer(SMALL_WRITES, event, &mut self.received, &self.answers)
-                }
+                Mode::Pipeline => connection.answer(1, event, buffers, &self.answers),
+                Mode::SmallWrites => connection.answer(SMALL_WRITES, event, buffers, &self.answers),
             };
             let lives = lives.unwrap_or_else(|error| error.kind() == ErrorKind::WouldBlock);
             if !lives {
@@ -238,22 +266,22 @@ mod linux {
                 return Ok(kind);
             }
             let mut first = [0];
-            let kind = match self.stream.peek(&mut first)? {
+            let kind = match self.wire.stream().peek(&mut first)? {
                 1 if first[0] == UPLOAD_BYTE => Kind::Upload,
                 _ => Kind::Ping,
             };
             if kind == Kind::Upload {
-                epoll.change(&self.stream, key, Interest::READ)?;
+                epoll.change(self.wire.stream(), key, Interest::READ)?;
             }
             self.kind = Some(kind);
             Ok(kind)
         }
 
         /// One receive per event; level-triggered, so the rest is reported again.
-        fn swallow(&mut self, received: &mut [u8], bytes: &mut u64) -> io::Result<bool> {
-            let count = self.stream.read(received)?;
-            *bytes += count as u64;
-            Ok(count > 0)
+        fn swallow(&mut self, inbox: &mut Inbox, bytes: &mut u64) -> io::Result<bool> {
+            let received = self.wire.receive(inbox)?;
+            *bytes += received.bytes.len() as u64;
+            Ok(received.left != Left::End)
         }
 
         /// After the first byte we stop watching for reads; from then on only room to write matters.
@@ -262,19 +290,24 @@ mod linux {
             epoll: &Epoll,
             key: usize,
             event: Event,
+            buffers: &mut Buffers,
             chunk: &[u8],
         ) -> io::Result<bool> {
             if event.hung_up() {
                 return Ok(false);
             }
             if event.readable() {
-                if self.stream.read(&mut [0; 64])? == 0 {
+                let received = self.wire.receive(&mut buffers.inbox)?;
+                if received.left == Left::End {
                     return Ok(false);
                 }
-                epoll.change(&self.stream, key, Interest::WRITE)?;
+                if received.bytes.is_empty() {
+                    return Ok(true);
+                }
+                epoll.change(self.wire.stream(), key, Interest::WRITE)?;
             }
             for _ in 0..16 {
-                match self.stream.write(chunk) {
+                match self.wire.send(chunk, &mut buffers.outbox) {
                     Ok(_) => {}
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error),
@@ -283,19 +316,21 @@ mod linux {
             Ok(true)
         }
 
-        fn echo(&mut self, event: Event, received: &mut [u8]) -> io::Result<bool> {
-            while self.flush()? {
-                let Some(count) = self.receive(received)? else {
-                    return Ok(true);
-                };
-                if count == 0 {
-                    return Ok(false);
-                }
-                self.send(&received[..count])?;
-                // A short read has emptied the socket, and what comes later is a new edge; an end of
-                // stream that is already there is not.
-                if count < received.len() && !event.hung_up() {
-                    return Ok(true);
+        fn echo(&mut self, event: Event, buffers: &mut Buffers) -> io::Result<bool> {
+            while self.flush(&mut buffers.outbox)? {
+                let received = self.wire.receive(&mut buffers.inbox)?;
+                let left = received.left;
+                Self::send(
+                    &mut self.wire,
+                    &mut self.unsent,
+                    received.bytes,
+                    &mut buffers.outbox,
+                )?;
+                match left {
+                    Left::End => return self.leave(),
+                    Left::Nothing => return Ok(true),
+                    Left::Emptied if !event.hung_up() => return Ok(true),
+                    Left::Emptied | Left::More => {}
                 }
             }
             Ok(true)
@@ -306,54 +341,65 @@ mod linux {
             &mut self,
             copies: usize,
             event: Event,
-            received: &mut [u8],
+            buffers: &mut Buffers,
             answers: &[u8],
         ) -> io::Result<bool> {
-            while self.flush()? {
-                let Some(count) = self.receive(received)? else {
-                    return Ok(true);
-                };
-                if count == 0 {
-                    return Ok(false);
-                }
+            while self.flush(&mut buffers.outbox)? {
+                let received = self.wire.receive(&mut buffers.inbox)?;
+                let (count, left) = (received.bytes.len(), received.left);
                 let requests = (self.partial + count) / FRAME;
                 self.partial = (self.partial + count) % FRAME;
-                self.send(&answers[..requests * copies * FRAME])?;
-                if count < received.len() && !event.hung_up() {
-                    return Ok(true);
+                Self::send(
+                    &mut self.wire,
+                    &mut self.unsent,
+                    &answers[..requests * copies * FRAME],
+                    &mut buffers.outbox,
+                )?;
+                match left {
+                    Left::End => return self.leave(),
+                    Left::Nothing => return Ok(true),
+                    Left::Emptied if !event.hung_up() => return Ok(true),
+                    Left::Emptied | Left::More => {}
                 }
             }
             Ok(true)
         }
 
-        fn receive(&mut self, received: &mut [u8]) -> io::Result<Option<usize>> {
-            match self.stream.read(received) {
-                Ok(count) => Ok(Some(count)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-                Err(error) => Err(error),
+        /// The peer has ended its side, and gets our end.
+        fn leave(&mut self) -> io::Result<bool> {
+            if let Wire::Tls(_) = self.wire {
+                self.wire.end()?;
             }
+            Ok(false)
         }
 
-        fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-            let taken = match self.stream.write(bytes) {
-                Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-                Err(error) => return Err(error),
-            };
-            self.unsent.extend_from_slice(&bytes[taken..]);
+        fn send(
+            wire: &mut Wire<UnbufferedServerConnection>,
+            unsent: &mut Vec<u8>,
+            mut bytes: &[u8],
+            outbox: &mut Outbox,
+        ) -> io::Result<()> {
+            while !bytes.is_empty() {
+                match wire.send(bytes, outbox) {
+                    Ok(count) => bytes = &bytes[count..],
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+            }
+            unsent.extend_from_slice(bytes);
             Ok(())
         }
 
         /// `true` when nothing is left to send.
-        fn flush(&mut self) -> io::Result<bool> {
+        fn flush(&mut self, outbox: &mut Outbox) -> io::Result<bool> {
             while !self.unsent.is_empty() {
-                match self.stream.write(&self.unsent) {
+                match self.wire.send(&self.unsent, outbox) {
                     Ok(count) => drop(self.unsent.drain(..count)),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                     Err(error) => return Err(error),
                 }
             }
-            Ok(true)
+            self.wire.flush()
         }
     }
 

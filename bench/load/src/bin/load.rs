@@ -13,13 +13,15 @@ fn main() -> std::io::Result<()> {
 #[cfg(target_os = "linux")]
 mod linux {
     use std::io::{self, Read, Write};
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use clap::{Parser, ValueEnum};
     use ferronet_load::endpoint::Place;
-    use ferronet_load::exchange::{self, Exchange};
+    use ferronet_load::exchange::{self, Content, Exchange, GET};
     use ferronet_load::measure::Schedule;
     use ferronet_load::sys::{self, CpuClock};
+    use ferronet_load::tls::Client;
     use ferronet_load::{CHUNK, FRAME, SMALL_WRITES, beside, churn, flood, idle};
 
     /// Loads a server with one kind of traffic and prints what was measured as one JSON object.
@@ -42,6 +44,12 @@ mod linux {
         /// Connections that upload beside the others (beside)
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
         uploaders: u32,
+        /// Speak TLS, and trust the `cert.pem` in this directory
+        #[arg(long, value_name = "DIRECTORY")]
+        tls: Option<PathBuf>,
+        /// Connections go on with TLS sessions that were collected before the warm-up, in twice that time (churn)
+        #[arg(long, requires = "tls")]
+        resume: bool,
         /// Seconds before counting starts; contents are checked during this time
         #[arg(long, default_value_t = 1.0, value_parser = seconds)]
         warmup: f64,
@@ -65,6 +73,8 @@ mod linux {
         Upload,
         /// Receives whatever a source sends
         Download,
+        /// A GET, its answer, the next GET
+        Http,
         /// 64 KiB chunks and their echo, several in flight
         Echo,
         /// Ping-pong and, beside it on the same server, uploads without pause
@@ -92,39 +102,53 @@ mod linux {
             Mode::Beside => arguments.uploaders,
             _ => 0,
         };
+        let tls = arguments
+            .tls
+            .map(|directory| Client::new(&directory, arguments.resume))
+            .transpose()?;
         let schedule = Schedule {
             warm_up: Duration::from_secs_f64(arguments.warmup),
             measured: Duration::from_secs_f64(arguments.seconds),
             server: arguments.server_pid.map(CpuClock::of).transpose()?,
         };
         sys::raise_descriptor_limit(u64::from(arguments.connections + uploaders))?;
-        sys::end_after(schedule.warm_up + schedule.measured + Duration::from_secs(60));
+        sys::end_after((schedule.warm_up + schedule.measured) * 3 + Duration::from_secs(60));
 
-        let exchange = |request, answer, outstanding, echo| Exchange {
+        let exchange = |request, answer, outstanding, content| Exchange {
             connections,
             request,
             answer,
             outstanding,
-            echo,
+            content,
         };
-        let talk = |request, answer, outstanding, echo| {
-            let exchange = exchange(request, answer, outstanding, echo);
-            exchange::run(&exchange, &endpoint, schedule)
+        let talk = |request, answer, outstanding, content| {
+            let exchange = exchange(request, answer, outstanding, content);
+            exchange::run(&exchange, &endpoint, tls.as_ref(), schedule)
         };
         let window = match arguments.mode {
-            Mode::Pingpong => talk(size, size, 1, true)?,
-            Mode::Pipeline => talk(FRAME, FRAME, outstanding, false)?,
-            Mode::SmallWrites => talk(FRAME, FRAME * SMALL_WRITES, 1, false)?,
-            Mode::Echo => talk(CHUNK, CHUNK, outstanding, true)?,
-            Mode::Upload => flood::upload(connections, &endpoint, schedule)?,
-            Mode::Download => flood::download(connections, &endpoint, schedule)?,
+            Mode::Pingpong => talk(size, size, 1, Content::Echo)?,
+            Mode::Pipeline => talk(FRAME, FRAME, outstanding, Content::Filled)?,
+            Mode::SmallWrites => talk(FRAME, FRAME * SMALL_WRITES, 1, Content::Filled)?,
+            Mode::Http => {
+                let answer = exchange::http_answer(&endpoint, tls.as_ref())?;
+                talk(GET.len(), answer, 1, Content::Http)?
+            }
+            Mode::Echo => talk(CHUNK, CHUNK, outstanding, Content::Echo)?,
+            Mode::Upload => flood::upload(connections, &endpoint, tls.as_ref(), schedule)?,
+            Mode::Download => flood::download(connections, &endpoint, tls.as_ref(), schedule)?,
+            Mode::Beside if tls.is_some() => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "beside does not speak TLS",
+                ));
+            }
             Mode::Beside => {
-                let pings = exchange(size, size, 1, true);
+                let pings = exchange(size, size, 1, Content::Echo);
                 beside::run(&pings, uploaders as usize, &endpoint, schedule)?
             }
-            Mode::Churn => churn::run(connections, &endpoint, schedule)?,
+            Mode::Churn => churn::run(connections, &endpoint, tls.as_ref(), schedule)?,
             Mode::Idle => {
-                let held = idle::open(connections, &endpoint)?;
+                let held = idle::open(connections, &endpoint, tls.as_ref())?;
                 print(&serde_json::json!({ "connections": held.len() }))?;
                 io::stdin().read_to_end(&mut Vec::new())?;
                 return Ok(());

@@ -24,12 +24,13 @@ impl Client {
     fn connect(stream: UnixStream) -> Self {
         let library = library();
         stream.set_nonblocking(true).expect("a socket");
-        // SAFETY: OpenSSL's functions with the types that its headers give them; what they return is checked.
-        let (ssl, context) = unsafe {
-            let context = (library.new)((library.method)());
-            let new: unsafe extern "C" fn(*mut c_void) -> *mut c_void = symbol(c"SSL_new");
-            (new(context), context)
-        };
+        // SAFETY: OpenSSL's table for any version.
+        let method = unsafe { (library.method)() };
+        // SAFETY: as OpenSSL gave it.
+        let context = unsafe { (library.new)(method) };
+        let new: unsafe extern "C" fn(*mut c_void) -> *mut c_void = symbol(c"SSL_new");
+        // SAFETY: the context is new, and OpenSSL looks whether it is there.
+        let ssl = unsafe { new(context) };
         assert!(!ssl.is_null());
         let set_fd: unsafe extern "C" fn(*mut c_void, c_int) -> c_int = symbol(c"SSL_set_fd");
         // SAFETY: the descriptor is open for as long as the client.

@@ -1,0 +1,73 @@
+// What Node's TLSSocket stands on where it does our TLS: the socket's former handle, as a stream.
+
+import { Duplex } from 'node:stream'
+import type { Handle } from '../engine/once.js'
+import { errnoException, fromLoop } from '../errors.js'
+import type { Done } from '../request.js'
+import { kOnRead, kOnReadEnd, kOnShutdown, kOnWriteFailed, kOnWritten } from '../symbols.js'
+
+export class Carrier extends Duplex {
+  readonly below: Handle
+  #done: Done | null = null
+  #final: Done | null = null
+  /** Called when the connection ends, before the stream does. */
+  onEnd: ((status: number) => void) | undefined
+
+  constructor(below: Handle, unread: Buffer) {
+    super({ allowHalfOpen: true, autoDestroy: false, decodeStrings: true })
+    this.below = below
+    below.owner = this as unknown as Handle['owner']
+    if (unread.length > 0) this.push(unread)
+  }
+
+  override _read(): void {
+    const status = this.below.readStart()
+    if (status !== 0) this.destroy(errnoException(status, 'read'))
+  }
+
+  [kOnRead](chunk: Buffer): void {
+    if (!this.push(chunk)) this.below.readStop()
+  }
+
+  [kOnReadEnd](status: number): void {
+    this.onEnd?.(status)
+    if (status !== 0) this.destroy(fromLoop(() => errnoException(status, 'read')))
+    else this.push(null)
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
+    this.#sent(this.below.write(chunk), done)
+  }
+
+  override _writev(chunks: { chunk: Buffer }[], done: Done): void {
+    this.#sent(this.below.writev(chunks.map(({ chunk }) => chunk)), done)
+  }
+
+  #sent(result: number, done: Done): void {
+    if (result === 0) done()
+    else if (result < 0) done(errnoException(result, 'write'))
+    else this.#done = done
+  }
+
+  [kOnWritten](status: number): void {
+    const done = this.#done
+    this.#done = null
+    done?.(status < 0 ? fromLoop(() => errnoException(status, 'write')) : null)
+  }
+
+  [kOnWriteFailed](status: number): void {
+    this.destroy(fromLoop(() => errnoException(status, 'write')))
+  }
+
+  override _final(done: Done): void {
+    const status = this.below.shutdown()
+    if (status === 0) this.#final = done
+    else done()
+  }
+
+  [kOnShutdown](): void {
+    const done = this.#final
+    this.#final = null
+    done?.()
+  }
+}
