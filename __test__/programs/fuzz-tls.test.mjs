@@ -5,7 +5,7 @@ import test from 'ava'
 import { driversHere, fuzz } from '../../fuzz/tls/run.mjs'
 
 test.serial('sixty damaged connections come to what they come to on node:tls', async t => {
-  t.timeout(110_000)
+  t.timeout(300_000)
   const lines = []
   const report = line => lines.push(line)
   const { different, wrong, crashed, ...counts } = await fuzz({
@@ -20,14 +20,14 @@ test.serial('sixty damaged connections come to what they come to on node:tls', a
 })
 
 test.serial('a ferronet that delivers what was not sent is found', async t => {
-  t.timeout(60_000)
+  t.timeout(200_000)
   const module = new URL('../fixtures/broken-tls.mjs?bytes', import.meta.url).href
   const { wrong } = await fuzz({ to: 6, drivers: driversHere().slice(0, 1), module })
   t.true(wrong > 0)
 })
 
 test.serial('a ferronet that takes an attack for an end is found', async t => {
-  t.timeout(60_000)
+  t.timeout(200_000)
   const module = new URL('../fixtures/broken-tls.mjs?silent', import.meta.url).href
   const { different } = await fuzz({ to: 16, drivers: driversHere().slice(0, 1), module })
   t.true(different > 0)

@@ -12,7 +12,7 @@ const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, at) => from + at)
 
 test.serial('three hundred random programs do on ferronet what they do on node:net', async t => {
-  t.timeout(110_000)
+  t.timeout(300_000)
   const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
   const suspects = []
   const found = ({ seeds }) => suspects.push(...seeds)
@@ -25,7 +25,7 @@ test.serial('three hundred random programs do on ferronet what they do on node:n
   }
   // The other tests of this run may have held one side up time and again. Only what is different one by one counts.
   const texts = []
-  t.timeout(110_000)
+  t.timeout(300_000)
   const again = { seeds: suspects, jobs: 1, drivers, onlyNode, shrinkMost: 3, shrinkBudget: 6_000 }
   const { different } = await fuzz({ ...again, found: one => texts.push(spellCase(one)) })
   t.is(different, 0, texts.join('\n\n'))
@@ -54,7 +54,7 @@ for (const [how, what, key, seeds] of [
   ['close', 'a net that leaves sockets open', /./, range(10, 14)],
 ]) {
   test.serial(`the fuzzer finds ${what}, and makes it small`, async t => {
-    t.timeout(110_000)
+    t.timeout(300_000)
     const { counts, cases, text } = await findIn(how, seeds)
     t.true(counts.different > 0)
     t.true(
@@ -69,7 +69,7 @@ for (const [how, what, key, seeds] of [
 }
 
 test.serial('the fuzzer survives a net that takes its process down, and says with which seed', async t => {
-  t.timeout(110_000)
+  t.timeout(300_000)
   const { counts, text } = await findIn('crash', range(16, 20))
   t.true(counts.different > 0)
   t.regex(text, /the process ended: SIGABRT/)
