@@ -144,6 +144,11 @@ class Files implements FilesToSend {
   }
 }
 
+/** Out of the promise: what a handler of the program throws there is an exception, and no rejection. */
+function outside<A>(run: (argument: A) => void): (argument: A) => void {
+  return argument => process.nextTick(run, argument)
+}
+
 // --- one file ---------------------------------------------------------------------------------------------------
 
 class Sending {
@@ -190,11 +195,11 @@ class Sending {
   /** It is the file's turn. `done` once it is out; an error destroys the socket. */
   run(done: Done): void {
     this.#prepare().then(
-      () => this.#go(done),
-      error => {
+      outside(() => this.#go(done)),
+      outside((error: unknown) => {
         this.#error = error
         done()
-      },
+      }),
     )
   }
 
@@ -265,21 +270,21 @@ class Sending {
     const hasNoSize = this.#end === Number.POSITIVE_INFINITY
     const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, this.#end - this.#at))
     this.#file.read(buffer, 0, buffer.length, hasNoSize ? null : this.#at).then(
-      ({ bytesRead }) => {
+      outside(({ bytesRead }: { bytesRead: number }) => {
         const handle = this.#socket[kHandle]
         if (this.#socket.destroyed || handle === null) return
         if (bytesRead > 0) this.#put(handle, buffer.subarray(0, bytesRead), done)
         else if (hasNoSize) this.#isOut(handle, done)
         else done(this.#shrank())
-      },
-      error => {
+      }),
+      outside((error: Error) => {
         // The file's error. Before the first byte it is nobody else's.
         if (this.#at > this.#wanted.start) done(error)
         else {
           this.#error = error
           done()
         }
-      },
+      }),
     )
   }
 

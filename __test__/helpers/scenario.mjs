@@ -200,7 +200,7 @@ export class Scenario {
   catchUncaught(listener = () => {}) {
     this.catchesUncaught = (error, origin) => {
       this.log(origin, error)
-      listener(error)
+      listener(error, origin)
     }
   }
 

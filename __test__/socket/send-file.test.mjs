@@ -236,6 +236,30 @@ parity('destroy() and a peer that is gone end it', ours, async t => {
   }
 })
 
+for (const what of ['a file', '/proc/self/status']) {
+  parity(
+    `what a handler throws behind ${what} is an uncaught exception`,
+    { ...ours, on: 'linux' },
+    async t => {
+      const { client, peer } = await t.pair()
+      peer.resume()
+      const path = what === 'a file' ? await file(t, 'x') : what
+      const caught = new Promise(resolve => {
+        t.catchUncaught((error, origin) => resolve([error.message, origin]))
+      })
+      const sent = client.sendFile(path)
+      client.once('drain', () => {
+        throw new Error('of the handler')
+      })
+      while (client.write(Buffer.alloc(1024)));
+      assert.deepEqual(await caught, ['of the handler', 'uncaughtException'])
+      // With that the stream has lost the callbacks of its writes.
+      client.destroy()
+      await assert.rejects(sent, { code: 'ECANCELED' })
+    },
+  )
+}
+
 parity('arguments are checked', ours, async t => {
   const { client } = await t.pair()
   const path = await file(t, 'x')
