@@ -126,6 +126,25 @@ const plainScenarios = [
     unit: 'bytes',
     targets: { value: 1.4 },
   },
+  {
+    name: 'garbage',
+    title: 'ping-pong 64 B, 50 connections, with much garbage',
+    kind: 'server',
+    server: 'garbage',
+    load: ['pingpong', '--connections', '50', '--size', '64'],
+    unit: 'ops',
+    floor: false,
+    targets: { p99: 1.0, p999: 1.0 },
+  },
+  {
+    name: 'hot-10-of-1000',
+    title: 'ping-pong 64 B, 10 connections beside 990 idle ones',
+    kind: 'server',
+    server: 'echo',
+    load: ['pingpong', '--connections', '10', '--idle', '990', '--size', '64'],
+    unit: 'ops',
+    targets: { p99: 1.0, p999: 1.0 },
+  },
   beside(1, 1),
   beside(50, 1),
   beside(50, 4),
@@ -228,7 +247,7 @@ function beside(pingers, uploaders) {
     load: ['beside', '--connections', `${pingers}`, '--uploaders', `${uploaders}`, '--size', '64'],
     unit: 'beside',
     // Both share one core, so one kind may gain at the other's expense. For the uploads it is enough not to lose.
-    targets: { p50: 1.0, p99: 1.0, upload: 0.95 },
+    targets: { p50: 1.0, p99: 1.0, p999: 1.0, upload: 0.95 },
   }
 }
 
