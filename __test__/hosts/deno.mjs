@@ -171,8 +171,7 @@ export const differences = [
     scenarios: { 'handover/threads': ['a path goes when the thread of its server is terminated'] },
   },
   {
-    because:
-      'a worker that computes in a handler of ferronet goes on after terminate(), for a reason not found yet',
+    because: "Deno's terminate() does not stop a worker that computes, wherever that is (a timer will do)",
     scenarios: { 'process/exit': ['a worker that is terminated in the tick of a write has delivered it'] },
   },
   {
