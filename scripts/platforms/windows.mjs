@@ -23,8 +23,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 process.chdir(root)
 const cache = resolve('.cache/windows')
 const target = 'x86_64-pc-windows-gnu'
-/** How long one test file may take: Wine is slow, and so are two busy cores. */
-const PATIENCE = 10 * 60_000
+/** How long one test file may take, and one scenario in it: Wine is slow, and so are two busy cores. */
+const PATIENCE = 20 * 60_000
+const SCENARIO = 2 * 60_000
 
 const HELP = `node scripts/platforms/windows.mjs [--node 20|22] [--shard N/M] [--no-build] [--verbose] [FILE …]
 
@@ -113,7 +114,7 @@ function build() {
 
 async function testWith(node) {
   console.log(`\n> Node ${node.version} for Windows, under ${run('wine', ['--version']).trim()}`)
-  const env = { FERRONET_ADDON: `Z:${addon.replaceAll('/', '\\')}` }
+  const env = { FERRONET_ADDON: `Z:${addon.replaceAll('/', '\\')}`, FERRONET_TEST_TIMEOUT: `${SCENARIO}` }
   for (const file of files) {
     const without = NOT_HERE.find(({ files }) => files.test(file))
     if (without) {
@@ -159,7 +160,14 @@ async function testWith(node) {
     // Of a title, what every code page of Windows' command line has; `*` and a first `!` mean something else to ava.
     const pattern = title?.replace(/^!|[*\\]/g, '\\$&').replace(/[^ -~]+/g, '*')
     const match = pattern === undefined ? [] : ['--match', pattern]
-    const args = ['node_modules/ava/entrypoints/cli.mjs', '--tap', ...match, file]
+    const args = [
+      'node_modules/ava/entrypoints/cli.mjs',
+      '--tap',
+      '--timeout',
+      `${PATIENCE}ms`,
+      ...match,
+      file,
+    ]
     const result = await wine.run(node, args, { timeout: PATIENCE, env, cwd: root })
     return { ...result, tests: readTap(result.stdout) }
   }
