@@ -19,12 +19,23 @@ export interface Own {
 
 export class NodeServer {
   readonly server: tls.Server
-  readonly #options: tls.TlsOptions
+  #options: tls.TlsOptions
+  readonly #contexts: [string, tls.SecureContextOptions][] = []
 
   /** Throws what Node throws for the options. */
   constructor(options: tls.TlsOptions) {
     this.#options = options
     this.server = new tls.Server(options)
+  }
+
+  setSecureContext(options: tls.SecureContextOptions): void {
+    this.server.setSecureContext(options)
+    this.#options = { ...this.#options, ...options }
+  }
+
+  addContext(servername: string, context: tls.SecureContextOptions): void {
+    this.server.addContext(servername, context)
+    this.#contexts.push([servername, context])
   }
 
   /** Lets Node's code accept a connection, with `hearer` in the place of the server. `own`: what is different for it. */
@@ -37,6 +48,7 @@ export class NodeServer {
     if (host === 'Bun') {
       // Its server hears of connections in a function that knows the server by itself, so each has one of its own.
       const server = new tls.Server({ ...this.#options, requestCert, rejectUnauthorized })
+      for (const each of this.#contexts) server.addContext(...each)
       if (secureContext !== undefined) server.setSecureContext(secureContext as tls.SecureContextOptions)
       Object.defineProperties(server, events)
       tls.Server.prototype.emit.call(server, 'connection', stream)

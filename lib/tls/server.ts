@@ -68,7 +68,7 @@ export class TLSServerMethods extends PlainServer {
   /** Other certificates, keys and so on for the connections to come. */
   setSecureContext(options: tls.SecureContextOptions): void {
     const terms = this[kTerms]
-    terms.node.server.setSecureContext(options)
+    terms.node.setSecureContext(options)
     terms.options = { ...options }
     terms.context = contextOf(terms)
   }
@@ -79,7 +79,7 @@ export class TLSServerMethods extends PlainServer {
       !servername || isSecureContext(context)
         ? context
         : createSecureContext(context as tls.SecureContextOptions)
-    this[kTerms].node.server.addContext(servername, secure as tls.SecureContextOptions)
+    this[kTerms].node.addContext(servername, secure as tls.SecureContextOptions)
     this._contexts.push([patternOf(servername), secure as tls.SecureContext])
   }
 
