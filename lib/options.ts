@@ -92,12 +92,19 @@ export class AcceptedOptions implements SocketOptions {
 /** A copy of the caller's options, checked, with what a Socket demands of its stream. */
 export function ownOptions(given: SocketOptions | number | undefined): SocketOptions {
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
-  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
-    if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
-  }
+  if (options.objectMode || options.readableObjectMode || options.writableObjectMode) throw objectMode(options)
   if (typeof given !== 'number') validateKeepAliveDelay(given)
   if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
-  return Object.assign(options, streamOptions, { allowHalfOpen: Boolean(options.allowHalfOpen) })
+  options.emitClose = streamOptions.emitClose
+  options.autoDestroy = streamOptions.autoDestroy
+  options.decodeStrings = streamOptions.decodeStrings
+  options.allowHalfOpen = Boolean(options.allowHalfOpen)
+  return options
+}
+
+function objectMode(options: SocketOptions): Error {
+  const name = ['objectMode', 'readableObjectMode', 'writableObjectMode'].find(mode => options[mode])!
+  return invalidArgValue(`options.${name}`, options[name], 'is not supported')
 }
 
 /** What is to be remembered of the options of a Socket. Throws ERR_INVALID_ARG_TYPE and ERR_OUT_OF_RANGE. */

@@ -338,6 +338,11 @@ impl Stream {
 
     /// The outcome of a connect, once the socket is writable.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        // epoll reports a connect that failed with EPOLLERR, and then only the system knows why.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if !self.readiness(Interest::WRITABLE).is_write_closed() {
+            return Ok(None);
+        }
         self.socket()?.take_error()
     }
 }
