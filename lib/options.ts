@@ -92,7 +92,8 @@ export class AcceptedOptions implements SocketOptions {
 /** A copy of the caller's options, checked, with what a Socket demands of its stream. */
 export function ownOptions(given: SocketOptions | number | undefined): SocketOptions {
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
-  if (options.objectMode || options.readableObjectMode || options.writableObjectMode) throw objectMode(options)
+  if (options.objectMode || options.readableObjectMode || options.writableObjectMode)
+    throw objectMode(options)
   if (typeof given !== 'number') validateKeepAliveDelay(given)
   if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
   options.emitClose = streamOptions.emitClose

@@ -180,6 +180,8 @@ interface Engine {
   retryAccept(): void
   /** New slabs; `undefined` leaves one as it is. */
   setSlabs(small: Uint8Array | undefined, bulk: Uint8Array | undefined): void
+  /** Memory for the chunks of large reads, in the place of what was lent before; for the next batch that uses any. */
+  lendPieces(pieces: Uint8Array[]): void
   errno(name: string): number
 }
 

@@ -393,6 +393,10 @@ verbs! { engine:
         engine.set_slabs(small, bulk);
     }
 
+    fn c"lendPieces"(pieces: Chunks) -> () {
+        engine.lend_pieces(pieces.unwrap_or_default());
+    }
+
     fn c"errno"(name: String) -> i32 {
         errno::by_name(&name)
     }
