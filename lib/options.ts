@@ -29,6 +29,7 @@ export interface SocketOptions extends AnyOptions {
   sharedChunks?: boolean
   signal?: AbortSignal
   typeOfService?: number
+  busyPoll?: number
   writableObjectMode?: boolean
   /** Instead of those above that are remembered. */
   [kRemembered]?: Remembered
@@ -47,6 +48,8 @@ export interface Remembered {
   readonly keepAliveCount: number | undefined
   /** IP_TOS or the traffic class; undefined leaves the system's. */
   readonly typeOfService: number | undefined
+  /** SO_BUSY_POLL, in microseconds; undefined leaves the system's. */
+  readonly busyPoll: number | undefined
   /**
    * Whether chunks may be views of memory that other sockets' chunks are in; each Handle is told when it gets its
    * Socket.
@@ -62,6 +65,7 @@ export const nothingRemembered: Remembered = Object.freeze({
   keepAliveInterval: undefined,
   keepAliveCount: undefined,
   typeOfService: undefined,
+  busyPoll: undefined,
   sharedChunks: false,
 })
 
@@ -122,6 +126,10 @@ export function remembered(options: SocketOptions): Remembered {
   if (options.typeOfService !== undefined) {
     validateInt32(options.typeOfService, 'options.typeOfService', 0, 255)
     all = { ...all, typeOfService: options.typeOfService }
+  }
+  if (options.busyPoll !== undefined) {
+    validateInt32(options.busyPoll, 'options.busyPoll', 0)
+    all = { ...all, busyPoll: options.busyPoll }
   }
   return all
 }
@@ -193,6 +201,7 @@ export function apply(handle: Handle, wanted: Remembered, has: Remembered = noth
   if (handle.kind !== 'tcp') return 0
   if (wanted.noDelay !== has.noDelay) handle.setNoDelay(wanted.noDelay)
   if (keepsAliveOtherwise(wanted, has)) applyKeepAlive(handle, wanted)
+  if (wanted.busyPoll !== has.busyPoll && wanted.busyPoll !== undefined) handle.setBusyPoll(wanted.busyPoll)
   if (wanted.typeOfService === has.typeOfService || wanted.typeOfService === undefined) return 0
   return handle.setTypeOfService(wanted.typeOfService)
 }
@@ -215,7 +224,7 @@ function applyKeepAlive(handle: Handle, options: Remembered): void {
 
 // --- carried ------------------------------------------------------------------------------------------------------
 
-/** As options of a Socket of Node's; the two that it has no option for are lost. */
+/** As options of a Socket of Node's; those that it has no option for are lost. */
 export function nodeOptions(options: Remembered): {
   noDelay: boolean
   keepAlive: boolean

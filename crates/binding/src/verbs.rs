@@ -343,6 +343,14 @@ verbs! { engine:
         engine.verb(|reactor| options::type_of_service(reactor.socket(slot)?))
     }
 
+    fn c"setSocketBusyPoll"(slot: u32, microseconds: u32) -> i32 {
+        engine.verb(|reactor| options::set_busy_poll(reactor.socket(slot)?, microseconds))
+    }
+
+    fn c"socketBusyPoll"(slot: u32) -> i32 {
+        engine.verb(|reactor| options::busy_poll(reactor.socket(slot)?))
+    }
+
     fn c"sockname"(slot: u32) -> Text {
         name(engine, |reactor| reactor.local(slot))
     }
