@@ -5,6 +5,7 @@
 //   memory   the peer holds idle connections               lower is better
 //
 // `floor: false`: the floor has no such server.
+// `busyPoll`: peers that can poll do, for so many microseconds; `load` says whether the load generator polls with them.
 //
 // Those of the family `tls` are the same with TLS in between. They are chosen by name, or all of them as `tls`.
 //
@@ -26,6 +27,8 @@ const plainScenarios = [
     unit: 'ops',
     targets: { value: 1.0 },
   },
+  busy('busy-poll-1', 'only the server polls', false, { p50: 0.7, p99: 1.0 }),
+  busy('busy-poll-2', 'both ends poll', true, { p50: 0.45, p99: 1.0 }),
   {
     name: 'ping-pong-50',
     title: 'ping-pong 64 B, 50 connections',
@@ -116,6 +119,16 @@ const plainScenarios = [
     load: ['download', '--connections', '4'],
     unit: 'bytes',
     targets: { value: 1.1 },
+  },
+  {
+    name: 'send-file',
+    title: 'a file of 256 MiB again and again, 4 connections',
+    kind: 'server',
+    server: 'file',
+    load: ['download', '--connections', '4'],
+    unit: 'bytes',
+    floor: false,
+    targets: { value: 2.5 },
   },
   {
     name: 'bulk-echo',
@@ -251,6 +264,16 @@ function beside(pingers, uploaders) {
   }
 }
 
+/**
+ * Ping-pong on one connection with a ferronet that polls (`setBusyPoll`), and perhaps a client that does. node:net cannot
+ * poll, and is measured with a client that sleeps.
+ */
+function busy(name, who, load, targets) {
+  const plain = { kind: 'server', server: 'echo', load: ['pingpong', '--connections', '1', '--size', '64'] }
+  const title = `ping-pong 64 B, 1 connection, ${who}`
+  return { name, title, ...plain, busyPoll: { server: 200, load }, unit: 'ops', floor: false, targets }
+}
+
 /** A scenario of `net`'s with TLS in between. */
 function tls(name, changes) {
   const plain = plainScenarios.find(scenario => scenario.name === name)
@@ -259,13 +282,17 @@ function tls(name, changes) {
 }
 
 /**
- * The peers. `only` lists the scenarios whose programs exist in that variant. `native` has no heap worth
+ * The peers. `only` lists the scenarios whose programs exist in that variant. `polls`: it knows FERRONET_BUSY_POLL. `native` has no heap worth
  * comparing, so the memory scenario leaves it out.
  */
 const peers = {
   'node:net': { module: 'node:net' },
-  ferronet: { module: 'ferronet', env: { FERRONET_DRIVER: 'in-loop' } },
-  'ferronet:helper-thread': { module: 'ferronet', env: { FERRONET_DRIVER: 'helper-thread' } },
+  ferronet: { module: 'ferronet', env: { FERRONET_DRIVER: 'in-loop' }, polls: true },
+  'ferronet:helper-thread': {
+    module: 'ferronet',
+    env: { FERRONET_DRIVER: 'helper-thread' },
+    polls: true,
+  },
   'ferronet:shared': {
     module: 'ferronet',
     env: { FERRONET_DRIVER: 'in-loop', BENCH_SHARED_CHUNKS: '1' },

@@ -47,6 +47,9 @@ mod linux {
         /// Connections that are open beside them and do nothing
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
         idle: u32,
+        /// Look for answers without ever sleeping (pingpong, pipeline, small-writes, http, echo)
+        #[arg(long)]
+        busy_poll: bool,
         /// Speak TLS, and trust the `cert.pem` in this directory
         #[arg(long, value_name = "DIRECTORY")]
         tls: Option<PathBuf>,
@@ -126,6 +129,7 @@ mod linux {
             answer,
             outstanding,
             content,
+            spins: arguments.busy_poll,
         };
         let talk = |request, answer, outstanding, content| {
             let exchange = exchange(request, answer, outstanding, content);
