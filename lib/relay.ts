@@ -50,6 +50,11 @@ export function relayPiped(from: Connection, to: unknown): void {
   watch(to)
 }
 
+/** The first chunk that is piped from here need not pass through JavaScript. */
+export function startsAtOnce(from: Connection): void {
+  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY }
+}
+
 /** A relay of this socket has ended. */
 export function relayStopped(socket: Connection): void {
   if (!socket[kHandle]?.relays) unwatch(socket)
@@ -197,7 +202,7 @@ function stopBoth(socket: Connection): void {
 /** Methods whose call has to do with the bytes that are on their way. */
 const LOOKS: Record<Role, PropertyKey[]> = {
   reads: [
-    ...['pause', 'resume', 'read', 'push', 'unshift', 'pipe', 'unpipe', 'setEncoding', 'wrap', 'iterator'],
+    ...['pause', 'resume', 'read', 'pipe', 'unpipe', 'setEncoding', 'wrap', 'iterator'],
     Symbol.asyncIterator,
   ],
   writes: ['write', 'cork', 'uncork', '_write', '_writev', '_writeGeneric'],
@@ -249,7 +254,8 @@ function watcherOf(prototype: object): object {
       return call(prototype, name, this, args)
     })
   }
-  for (const name of ['emit', '_read', '_unrefTimer']) define(name, stopBoth)
+  // What they do to the bytes, if anything, ends in a write.
+  for (const name of ['emit', 'push', 'unshift', '_read', '_unrefTimer']) define(name, stopBoth)
   return watcher
 }
 
