@@ -43,5 +43,7 @@ export async function proxy(t, { kinds = ['tcp', 'tcp'], allowHalfOpen = true } 
   })
   const front = await t.pair(options(kinds[0]))
   const back = await t.pair(options(kinds[1]))
+  front.server.close()
+  back.server.close()
   return { client: front.client, a: front.peer, b: back.client, peer: back.peer }
 }

@@ -206,9 +206,7 @@ impl Reactor {
         let Some(Place::Connection(source)) = self.slots.get_key_mut(from) else {
             return Step::Done;
         };
-        if source.was_read_in(pump) {
-            return Step::More;
-        }
+        let may_read = !source.was_read_in(pump);
         let Some(mut relay) = source.relay.take() else {
             return Step::Done;
         };
@@ -216,7 +214,7 @@ impl Reactor {
         let step = if relay.is_over {
             Step::Done
         } else {
-            self.carry(from, &mut relay, sink)
+            self.carry(from, &mut relay, may_read, sink)
         };
         if let Some(Place::Connection(source)) = self.slots.get_key_mut(from) {
             source.relay = Some(relay);
@@ -265,8 +263,15 @@ impl Reactor {
         goes_on && connection.stream.is_hung_up()
     }
 
-    /// Reads and sends, by turns: nothing is read before all that was read is sent.
-    fn carry(&mut self, from: Key, relay: &mut Relay, sink: &mut impl Sink) -> Step {
+    /// Sends and reads, by turns: nothing is read before all that was read is sent. What is left when it returns waits
+    /// for room, and for nothing else.
+    fn carry(
+        &mut self,
+        from: Key,
+        relay: &mut Relay,
+        may_read: bool,
+        sink: &mut impl Sink,
+    ) -> Step {
         let mut carried = 0;
         let mut found = Found::Full;
         let mut splices = relay.is_bulk;
@@ -296,6 +301,9 @@ impl Reactor {
                     sink.read_end(from.slot);
                     return Step::Done;
                 }
+            }
+            if !may_read {
+                return Step::More;
             }
             if carried >= SHARE || (relay.is_bulk && self.queue.turn.left() == 0) {
                 return Step::Full;
