@@ -39,6 +39,7 @@ async function measureAlone(run, scenario, peer) {
   const { server, place, path } = await startServer(run, scenario, peer)
   try {
     const args = [...scenario.load, ...place, ...overTls(run, scenario), '--server-pid', server.pid]
+    if (scenario.busyPoll?.load && peer.polls) args.push('--busy-poll')
     const load = startLoad(run, args, run.cores.opposite)
     // Sessions to resume are collected in twice that time.
     const report = await load.line(3 * (run.warmup + run.seconds) + 65)
@@ -160,7 +161,8 @@ async function startServer(run, scenario, peer) {
   const path = scenario.unix && join(run.scratch, 'bench.sock')
   if (path) rmSync(path, { force: true })
   const identity = isTls(scenario) ? { BENCH_TLS: run.scratch } : {}
-  const options = { core: run.cores.subject, env: { ...peer.env, ...identity } }
+  const polls = scenario.busyPoll && peer.polls ? { FERRONET_BUSY_POLL: scenario.busyPoll.server } : {}
+  const options = { core: run.cores.subject, env: { ...peer.env, ...identity, ...polls } }
   const server = peer.native
     ? new Program(
         join(run.native, 'ferronet-floor'),

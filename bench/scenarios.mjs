@@ -5,6 +5,7 @@
 //   memory   the peer holds idle connections               lower is better
 //
 // `floor: false`: the floor has no such server. `behind`: the server of the floor that the peer connects to.
+// `busyPoll`: peers that can poll do, for so many microseconds; `load` says whether the load generator polls with them.
 //
 // Those of the family `tls` are the same with TLS in between. They are chosen by name, or all of them as `tls`.
 //
@@ -26,6 +27,8 @@ const plainScenarios = [
     unit: 'ops',
     targets: { value: 1.0 },
   },
+  busy('busy-poll-1', 'only the server polls', false, { p50: 0.7, p99: 1.0 }),
+  busy('busy-poll-2', 'both ends poll', true, { p50: 0.45, p99: 1.0 }),
   {
     name: 'ping-pong-50',
     title: 'ping-pong 64 B, 50 connections',
@@ -118,6 +121,16 @@ const plainScenarios = [
     targets: { value: 1.1 },
   },
   {
+    name: 'send-file',
+    title: 'a file of 256 MiB again and again, 4 connections',
+    kind: 'server',
+    server: 'file',
+    load: ['download', '--connections', '4'],
+    unit: 'bytes',
+    floor: false,
+    targets: { value: 2.5 },
+  },
+  {
     name: 'bulk-echo',
     title: 'echo of 64 KiB chunks, 4 connections',
     kind: 'server',
@@ -157,6 +170,25 @@ const plainScenarios = [
     unit: 'ops',
     floor: false,
     targets: { value: 1.5 },
+  },
+  {
+    name: 'garbage',
+    title: 'ping-pong 64 B, 50 connections, with much garbage',
+    kind: 'server',
+    server: 'garbage',
+    load: ['pingpong', '--connections', '50', '--size', '64'],
+    unit: 'ops',
+    floor: false,
+    targets: { p99: 1.0, p999: 1.0 },
+  },
+  {
+    name: 'hot-10-of-1000',
+    title: 'ping-pong 64 B, 10 connections beside 990 idle ones',
+    kind: 'server',
+    server: 'echo',
+    load: ['pingpong', '--connections', '10', '--idle', '990', '--size', '64'],
+    unit: 'ops',
+    targets: { p99: 1.0, p999: 1.0 },
   },
   beside(1, 1),
   beside(50, 1),
@@ -260,8 +292,18 @@ function beside(pingers, uploaders) {
     load: ['beside', '--connections', `${pingers}`, '--uploaders', `${uploaders}`, '--size', '64'],
     unit: 'beside',
     // Both share one core, so one kind may gain at the other's expense. For the uploads it is enough not to lose.
-    targets: { p50: 1.0, p99: 1.0, upload: 0.95 },
+    targets: { p50: 1.0, p99: 1.0, p999: 1.0, upload: 0.95 },
   }
+}
+
+/**
+ * Ping-pong on one connection with a ferronet that polls (`setBusyPoll`), and perhaps a client that does. node:net cannot
+ * poll, and is measured with a client that sleeps.
+ */
+function busy(name, who, load, targets) {
+  const plain = { kind: 'server', server: 'echo', load: ['pingpong', '--connections', '1', '--size', '64'] }
+  const title = `ping-pong 64 B, 1 connection, ${who}`
+  return { name, title, ...plain, busyPoll: { server: 200, load }, unit: 'ops', floor: false, targets }
 }
 
 /** A scenario of `net`'s with TLS in between. */
@@ -272,13 +314,17 @@ function tls(name, changes) {
 }
 
 /**
- * The peers. `only` lists the scenarios whose programs exist in that variant. `native` has no heap worth
+ * The peers. `only` lists the scenarios whose programs exist in that variant. `polls`: it knows FERRONET_BUSY_POLL. `native` has no heap worth
  * comparing, so the memory scenario leaves it out.
  */
 const peers = {
   'node:net': { module: 'node:net' },
-  ferronet: { module: 'ferronet', env: { FERRONET_DRIVER: 'in-loop' } },
-  'ferronet:helper-thread': { module: 'ferronet', env: { FERRONET_DRIVER: 'helper-thread' } },
+  ferronet: { module: 'ferronet', env: { FERRONET_DRIVER: 'in-loop' }, polls: true },
+  'ferronet:helper-thread': {
+    module: 'ferronet',
+    env: { FERRONET_DRIVER: 'helper-thread' },
+    polls: true,
+  },
   'ferronet:shared': {
     module: 'ferronet',
     env: { FERRONET_DRIVER: 'in-loop', BENCH_SHARED_CHUNKS: '1' },

@@ -29,6 +29,7 @@ export interface SocketOptions extends AnyOptions {
   sharedChunks?: boolean
   signal?: AbortSignal
   typeOfService?: number
+  busyPoll?: number
   writableObjectMode?: boolean
   /** Instead of those above that are remembered. */
   [kRemembered]?: Remembered
@@ -47,6 +48,8 @@ export interface Remembered {
   readonly keepAliveCount: number | undefined
   /** IP_TOS or the traffic class; undefined leaves the system's. */
   readonly typeOfService: number | undefined
+  /** SO_BUSY_POLL, in microseconds; undefined leaves the system's. */
+  readonly busyPoll: number | undefined
   /**
    * Whether chunks may be views of memory that other sockets' chunks are in; each Handle is told when it gets its
    * Socket.
@@ -62,6 +65,7 @@ export const nothingRemembered: Remembered = Object.freeze({
   keepAliveInterval: undefined,
   keepAliveCount: undefined,
   typeOfService: undefined,
+  busyPoll: undefined,
   sharedChunks: false,
 })
 
@@ -92,12 +96,20 @@ export class AcceptedOptions implements SocketOptions {
 /** A copy of the caller's options, checked, with what a Socket demands of its stream. */
 export function ownOptions(given: SocketOptions | number | undefined): SocketOptions {
   const options: SocketOptions = typeof given === 'number' ? { fd: given } : { ...given }
-  for (const name of ['objectMode', 'readableObjectMode', 'writableObjectMode']) {
-    if (options[name]) throw invalidArgValue(`options.${name}`, options[name], 'is not supported')
-  }
+  if (options.objectMode || options.readableObjectMode || options.writableObjectMode)
+    throw objectMode(options)
   if (typeof given !== 'number') validateKeepAliveDelay(given)
   if (options.keepAliveInitialDelay! < 0) options.keepAliveInitialDelay = 0
-  return Object.assign(options, streamOptions, { allowHalfOpen: Boolean(options.allowHalfOpen) })
+  options.emitClose = streamOptions.emitClose
+  options.autoDestroy = streamOptions.autoDestroy
+  options.decodeStrings = streamOptions.decodeStrings
+  options.allowHalfOpen = Boolean(options.allowHalfOpen)
+  return options
+}
+
+function objectMode(options: SocketOptions): Error {
+  const name = ['objectMode', 'readableObjectMode', 'writableObjectMode'].find(mode => options[mode])!
+  return invalidArgValue(`options.${name}`, options[name], 'is not supported')
 }
 
 /** What is to be remembered of the options of a Socket. Throws ERR_INVALID_ARG_TYPE and ERR_OUT_OF_RANGE. */
@@ -114,6 +126,10 @@ export function remembered(options: SocketOptions): Remembered {
   if (options.typeOfService !== undefined) {
     validateInt32(options.typeOfService, 'options.typeOfService', 0, 255)
     all = { ...all, typeOfService: options.typeOfService }
+  }
+  if (options.busyPoll !== undefined) {
+    validateInt32(options.busyPoll, 'options.busyPoll', 0)
+    all = { ...all, busyPoll: options.busyPoll }
   }
   return all
 }
@@ -185,6 +201,7 @@ export function apply(handle: Handle, wanted: Remembered, has: Remembered = noth
   if (handle.kind !== 'tcp') return 0
   if (wanted.noDelay !== has.noDelay) handle.setNoDelay(wanted.noDelay)
   if (keepsAliveOtherwise(wanted, has)) applyKeepAlive(handle, wanted)
+  if (wanted.busyPoll !== has.busyPoll && wanted.busyPoll !== undefined) handle.setBusyPoll(wanted.busyPoll)
   if (wanted.typeOfService === has.typeOfService || wanted.typeOfService === undefined) return 0
   return handle.setTypeOfService(wanted.typeOfService)
 }
@@ -207,7 +224,7 @@ function applyKeepAlive(handle: Handle, options: Remembered): void {
 
 // --- carried ------------------------------------------------------------------------------------------------------
 
-/** As options of a Socket of Node's; the two that it has no option for are lost. */
+/** As options of a Socket of Node's; those that it has no option for are lost. */
 export function nodeOptions(options: Remembered): {
   noDelay: boolean
   keepAlive: boolean

@@ -48,6 +48,7 @@ import {
   invalidArgType,
   validateAbortSignal,
   validateBlockList,
+  validateInt32,
   validateKeepAliveDelay,
   validateNumber,
 } from './validate.js'
@@ -60,6 +61,7 @@ export interface ServerOptions {
   keepAliveInitialDelay?: number | undefined
   highWaterMark?: number | undefined
   sharedChunks?: boolean | undefined
+  busyPoll?: number | undefined
   blockList?: BlockList | undefined
 }
 
@@ -503,6 +505,10 @@ export const Server = function Server(
   this.keepAliveInitialDelay = seconds(options.keepAliveInitialDelay)
   this.highWaterMark = options.highWaterMark ?? getDefaultHighWaterMark(false)
   if (options.sharedChunks) this[kRemembered] = { ...nothingRemembered, sharedChunks: true }
+  if (options.busyPoll !== undefined) {
+    validateInt32(options.busyPoll, 'options.busyPoll', 0)
+    this[kRemembered] = { ...this[kRemembered], busyPoll: options.busyPoll }
+  }
   if (options.blockList) {
     validateBlockList(options.blockList, 'options.blockList')
     this.blockList = options.blockList

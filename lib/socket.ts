@@ -242,6 +242,27 @@ export class SocketMethods extends Base {
     throw errnoException(found, 'getTypeOfService')
   }
 
+  /**
+   * For how many microseconds a call that finds nothing asks the network card itself (SO_BUSY_POLL, Linux); before a
+   * connection it is remembered. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE and what the system refuses. Only here.
+   */
+  setBusyPoll(microseconds: number): this {
+    validateInt32(microseconds, 'microseconds', 0)
+    const has = this[kRemembered]
+    const handle = this[kHandle]
+    const status = handle?.kind === 'tcp' && !this.connecting ? handle.setBusyPoll(microseconds) : 0
+    if (status !== 0) throw errnoException(status, 'setBusyPoll')
+    this[kRemembered] = { ...has, busyPoll: microseconds }
+    return this
+  }
+
+  /** `setBusyPoll()`'s value as the system has it; without a connection the one that was set, or 0. */
+  getBusyPoll(): number {
+    const handle = this[kHandle]
+    const found = handle?.kind === 'tcp' && !this.connecting ? handle.getBusyPoll() : -1
+    return found >= 0 ? found : (this[kRemembered].busyPoll ?? 0)
+  }
+
   // --- read -----------------------------------------------------------------------------------------------------
 
   override _read(size: number): void {

@@ -148,13 +148,16 @@ export function closeCallback(
   last?: () => void,
 ): () => void {
   const foreign = handle instanceof ForeignHandle
-  if (!foreign) {
-    const calls = canceledCalls(socket, handle)
-    if (calls.length > 0) handle.canceled = calls
+  // Usually nothing is under way; then the socket gets no fields for it either.
+  if (socket[kHeld] !== null || socket[kWriteRequest] !== null || socket[kShutdownRequest] !== null) {
+    if (!foreign) {
+      const calls = canceledCalls(socket, handle)
+      if (calls.length > 0) handle.canceled = calls
+    }
+    socket[kHeld] = null
+    socket[kWriteRequest] = null
+    socket[kShutdownRequest] = null
   }
-  socket[kHeld] = null
-  socket[kWriteRequest] = null
-  socket[kShutdownRequest] = null
   const close = (): void => {
     try {
       socket.emit('close', hadError)

@@ -116,10 +116,11 @@ async function run(value, script) {
 }
 
 parity('the environment sets it for every thread', here, async () => {
+  const inWorker = `console.log(require(${JSON.stringify(main)}).getBusyPoll())`
   const script = `
     const { Worker } = require('node:worker_threads')
     console.log(net.getBusyPoll())
-    new Worker(\`console.log(require(${JSON.stringify(main)}).getBusyPoll())\`, { eval: true })`
+    new Worker(${JSON.stringify(inWorker)}, { eval: true })`
   assert.deepEqual(await run('250', script), { code: 0, out: '250\n250\n', err: '' })
 })
 

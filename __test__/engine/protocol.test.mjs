@@ -52,8 +52,9 @@ const kindsOfEvents = [
 ]
 const subjects = {
   'the kinds of events': kindsOfEvents,
-  'what stands beside the number of events': ['RENEW_SMALL', 'RENEW_BULK', 'BEGIN'],
+  'what stands beside the number of events': ['RENEW_SMALL', 'RENEW_BULK', 'RENEW_PIECES', 'BEGIN'],
   'the width of an event and of an entry of the log': ['EVENT_WORDS', 'LOG_WORDS'],
+  'where the pieces begin': ['PIECES_AT'],
   'the words of the shared state': ['WAITING', 'RESUMED'],
   'the modes of readStart': ['READ_CHUNKS', 'READ_SHARED', 'READ_INTO'],
   'the flags of bindTcp': ['UV_TCP_IPV6ONLY', 'UV_TCP_REUSEPORT'],

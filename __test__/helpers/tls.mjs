@@ -5,16 +5,19 @@
 
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
 import { parity } from './parity.mjs'
+import { runtime } from './runtime.mjs'
 import { told } from './upgrade.mjs'
 
 const versions = ['TLSv1.2', 'TLSv1.3']
+/** Bun and Deno have no OpenSSL to offer, and ferronet uses their own node:tls. */
+const engines = runtime ? ['node'] : ['openssl', 'node']
 
 /** `both`: run for TLS 1.2 and 1.3. */
 export function secured(title, options, scenario) {
   if (typeof options === 'function') [options, scenario] = [{}, options]
   const { both = false, engine: only, ...rest } = options
   for (const version of both ? versions : [undefined]) {
-    for (const engine of ['openssl', 'node']) {
+    for (const engine of engines) {
       if (only !== undefined && only !== engine) continue
       const name = [title, ...(version === undefined ? [] : [version]), engine].join(', ')
       parity(name, rest, async t => {

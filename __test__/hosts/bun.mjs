@@ -182,9 +182,56 @@ export const differences = [
     },
   },
   {
-    because:
-      'node:tls with a shared key ends in the handshake, for a reason not found yet; with certificates it works',
+    because: "Bun's TLS knows no shared keys (PSK)",
     scenarios: { 'legacy/legacy': ['a legacy conversation goes on in TLSSockets of node:tls'] },
+  },
+  {
+    because: "what goes wrong in TLS is told in words and codes of Bun's TLS",
+    scenarios: {
+      'legacy/secure': [
+        'a server without a certificate cannot turn secure, *',
+        'wrong credentials throw at once, *',
+      ],
+      'tls/client': [
+        'wrong options, *',
+        'a server whose certificate is: self-signed, *',
+        'a server whose certificate is: not trusted, *',
+        'no data is delivered, and none sent, if the server is not believed, *',
+        'a server that speaks no TLS, *',
+        'a signal, *',
+      ],
+      'tls/server': [
+        'wrong options, *',
+        'a client that speaks no TLS, *',
+        'requestCert, rejectUnauthorized true, a certificate that is self-signed, *',
+        'requestCert, rejectUnauthorized true, a certificate that is missing, *',
+      ],
+    },
+  },
+  {
+    because: "Bun's TLS tells the keys of TLS 1.3 in another order",
+    scenarios: { 'tls/server': ['a keylog of the server, TLSv1.3, *'] },
+  },
+  {
+    because: "a connection of Bun's TLS ends in both directions at once",
+    scenarios: {
+      'legacy/secure': [
+        'a conversation of 2010 turns secure where it stands, *',
+        'a secure stream stays half-open until end, *',
+      ],
+      'tls/client': ['allowHalfOpen lets the answer come behind the end, *'],
+    },
+  },
+  {
+    because: "Bun's TLS has no renegotiation, and asks for localhost where the program has named no server",
+    scenarios: {
+      'legacy/secure': ['the host that a client connects to is asked for by its name, *'],
+      'tls/client': [
+        'lookup and the name that is asked for, *',
+        'renegotiate, and its limits, *',
+        'disableRenegotiation, *',
+      ],
+    },
   },
   {
     because: "JavaScriptCore's own threads come and go",

@@ -171,13 +171,59 @@ export const differences = [
     scenarios: { 'handover/threads': ['a path goes when the thread of its server is terminated'] },
   },
   {
-    because:
-      'a worker that computes in a handler of ferronet goes on after terminate(), for a reason not found yet',
+    because: "Deno's terminate() does not stop a worker that computes, wherever that is (a timer will do)",
     scenarios: { 'process/exit': ['a worker that is terminated in the tick of a write has delivered it'] },
   },
   {
-    because:
-      'node:tls with a shared key ends in an error, for a reason not found yet; with certificates it works',
+    because: "Deno's TLS knows no shared keys (PSK)",
     scenarios: { 'legacy/legacy': ['a legacy conversation goes on in TLSSockets of node:tls'] },
+  },
+  {
+    because: "what goes wrong in TLS is told in words and codes of Deno's TLS",
+    scenarios: {
+      'legacy/secure': ['a server without a certificate cannot turn secure, *'],
+      'tls/client': [
+        'a server whose certificate is: expired, *',
+        'a server whose certificate is: self-signed, *',
+        'a server whose certificate is: not trusted, *',
+        'no data is delivered, and none sent, if the server is not believed, *',
+        'a server that speaks no TLS, *',
+        'a signal, *',
+      ],
+      'tls/server': [
+        'a client that speaks no TLS, *',
+        'a client that hangs in the handshake, *',
+        'requestCert, rejectUnauthorized true, a certificate that is missing, *',
+        'requestCert, rejectUnauthorized false, a certificate that is self-signed, *',
+      ],
+    },
+  },
+  {
+    because: "Deno's TLS looks at keys and certificates when they are used, and not when they are given",
+    scenarios: {
+      'legacy/secure': ['wrong credentials throw at once, *'],
+      'tls/client': ['wrong options, *'],
+      'tls/server': ['wrong options, *'],
+    },
+  },
+  {
+    because:
+      "Deno's TLS has no key log, no keying material, no renegotiation, no sessions of TLS 1.3 to show, and asks for localhost where the program has named no server",
+    scenarios: {
+      'legacy/secure': ['the host that a client connects to is asked for by its name, *'],
+      'tls/client': [
+        "destroy() in 'session', TLSv1.3, *",
+        "destroy() in 'keylog', *",
+        'lookup and the name that is asked for, *',
+        'methods that come too late, and facts before and after, *',
+        'renegotiate, and its limits, *',
+        'disableRenegotiation, *',
+      ],
+      'tls/server': ['a keylog of the server, *'],
+    },
+  },
+  {
+    because: "a client of Deno's TLS is not told that the server has refused its ciphers",
+    scenarios: { 'tls/client': ['a server that knows none of our ciphers, *'] },
   },
 ]

@@ -282,10 +282,12 @@ parity('thousands of small writes in an answer', async t => {
 })
 
 parity('a stream of events, each sent as it happens', async t => {
+  let ended
   const { server } = await behind(t, (_request, response) => {
     response.writeHead(200, { 'Content-Type': 'text/event-stream' })
     response.flushHeaders()
     t.cleanup(() => response.end())
+    ended = once(response, 'close')
     response.on('close', () => t.log.to('server')('close', response.writableFinished))
     events.on('event', name => response.write(`data: ${name}\n\n`))
   })
@@ -298,7 +300,7 @@ parity('a stream of events, each sent as it happens', async t => {
     t.log('arrived', String((await once(response, 'data'))[0]))
   }
   request.destroy()
-  await once(request, 'close')
+  await Promise.all([once(request, 'close'), ended])
 })
 
 parity('Expect: 100-continue is answered by itself', async t => {

@@ -5,7 +5,7 @@ import { parity } from '../helpers/parity.mjs'
 
 // What Node 26 has and the Node that runs may lack, and what only ferronet has.
 const newer = {
-  Socket: ['setTypeOfService', 'getTypeOfService', 'startTLS', 'sendFile'],
+  Socket: ['setTypeOfService', 'getTypeOfService', 'setBusyPoll', 'getBusyPoll', 'startTLS', 'sendFile'],
   Server: [Symbol.asyncIterator],
   exports: ['BoundSocket'],
 }

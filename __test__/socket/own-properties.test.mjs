@@ -4,7 +4,7 @@
 import { parity } from '../helpers/parity.mjs'
 
 // What ferronet has or has not on purpose: its own `write`, `startTLS` and `sendFile`, and methods of newer Nodes, which have their own tests.
-const elsewhere = ['write', 'setTypeOfService', 'getTypeOfService', 'startTLS', 'sendFile']
+const elsewhere = ['write', 'setTypeOfService', 'getTypeOfService', 'setBusyPoll', 'getBusyPoll', 'startTLS', 'sendFile']
 
 const descriptors = object =>
   Object.fromEntries(

@@ -15,8 +15,26 @@ function equal(seen, wanted) {
 
 const agentOver = tls =>
   class FerronetAgent extends https.Agent {
+    #sessions = new Map()
+
     createConnection(options) {
-      return tls.connect({ ...options, path: undefined, ALPNProtocols: ['http/1.1'] })
+      const name = this.getName(options)
+      // Who goes on with a session is not looked at again: a request with a check of its own begins anew.
+      const keeps = options.checkServerIdentity === this.options.checkServerIdentity
+      const session = keeps ? this.#sessions.get(name) : undefined
+      const socket = tls.connect({ session, ...options, path: undefined, ALPNProtocols: ['http/1.1'] })
+      if (keeps) {
+        socket.on('session', session => this.#keep(name, session))
+        socket.once('close', failed => failed && this.#sessions.delete(name))
+      }
+      return socket
+    }
+
+    #keep(name, session) {
+      const sessions = this.#sessions
+      const isFull = sessions.size >= this.maxCachedSessions
+      if (isFull && !sessions.has(name)) sessions.delete(sessions.keys().next().value)
+      if (this.maxCachedSessions > 0) sessions.set(name, session)
     }
   }
 
@@ -31,9 +49,17 @@ function get(options) {
   return new Promise((resolve, reject) => {
     const request = https.get(options, async response => {
       const { socket } = response
+      const resumed = socket.isSessionReused()
+      const closed = first(socket, 'close')
       const chunks = []
       for await (const chunk of response) chunks.push(chunk)
-      resolve({ socket, body: Buffer.concat(chunks).toString(), reused: request.reusedSocket })
+      resolve({
+        socket,
+        body: Buffer.concat(chunks).toString(),
+        reused: request.reusedSocket,
+        resumed,
+        closed,
+      })
     })
     request.on('error', reject)
   })
@@ -55,6 +81,41 @@ secured('an https.Agent, and an http.Server behind a server of ferronet/tls', ow
     equal(socket instanceof kit.tls.TLSSocket, true)
     equal([socket.authorized, socket.tls.engine], [true, kit.engine])
   }
+})
+
+/** Requests of one agent, one after the other: whether their connections were resumed. */
+function asking(kit, listener, options) {
+  const agent = new (agentOver(kit.tls))(options)
+  const { port } = listener.address()
+  return async more => {
+    const { resumed, closed } = await get({ host: '127.0.0.1', port, agent, ...more })
+    await closed
+    return resumed
+  }
+}
+
+for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
+  secured(`the second connection of an https.Agent is resumed, ${maxVersion}`, own, async (_t, kit) => {
+    const listener = await serverOver(kit, { maxVersion }, (_request, response) => response.end('x'))
+    const ask = asking(kit, listener, trust)
+    equal([await ask(), await ask(), await ask()], [false, true, true])
+    // A check of the server that is the request's own takes place.
+    let checks = 0
+    const checkServerIdentity = () => void checks++
+    equal([await ask({ checkServerIdentity }), checks], [false, 1])
+    // Another name is another server.
+    equal([await ask({ family: 4 }), await ask({ family: 4 })], [false, true])
+  })
+}
+
+secured('an https.Agent keeps as many sessions as it may', own, async (_t, kit) => {
+  const listener = await serverOver(kit, {}, (_request, response) => response.end('x'))
+  const none = asking(kit, listener, { ...trust, maxCachedSessions: 0 })
+  equal([await none(), await none()], [false, false])
+  const one = asking(kit, listener, { ...trust, maxCachedSessions: 1 })
+  const other = { family: 4 }
+  equal([await one(), await one(), await one(other), await one(other)], [false, true, false, true])
+  equal(await one(), false)
 })
 
 secured('an https.Agent rejects a server that it does not trust', own, async (_t, kit) => {

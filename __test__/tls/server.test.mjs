@@ -4,7 +4,7 @@
 import { once } from 'node:events'
 import nodeNet from 'node:net'
 import { certificates } from '../helpers/certificates.mjs'
-import { also, first, identity, secured, told, trust } from '../helpers/tls.mjs'
+import { also, first, identity, outcome, secured, told, trust } from '../helpers/tls.mjs'
 
 const all = certificates()
 const events = [...also, 'secureConnection', 'tlsClientError', 'newSession', 'resumeSession', 'OCSPRequest']
@@ -92,6 +92,13 @@ secured('a client that speaks no TLS', async (t, kit) => {
   client.write('GET / HTTP/1.0\r\n\r\n')
   t.log('failed', await failed)
   await t.closed(client)
+})
+
+secured('a server without a certificate', { both: true }, async (t, kit) => {
+  const server = await kit.listen({ key: undefined, cert: undefined })
+  const failed = failure(server)
+  t.log('client', await outcome(kit.connect(server)))
+  t.log('server', await failed)
 })
 
 for (const sends of [false, true]) {

@@ -52,6 +52,10 @@ Socket(3)
 const tos: number = socket.setTypeOfService(0x10).getTypeOfService()
 connect({ port: 80, typeOfService: 0x10, highWaterMark: 1000 })
 const listening: ListenOptions = { fd: 3, backlog: 5 }
+const askedCard: number = new Socket({ busyPoll: 50 }).setBusyPoll(50).getBusyPoll()
+createServer({ busyPoll: 50 })
+// @ts-expect-error microseconds are a number
+new Socket({ busyPoll: '50' })
 // @ts-expect-error a descriptor is a number
 new Socket({ fd: '3' })
 

@@ -137,6 +137,15 @@ export abstract class Base extends HandleSurface implements Slot {
     return this.slot < 0 ? EBADF : engine.typeOfService(this.slot)
   }
 
+  /** SO_BUSY_POLL, in microseconds. */
+  setBusyPoll(microseconds: number): number {
+    return this.slot < 0 ? EBADF : engine.setSocketBusyPoll(this.slot, microseconds)
+  }
+
+  getBusyPoll(): number {
+    return this.slot < 0 ? EBADF : engine.socketBusyPoll(this.slot)
+  }
+
   /** The local end; a pipe's path comes as a string. */
   sockname(): Endpoint | string | number {
     return this.slot < 0 ? EBADF : parseEndpoint(engine.sockname(this.slot))

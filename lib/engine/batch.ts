@@ -23,7 +23,7 @@ export const READABLE = 6 // bytes wait in the kernel for a socket that reads in
 export const WRITABLE = 7
 export const ACCEPT = 8 // a: the slot of the new socket
 export const ACCEPT_ERROR = 9 // a: error number
-export const DATA_SCRATCH = 10 // a: offset in the scratch buffer, b: length; to be copied before the next batch
+export const DATA_SCRATCH = 10 // a: offset in the scratch buffer or pieces, b: length; gone with the next batch
 export const SECURE = 11 // a: OpenSSL's verdict on the peer's certificate, b: whether a session was resumed
 export const TLS_ERROR = 12
 export const TLS_NEWS = 13 // the addon has a session, or lines for a keylog
@@ -32,6 +32,8 @@ export const RELAY_FAILED = 15 // a: error number
 // Beside the number of events: this slab is nearly full, or a program has detached it.
 const RENEW_SMALL = 1 << 16
 const RENEW_BULK = 1 << 17
+// Large reads need pieces: there are none, or some of them have bytes in this batch.
+const RENEW_PIECES = 1 << 19
 // A new batch, and not more of the one that is being delivered.
 const BEGIN = 1 << 18
 
@@ -55,7 +57,7 @@ let renew = 0
 let resumed: Reader[] = []
 let resuming: Reader[] = []
 let resumingNext = 0
-// The rest of a read that is more than one chunk: whose it is, and where it lies in the scratch buffer.
+// The rest of a read that is more than one chunk: whose it is, and where it lies in the scratch buffer or the pieces.
 let restOwner: Reader | null = null
 let restFrom = 0
 let restEnd = 0
@@ -78,6 +80,7 @@ export function dispatch(batch: number): void {
     leaveCallback()
   }
   // Here, where no event points into them any more.
+  if ((renew & RENEW_PIECES) !== 0) lendPieces()
   if (renew !== 0) renewSlabs()
 }
 
@@ -88,9 +91,9 @@ export function goOn(): void {
 }
 
 function begin(batch: number): void {
-  count = batch & ~(BEGIN | RENEW_SMALL | RENEW_BULK)
+  count = batch & ~(BEGIN | RENEW_SMALL | RENEW_BULK | RENEW_PIECES)
   next = 0
-  renew = batch & (RENEW_SMALL | RENEW_BULK)
+  renew = batch & (RENEW_SMALL | RENEW_BULK | RENEW_PIECES)
   if (state[RESUMED] !== 0) {
     resuming = resumed
     resumingNext = 0
@@ -144,7 +147,7 @@ export function resumedAll(): void {
   resumingNext++
 }
 
-/** Has `reader.deliverRest()` called before any other event, for these bytes of the scratch buffer. */
+/** Has `reader.deliverRest()` called before any other event, for these bytes of the scratch buffer or the pieces. */
 export function keepRest(reader: Reader, from: number, end: number): void {
   restOwner = reader
   restFrom = from
@@ -199,13 +202,35 @@ export function view(kind: number, from: number, length: number): Buffer | undef
   return slab.byteLength === 0 ? undefined : slab.subarray(from, from + length)
 }
 
-export function copyOfScratch(from: number, end: number): Buffer {
-  return ownCopy(scratch, from, end)
+/** The program's own chunk of at most MAX_CHUNK bytes of the scratch buffer, or of one of the pieces. */
+export function chunkAt(from: number, end: number): Buffer {
+  return from < PIECES_AT ? ownCopy(scratch, from, end) : chunkOfPiece(from - PIECES_AT, end - from)
 }
 
-/** The bytes of any DATA event as a chunk of its own, or EFAULT. */
+// Large reads go straight into memory that becomes chunks: they would go through the scratch buffer's share of the cache
+// several times, and the copy was a third of an upload's time. A piece that is full is handed out as it is, only the end
+// of a read is copied. (Node 24, both ends on one core, 2026-11.)
+const PIECES = 8
+/** A DATA_SCRATCH event whose offset is this or more is about the pieces, counted from here. */
+const PIECES_AT = 1 << 24
+const pieces: (Buffer | undefined)[] = []
+
+function chunkOfPiece(at: number, length: number): Buffer {
+  const index = at / MAX_CHUNK
+  const piece = pieces[index]!
+  if (length < MAX_CHUNK) return ownCopy(piece, 0, length)
+  pieces[index] = undefined
+  return piece
+}
+
+// Those that the program has are replaced. Others have never been seen outside of this file.
+function lendPieces(): void {
+  for (let index = 0; index < PIECES; index++) pieces[index] ??= allocate(MAX_CHUNK)
+  engine.lendPieces(pieces as Buffer[])
+}
+
+/** The bytes of a DATA_SMALL or DATA_BULK event as a chunk of its own, or EFAULT. */
 export function ownChunk(kind: number, from: number, length: number): Buffer | number {
-  if (kind === DATA_SCRATCH) return copyOfScratch(from, from + length)
   const bytes = view(kind, from, length)
   return bytes === undefined ? EFAULT : ownCopy(bytes, 0, length)
 }

@@ -174,6 +174,9 @@ interface Engine {
   /** IP_TOS or IPv6's traffic class, 0-255. */
   setTypeOfService(slot: number, tos: number): number
   typeOfService(slot: number): number
+  /** SO_BUSY_POLL, in microseconds; ENOTSUP where there is no such option. */
+  setSocketBusyPoll(slot: number, microseconds: number): number
+  socketBusyPoll(slot: number): number
   /** "4 address port", "6 address port" or "p path". */
   sockname(slot: number): string | number
   peername(slot: number): string | number
@@ -195,6 +198,8 @@ interface Engine {
   retryAccept(): void
   /** New slabs; `undefined` leaves one as it is. */
   setSlabs(small: Uint8Array | undefined, bulk: Uint8Array | undefined): void
+  /** Memory for the chunks of large reads, in the place of what was lent before; for the next batch that uses any. */
+  lendPieces(pieces: Uint8Array[]): void
   errno(name: string): number
 }
 

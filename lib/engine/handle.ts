@@ -557,9 +557,11 @@ export class Handle extends Reading<Handle> {
   // What the reactor has told of this handle and the batch has not come to would be told to nobody.
   #takeEvent(kind: number, a: number, b: number): void {
     switch (kind) {
+      case batch.DATA_SCRATCH:
+        this.holdCopies(a, a + b)
+        break
       case batch.DATA_SMALL:
-      case batch.DATA_BULK:
-      case batch.DATA_SCRATCH: {
+      case batch.DATA_BULK: {
         const chunk = batch.ownChunk(kind, a, b)
         if (typeof chunk === 'number') this.holdEnd(chunk)
         else this.holdChunk(chunk)

@@ -142,9 +142,9 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
 
   protected deliverCopy(from: number, end: number): void {
     if (this.#isHeld()) {
-      this.#holdCopies(from, end)
+      this.holdCopies(from, end)
     } else if (end - from <= batch.MAX_CHUNK) {
-      this.#deliverChunk(batch.copyOfScratch(from, end))
+      this.#deliverChunk(batch.chunkAt(from, end))
     } else {
       batch.keepRest(this, from, end)
       this.deliverRest()
@@ -165,19 +165,19 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
     }
     const to = Math.min(from + batch.MAX_CHUNK, end)
     if (to < end) batch.keepRest(this, to, end)
-    this.#deliverChunk(batch.copyOfScratch(from, to))
+    this.#deliverChunk(batch.chunkAt(from, to))
   }
 
   /** Keeps what is left of a read, if it is this handle's that is being delivered. */
   protected holdRest(): void {
     const rest = batch.takeRest(this)
     // Of what is read into the program's buffer the rest is in the kernel.
-    if (rest !== null && !this.closed && this.#into === null) this.#holdCopies(rest.from, rest.end)
+    if (rest !== null && !this.closed && this.#into === null) this.holdCopies(rest.from, rest.end)
   }
 
-  #holdCopies(from: number, end: number): void {
+  protected holdCopies(from: number, end: number): void {
     for (let at = from; at < end; at += batch.MAX_CHUNK) {
-      this.holdChunk(batch.copyOfScratch(at, Math.min(at + batch.MAX_CHUNK, end)))
+      this.holdChunk(batch.chunkAt(at, Math.min(at + batch.MAX_CHUNK, end)))
     }
   }
 

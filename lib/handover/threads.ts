@@ -107,7 +107,8 @@ function detachServer(server: Server): ServerTicket {
     server
   const keepAliveInitialDelay = server.keepAliveInitialDelay * 1000
   const connections = { allowHalfOpen, pauseOnConnect, noDelay, keepAlive, keepAliveInitialDelay }
-  const options = { ...connections, highWaterMark, blockList, sharedChunks: server[kRemembered].sharedChunks }
+  const { sharedChunks, busyPoll } = server[kRemembered]
+  const options = { ...connections, highWaterMark, blockList, sharedChunks, busyPoll }
   return { ferronet: 'Server', pid, id, pipe, path, options, maxConnections }
 }
 

@@ -5,6 +5,7 @@
 
 import * as tls from 'node:tls'
 import { captureContext, type TlsContext } from '../engine/once.js'
+import { host, libuv } from '../node/host.js'
 
 export interface Context {
   readonly native: TlsContext
@@ -14,8 +15,11 @@ export interface Context {
 
 type Options = Record<string, unknown>
 
-/** Node's class. */
-export const { SecureContext } = tls as unknown as { SecureContext: new () => tls.SecureContext }
+/** Of Node's class, which Deno has without naming it. */
+export function isSecureContext(value: unknown): value is tls.SecureContext {
+  const { SecureContext } = tls as unknown as { SecureContext?: new () => tls.SecureContext }
+  return value instanceof (SecureContext ?? tls.createSecureContext().constructor)
+}
 
 /** The options of `tls.createSecureContext()`, those that Node's servers add included. */
 const CONTEXT_OPTIONS = [
@@ -44,8 +48,12 @@ const CONTEXT_OPTIONS = [
   'ticketKeys',
 ] as const
 
-/** Why there are none, after the first failure that is not about the options. */
-let unavailable: string | undefined
+/** Why there are none: the TLS of the host is not OpenSSL, or a failure that was not about the options. */
+let unavailable: string | undefined = libuv ? undefined : `the TLS of ${host}`
+
+export function isUnavailable(): string | undefined {
+  return unavailable
+}
 
 interface Entry {
   /** Copies of the values: a program may change its own. */

@@ -110,7 +110,9 @@ export class NodeEngine implements Engine {
   }
 
   #secure(socket: SecureSocket, handle: HandleOverNode, over: tls.TLSSocket): void {
-    socket.authorized = over.authorized
+    // Deno's server says yes of a client that it has not asked for a certificate.
+    const { isServer, requestCert } = this.#wanted
+    socket.authorized = over.authorized && (!isServer || requestCert)
     socket.authorizationError = over.authorizationError ?? null
     throwLater(() => this.#wanted.role.secure(socket))
     if (!socket.destroyed) handle.open(over)

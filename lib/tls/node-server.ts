@@ -3,6 +3,7 @@
 
 import type { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
+import { host } from '../node/host.js'
 
 /** What Node's code asks of the server of a connection. Its events go here instead. */
 export interface Hearer {
@@ -18,19 +19,44 @@ export interface Own {
 
 export class NodeServer {
   readonly server: tls.Server
+  #options: tls.TlsOptions
+  readonly #contexts: [string, tls.SecureContextOptions][] = []
 
   /** Throws what Node throws for the options. */
   constructor(options: tls.TlsOptions) {
+    this.#options = options
     this.server = new tls.Server(options)
+  }
+
+  setSecureContext(options: tls.SecureContextOptions): void {
+    this.server.setSecureContext(options)
+    this.#options = { ...this.#options, ...options }
+  }
+
+  addContext(servername: string, context: tls.SecureContextOptions): void {
+    this.server.addContext(servername, context)
+    this.#contexts.push([servername, context])
   }
 
   /** Lets Node's code accept a connection, with `hearer` in the place of the server. `own`: what is different for it. */
   accept(stream: Duplex, hearer: Hearer, own: Own): void {
     const { requestCert, rejectUnauthorized, secureContext } = own
-    // All the rest is the server's own, as it is when Node looks.
-    const face: tls.Server = Object.create(this.server, {
+    const events = {
       emit: { value: hearer.emit.bind(hearer) },
       listenerCount: { value: hearer.listenerCount.bind(hearer) },
+    }
+    if (host === 'Bun') {
+      // Its server hears of connections in a function that knows the server by itself, so each has one of its own.
+      const server = new tls.Server({ ...this.#options, requestCert, rejectUnauthorized })
+      for (const each of this.#contexts) server.addContext(...each)
+      if (secureContext !== undefined) server.setSecureContext(secureContext as tls.SecureContextOptions)
+      Object.defineProperties(server, events)
+      tls.Server.prototype.emit.call(server, 'connection', stream)
+      return
+    }
+    // All the rest is the server's own, as it is when Node looks.
+    const face: tls.Server = Object.create(this.server, {
+      ...events,
       requestCert: { value: requestCert },
       rejectUnauthorized: { value: rejectUnauthorized },
       // A server has no option for it.

@@ -16,7 +16,7 @@ import type { Socket } from '../socket.js'
 import type { Connection } from '../state.js'
 import { kNewSocket } from '../symbols.js'
 import { invalidArgType, validateFunction } from '../validate.js'
-import { type Context, createSecureContext, newContext, SecureContext } from './context.js'
+import { type Context, createSecureContext, isSecureContext, isUnavailable, newContext } from './context.js'
 import { serverOptions } from './engine.js'
 import { disconnected } from './errors.js'
 import { heard } from './heard.js'
@@ -68,7 +68,7 @@ export class TLSServerMethods extends PlainServer {
   /** Other certificates, keys and so on for the connections to come. */
   setSecureContext(options: tls.SecureContextOptions): void {
     const terms = this[kTerms]
-    terms.node.server.setSecureContext(options)
+    terms.node.setSecureContext(options)
     terms.options = { ...options }
     terms.context = contextOf(terms)
   }
@@ -76,10 +76,10 @@ export class TLSServerMethods extends PlainServer {
   /** For clients that ask for this name, in which `*` stands for a part without dots, another context. */
   addContext(servername: string, context: tls.SecureContext | tls.SecureContextOptions): void {
     const secure =
-      !servername || context instanceof SecureContext
+      !servername || isSecureContext(context)
         ? context
         : createSecureContext(context as tls.SecureContextOptions)
-    this[kTerms].node.server.addContext(servername, secure as tls.SecureContextOptions)
+    this[kTerms].node.addContext(servername, secure as tls.SecureContextOptions)
     this._contexts.push([patternOf(servername), secure as tls.SecureContext])
   }
 
@@ -152,7 +152,8 @@ function termsFor(server: Server): Wanted {
 
 /** With the ticket keys of Node's server, so that either goes on with the sessions of the other. */
 function contextOf({ node, options }: Pick<Terms, 'node' | 'options'>): Context | string {
-  return newContext(serverOptions({ ...options, ticketKeys: node.server.getTicketKeys() }))
+  // Bun has no keys to tell, and no context for them either.
+  return isUnavailable() ?? newContext(serverOptions({ ...options, ticketKeys: node.server.getTicketKeys() }))
 }
 
 const role: Role = {

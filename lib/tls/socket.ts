@@ -22,7 +22,7 @@ import {
   validateObject,
   validateString,
 } from '../validate.js'
-import { createSecureContext, SecureContext } from './context.js'
+import { createSecureContext, isSecureContext } from './context.js'
 import { chooseEngine } from './engine.js'
 import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
 import { heard } from './heard.js'
@@ -108,7 +108,7 @@ export class TLSSocketMethods extends Socket {
   /** Shows another certificate than the server's, if the handshake has not begun. */
   setKeyCert(context: tls.SecureContext | tls.SecureContextOptions): void {
     assertNotStarted(this, 'setKeyCert')
-    const secureContext = context instanceof SecureContext ? context : createSecureContext(context)
+    const secureContext = isSecureContext(context) ? context : createSecureContext(context)
     const session = this[kSession]
     const { wanted } = session
     session.wanted = { ...wanted, context: undefined, options: { ...wanted.options, secureContext } }

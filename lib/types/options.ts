@@ -20,6 +20,16 @@ export interface SharedChunks {
   sharedChunks?: boolean | undefined
 }
 
+/** Another one. */
+export interface BusyPoll {
+  /**
+   * For how many microseconds a call that finds nothing asks the network card itself (`SO_BUSY_POLL`); docs/api.md says
+   * when that helps. Linux and TCP only; elsewhere, and where the system refuses it, it has no effect. Only ferronet has
+   * this option.
+   */
+  busyPoll?: number | undefined
+}
+
 /** What `onread` takes: received bytes go straight into the program's own memory, and there is no `'data'`. */
 export interface OnReadOpts {
   /** The memory to read into, or a function that returns it for each read. */
@@ -32,7 +42,7 @@ export interface OnReadOpts {
 }
 
 /** What `new Socket()` takes. */
-export interface SocketConstructorOpts extends SharedChunks {
+export interface SocketConstructorOpts extends SharedChunks, BusyPoll {
   /**
    * Takes over this descriptor: a connected socket of TCP or of the Unix domain, or a FIFO. It belongs to the Socket
    * from then on.
@@ -189,7 +199,7 @@ export interface SetKeepAliveOptions {
 // --- servers ------------------------------------------------------------------------------------------------------
 
 /** What `createServer()` and `new Server()` take; most of it is for the sockets of the connections. */
-export interface ServerOpts extends SharedChunks {
+export interface ServerOpts extends SharedChunks, BusyPoll {
   /**
    * Whether our side of a connection stays open when the peer has ended its own.
    * @default false

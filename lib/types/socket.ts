@@ -195,6 +195,16 @@ export interface Socket extends net.Socket {
   /** The type of service as the system has it; before the connection the one that was set, or 0. Since Node 25.6 and 24.15. */
   getTypeOfService(): number
 
+  /**
+   * For how many microseconds a call that finds nothing asks the network card itself (`SO_BUSY_POLL`). Before the
+   * connection it is remembered; on a Unix socket it has no effect. Throws ERR_INVALID_ARG_TYPE, ERR_OUT_OF_RANGE and, if
+   * the system refuses or has no such option, its error. Linux only, and only in ferronet.
+   */
+  setBusyPoll(microseconds: number): this
+
+  /** The value of `setBusyPoll()` as the system has it; before the connection the one that was set, or 0. */
+  getBusyPoll(): number
+
   /** An open connection keeps the process alive (the default). */
   ref(): this
 

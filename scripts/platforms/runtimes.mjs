@@ -14,10 +14,10 @@ const REFERENCE = '26'
 /** A scenario may take so long; one that hangs for a reason of the runtime's is given up after that. */
 const TIMEOUT = '20000'
 
-// Left out: Node's tls, http and http2 over ferronet (the runtimes have modules of their own of these names), what takes
-// Node's own handles over (handover/node, cluster) or needs libuv (engine/nested-loop, socket/handles), and tests that
-// start Node by themselves, and the long one of workers. programs/runtimes tries how
-// ferronet is loaded and how processes and workers end.
+// Left out: Node's tls, http and http2 over ferronet (the runtimes have modules of their own of these names), most of
+// ferronet/tls, which is the runtime's own TLS there, what takes Node's own handles over (handover/node, cluster) or needs
+// libuv (engine/nested-loop, socket/handles), tests that start Node by themselves, and the long one of workers.
+// programs/runtimes tries how ferronet is loaded and how processes and workers end.
 const core = [
   '__test__/{address,connect,errors,events,legacy,module,server}/*.test.mjs',
   '__test__/engine/drivers.test.mjs',
@@ -27,6 +27,7 @@ const core = [
   '__test__/socket/!(handles).test.mjs',
   '__test__/programs/{examples,runtimes}.test.mjs',
   '__test__/robustness/{exit,handlers,peers,tricks}.test.mjs',
+  '__test__/tls/{client,server}.test.mjs',
 ]
 
 /**

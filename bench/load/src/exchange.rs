@@ -22,6 +22,8 @@ pub struct Exchange {
     /// Requests in flight per connection.
     pub outstanding: usize,
     pub content: Content,
+    /// Looks for answers without ever sleeping.
+    pub spins: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -98,6 +100,9 @@ pub fn run(
     let mut epoll = Epoll::new()?;
     let mut buffers = Buffers::of(exchange);
     let mut connections = exchange.open(endpoint, tls, &epoll, &mut buffers)?;
+    if exchange.spins {
+        epoll.spin();
+    }
     let mut window = Window::open(schedule)?;
     for connection in &mut connections {
         connection.start(exchange, &mut buffers)?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::CHUNK;
 use crate::endpoint::Endpoint;
-use crate::sys;
 use crate::tls::Client;
 use crate::wire::{ClientWire, Inbox};
 
@@ -17,7 +16,6 @@ pub fn open(
     endpoint: &Endpoint,
     tls: Option<&Client>,
 ) -> io::Result<Vec<ClientWire>> {
-    sys::raise_descriptor_limit(connections as u64)?;
     let mut inbox = Inbox::new(CHUNK);
     let mut wires = Vec::with_capacity(connections);
     for count in 1..=connections {

@@ -58,6 +58,8 @@ impl Event {
 pub struct Epoll {
     fd: OwnedFd,
     ready: Vec<libc::epoll_event>,
+    /// Never sleeps.
+    spins: bool,
 }
 
 impl Epoll {
@@ -68,7 +70,13 @@ impl Epoll {
             // SAFETY: the descriptor was created on the line above and has no other owner.
             fd: unsafe { OwnedFd::from_raw_fd(fd) },
             ready: vec![libc::epoll_event { events: 0, u64: 0 }; 1024],
+            spins: false,
         })
+    }
+
+    /// From now on `wait` returns at once, whether there are events or not.
+    pub fn spin(&mut self) {
+        self.spins = true;
     }
 
     /// Closing the socket removes it, because we never duplicate its descriptor.
@@ -100,9 +108,11 @@ impl Epoll {
     /// interrupted wait has none.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<usize> {
         // Rounded up, because rounding down would busy-wait through the last millisecond.
-        let millis = timeout.map_or(-1, |left| {
-            left.as_micros().div_ceil(1000).min(60_000) as libc::c_int
-        });
+        let millis = match timeout {
+            _ if self.spins => 0,
+            None => -1,
+            Some(left) => left.as_micros().div_ceil(1000).min(60_000) as libc::c_int,
+        };
         let room = self.ready.len() as libc::c_int;
         // SAFETY: the kernel writes at most `room` entries into `ready`, which has that many.
         match check(unsafe {

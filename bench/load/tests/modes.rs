@@ -81,6 +81,8 @@ fn every_mode_reports_progress() {
     for (server, arguments) in [
         ("echo", &["pingpong", "--connections", "3"][..]),
         ("echo", &["pingpong", "--size", "100000"]),
+        ("echo", &["pingpong", "--connections", "3", "--idle", "150"]),
+        ("echo", &["pingpong", "--busy-poll"]),
         ("pipeline", &["pipeline", "--outstanding", "32"]),
         ("small-writes", &["small-writes"]),
         (

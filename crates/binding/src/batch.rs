@@ -3,6 +3,8 @@
 //! memory are in two slabs instead, and chunks are views of these. `lib/` spells the same numbers:
 //! `__test__/protocol.test.mjs` compares them.
 
+use std::io::IoSliceMut;
+
 use ferronet_core::tls::Question;
 use ferronet_core::{Chunk, STEP_EVENTS, Sink, TlsEvent};
 
@@ -28,6 +30,8 @@ const RELAY_FAILED: i32 = 15;
 // What `dispatch` is called with beside the number of events: JavaScript should replace this slab.
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
+/// JavaScript should lend pieces, those that are full or others.
+const RENEW_PIECES: u32 = 1 << 19;
 /// This is a new batch. Without it `dispatch` goes on with the one it has.
 pub(crate) const BEGIN: u32 = 1 << 18;
 
@@ -39,6 +43,11 @@ const ROOM: usize = 64 * 1024;
 /// A batch is full with this much in the scratch buffer, so that the bytes are still in the processor's cache when
 /// JavaScript copies them.
 const FULL: usize = 128 * 1024;
+
+/// How large a piece is: as much as JavaScript sees as one chunk.
+const PIECE: usize = 64 * 1024;
+/// A DATA_SCRATCH event whose offset is this or more is about the pieces, counted from here.
+const PIECES_AT: usize = 1 << 24;
 
 /// Memory that fills up from the front.
 struct Slab {
@@ -73,6 +82,13 @@ pub(crate) struct Batch {
     small: Slab,
     /// Shared reads of up to 64 KiB go here first. Small ones are moved on to `small`.
     bulk: Slab,
+    /// Memory that will be chunks, so that large reads need not be copied. JavaScript lends it for one batch with bytes
+    /// in it: afterwards the program has some of it.
+    pieces: Vec<Memory>,
+    /// How many pieces have bytes in this batch.
+    full: usize,
+    /// A large read found no pieces.
+    wants_pieces: bool,
 }
 
 impl Batch {
@@ -88,6 +104,9 @@ impl Batch {
             sharing: false,
             small: Slab::EMPTY,
             bulk: Slab::EMPTY,
+            pieces: Vec::new(),
+            full: 0,
+            wants_pieces: false,
         }
     }
 
@@ -96,6 +115,9 @@ impl Batch {
     pub(crate) fn begin(&mut self, small: Memory, bulk: Memory) {
         self.count = 0;
         self.scratch.used = 0;
+        if std::mem::take(&mut self.full) > 0 {
+            self.pieces.clear();
+        }
         self.small.memory = small;
         self.bulk.memory = bulk;
     }
@@ -111,11 +133,23 @@ impl Batch {
         }
     }
 
+    /// Pieces for the next large reads, in the place of those that were lent before.
+    pub(crate) fn lend(&mut self, pieces: Vec<Memory>) {
+        self.pieces = pieces;
+        self.full = 0;
+        self.wants_pieces = false;
+    }
+
     /// What `dispatch` is called with: the number of events, and which slabs JavaScript should replace when it has
     /// delivered them. 0 if there is nothing to do.
     pub(crate) const fn summary(&self) -> u32 {
+        let pieces = if self.wants_pieces || self.full > 0 {
+            RENEW_PIECES
+        } else {
+            0
+        };
         if !self.sharing {
-            return self.count as u32;
+            return self.count as u32 | pieces;
         }
         let small = if self.small.room() < SMALL {
             RENEW_SMALL
@@ -127,7 +161,7 @@ impl Batch {
         } else {
             0
         };
-        self.count as u32 | small | bulk
+        self.count as u32 | small | bulk | pieces
     }
 
     fn event(&mut self, kind: i32, slot: u32, a: i32, b: i32) {
@@ -142,7 +176,7 @@ impl Batch {
 impl Sink for Batch {
     fn has_room(&self) -> bool {
         (self.count + STEP_EVENTS) * EVENT_WORDS * size_of::<i32>() <= self.events.len()
-            && self.scratch.used < FULL
+            && self.scratch.used + self.full * PIECE < FULL
     }
 
     fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8] {
@@ -176,6 +210,22 @@ impl Sink for Batch {
             self.bulk.take(length);
             self.event(DATA_BULK, slot, from as i32, length as i32);
         }
+    }
+
+    fn pieces(&mut self, wanted: usize) -> Vec<IoSliceMut<'_>> {
+        let free = self.pieces.get_mut(self.full..).unwrap_or_default();
+        self.wants_pieces |= free.is_empty();
+        let count = (wanted / PIECE).min(free.len());
+        free[..count]
+            .iter_mut()
+            .map(|piece| IoSliceMut::new(piece.bytes_mut()))
+            .collect()
+    }
+
+    fn read_pieces(&mut self, slot: u32, length: usize) {
+        let from = PIECES_AT + self.full * PIECE;
+        self.full += length.div_ceil(PIECE);
+        self.event(DATA_SCRATCH, slot, from as i32, length as i32);
     }
 
     fn read_end(&mut self, slot: u32) {

@@ -240,6 +240,11 @@ impl Engine {
         }
     }
 
+    /// Memory for the chunks of large reads, which JavaScript keeps until an event says that there are bytes in it.
+    pub(crate) fn lend_pieces(&self, pieces: Vec<Memory>) {
+        self.batch.borrow_mut().lend(pieces);
+    }
+
     /// Has the pump run again, at the end of the next poll phase.
     pub(crate) fn again(&self) {
         if !self.again_due.replace(true) {

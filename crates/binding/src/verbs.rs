@@ -375,6 +375,14 @@ verbs! { engine:
         engine.verb(|reactor| options::type_of_service(reactor.socket(slot)?))
     }
 
+    fn c"setSocketBusyPoll"(slot: u32, microseconds: u32) -> i32 {
+        engine.verb(|reactor| options::set_busy_poll(reactor.socket(slot)?, microseconds))
+    }
+
+    fn c"socketBusyPoll"(slot: u32) -> i32 {
+        engine.verb(|reactor| options::busy_poll(reactor.socket(slot)?))
+    }
+
     fn c"sockname"(slot: u32) -> Text {
         name(engine, |reactor| reactor.local(slot))
     }
@@ -423,6 +431,10 @@ verbs! { engine:
 
     fn c"setSlabs"(small: Option<Kept>, bulk: Option<Kept>) -> () {
         engine.set_slabs(small, bulk);
+    }
+
+    fn c"lendPieces"(pieces: Chunks) -> () {
+        engine.lend_pieces(pieces.unwrap_or_default());
     }
 
     fn c"errno"(name: String) -> i32 {

@@ -210,12 +210,26 @@ impl Connection {
             Ok(wanted) => wanted,
             Err(step) => return step,
         };
-        let memory = sink.buffer(wanted, chunk);
-        if memory.len() < MIN_READ {
-            return Step::Unserved;
-        }
-        let asked = memory.len();
-        let (length, behind) = match self.read_stream(memory) {
+        let mut pieces = if Stream::READS_PIECES && wanted > FIRST_READ && !self.ask_system {
+            sink.pieces(wanted)
+        } else {
+            Vec::new()
+        };
+        let in_pieces = !pieces.is_empty();
+        let (asked, found) = if in_pieces {
+            let waker = self.readable.waker();
+            let asked = pieces.iter().map(|piece| piece.len()).sum();
+            let cx = &mut Context::from_waker(&waker);
+            (asked, self.stream.read_pieces(cx, &mut pieces))
+        } else {
+            drop(pieces);
+            let memory = sink.buffer(wanted, chunk);
+            if memory.len() < MIN_READ {
+                return Step::Unserved;
+            }
+            (memory.len(), self.read_stream(memory))
+        };
+        let (length, behind) = match found {
             Poll::Pending => return Step::Done,
             Poll::Ready(Err(error)) => {
                 self.reading = None;
@@ -229,7 +243,11 @@ impl Connection {
             sink.read_end(slot);
             return Step::Done;
         }
-        sink.read(slot, length);
+        if in_pieces {
+            sink.read_pieces(slot, length);
+        } else {
+            sink.read(slot, length);
+        }
         turn.has_read(length);
         self.after_read(asked, length, behind)
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 
+#[cfg(not(target_os = "linux"))]
+use crate::errno;
+
 /// What Windows lets a program say about a named pipe that it makes. The default is what libuv asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipeOptions {
@@ -99,6 +102,34 @@ pub fn type_of_service(socket: SockRef<'_>) -> io::Result<u32> {
         return socket.tclass_v6();
     }
     socket.tos_v4()
+}
+
+/// `SO_BUSY_POLL`: for how many microseconds a call that finds nothing asks the network card itself; 0 for not at all.
+///
+/// # Errors
+/// `EPERM` for more than `net.core.busy_read` without `CAP_NET_ADMIN`, and `ENOTSUP` where there is no such option.
+#[cfg(target_os = "linux")]
+pub fn set_busy_poll(socket: SockRef<'_>, microseconds: u32) -> io::Result<()> {
+    socket.set_busy_poll(microseconds)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn set_busy_poll(_socket: SockRef<'_>, _microseconds: u32) -> io::Result<()> {
+    Err(errno::error(errno::ENOTSUP))
+}
+
+/// The value that [`set_busy_poll`] sets.
+///
+/// # Errors
+/// `ENOTSUP` where there is no such option.
+#[cfg(target_os = "linux")]
+pub fn busy_poll(socket: SockRef<'_>) -> io::Result<u32> {
+    socket.busy_poll()
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn busy_poll(_socket: SockRef<'_>) -> io::Result<u32> {
+    Err(errno::error(errno::ENOTSUP))
 }
 
 /// `SO_LINGER` with zero seconds: close(2) sends RST and drops what has not been sent.

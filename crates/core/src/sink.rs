@@ -1,6 +1,8 @@
 //! The way up: how the reactor reports what happened. The binding's sink writes a batch for JavaScript, the tests'
 //! sink keeps a list.
 
+use std::io::IoSliceMut;
+
 use crate::tls::Question;
 
 /// As many events as one step of a socket reports at most: with TLS bytes, news, a question, room for a write that waited
@@ -15,6 +17,11 @@ pub trait Sink {
     fn buffer(&mut self, wanted: usize, chunk: Chunk) -> &mut [u8];
     /// `length` bytes for `slot` are at the front of the buffer that was lent last.
     fn read(&mut self, slot: u32, length: usize);
+    /// Lends memory for a large read that will not be copied any more: at most `wanted` bytes, in pieces one behind the
+    /// other. Nothing if the sink has none; then the bytes go where [`Sink::buffer`] says.
+    fn pieces(&mut self, wanted: usize) -> Vec<IoSliceMut<'_>>;
+    /// `length` bytes for `slot` are at the front of the pieces that were lent last.
+    fn read_pieces(&mut self, slot: u32, length: usize);
     /// The peer has sent its FIN; there is nothing more to read.
     fn read_end(&mut self, slot: u32);
     /// Reading failed; there is nothing more to read.

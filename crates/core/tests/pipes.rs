@@ -5,7 +5,7 @@
 #![cfg(windows)]
 
 use std::collections::HashMap;
-use std::io::IoSlice;
+use std::io::{IoSlice, IoSliceMut};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -48,6 +48,14 @@ impl Sink for Seen {
     fn read(&mut self, slot: u32, length: usize) {
         let bytes = self.bytes.entry(slot).or_default();
         bytes.extend_from_slice(&self.memory[..length]);
+    }
+
+    fn pieces(&mut self, _wanted: usize) -> Vec<IoSliceMut<'_>> {
+        Vec::new()
+    }
+
+    fn read_pieces(&mut self, _slot: u32, _length: usize) {
+        unreachable!("none were lent");
     }
 
     fn read_end(&mut self, slot: u32) {

@@ -44,6 +44,12 @@ mod linux {
         /// Connections that upload beside the others (beside)
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
         uploaders: u32,
+        /// Connections that are open beside them and do nothing
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        idle: u32,
+        /// Look for answers without ever sleeping (pingpong, pipeline, small-writes, http, echo)
+        #[arg(long)]
+        busy_poll: bool,
         /// Speak TLS, and trust the `cert.pem` in this directory
         #[arg(long, value_name = "DIRECTORY")]
         tls: Option<PathBuf>,
@@ -111,8 +117,11 @@ mod linux {
             measured: Duration::from_secs_f64(arguments.seconds),
             server: arguments.server_pid.map(CpuClock::of).transpose()?,
         };
-        sys::raise_descriptor_limit(u64::from(arguments.connections + uploaders))?;
+        sys::raise_descriptor_limit(u64::from(
+            arguments.connections + uploaders + arguments.idle,
+        ))?;
         sys::end_after((schedule.warm_up + schedule.measured) * 3 + Duration::from_secs(60));
+        let _idle = idle::open(arguments.idle as usize, &endpoint, tls.as_ref())?;
 
         let exchange = |request, answer, outstanding, content| Exchange {
             connections,
@@ -120,6 +129,7 @@ mod linux {
             answer,
             outstanding,
             content,
+            spins: arguments.busy_poll,
         };
         let talk = |request, answer, outstanding, content| {
             let exchange = exchange(request, answer, outstanding, content);

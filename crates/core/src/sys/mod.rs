@@ -3,7 +3,8 @@
 //!
 //! - [`Stream`]: one connection, from the start of its connect on. `adopt` registers a non-blocking socket with Tokio's
 //!   driver. `read`, `send`, `try_send` and `shutdown` are one system call each. `read` also says what comes after the
-//!   bytes it found ([`Behind`]), because the reactor does not read again to find out. `poll_read_ready` and
+//!   bytes it found ([`Behind`]), because the reactor does not read again to find out; so does `read_pieces`, into several
+//!   pieces of memory, which there is where `READS_PIECES`. `poll_read_ready` and
 //!   `poll_write_ready` ask to be woken; `clear_writable` tells Tokio what a send has shown. `take_error` is the
 //!   outcome of a connect, and `is_hung_up` says that nothing can come or go any more. `socket` is for options, and
 //!   fails with `ENOTSOCK` on a stream that is none: a FIFO, or a named pipe of Windows. `shutdown` says whether a read

@@ -157,15 +157,18 @@ impl Session {
             // SAFETY: as above.
             unsafe { (openssl.SSL_CTX_callback_ctrl)(raw, command, Some(callback)) };
         }
-        if asks.context || asks.status {
-            // SAFETY: the callback has the type that OpenSSL calls.
-            unsafe { (openssl.SSL_set_cert_cb)(self.raw(), Some(certificate), ptr::null_mut()) };
-        }
         if asks.response {
             let command = ffi::SSL_CTRL_SET_TLSEXT_STATUS_REQ_TYPE;
             self.control(command, ffi::TLSEXT_STATUSTYPE_OCSP, ptr::null_mut());
         }
         self.shared_mut().talk = Some(Box::new(Talk::new(asks)));
+    }
+
+    /// Servers have it whether they ask or not, as in Node: without it, one that has no certificate would not offer
+    /// TLS 1.3, and fail with another error.
+    pub(super) fn prepare_certificate(&self) {
+        // SAFETY: the callback has the type that OpenSSL calls.
+        unsafe { (self.openssl.SSL_set_cert_cb)(self.raw(), Some(certificate), ptr::null_mut()) };
     }
 
     /// What the owner has been asked and has not answered.

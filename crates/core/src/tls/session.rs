@@ -216,6 +216,7 @@ impl Session {
         let openssl = self.openssl;
         // SAFETY: a new SSL.
         unsafe { (openssl.SSL_set_accept_state)(self.raw()) };
+        self.prepare_certificate();
         if !start.protocols.is_empty() || start.asks.protocol {
             self.shared_mut().protocols = start.protocols.to_vec();
             // SAFETY: the callback has the type that OpenSSL calls; the context is ours alone. For sessions without a

@@ -131,6 +131,29 @@ fn a_bound_socket_and_a_listener_take_options_too(host: &mut Host) {
     host.reactor.close(bound, false);
 }
 
+// More than the system's own value takes a privilege.
+#[cfg(target_os = "linux")]
+fn busy_polling_is_set_in_microseconds(host: &mut Host) {
+    let (client, server) = host.tcp_pair();
+    let before = options::busy_poll(socket(host, client)).expect("SO_BUSY_POLL");
+    let wanted = match options::set_busy_poll(socket(host, client), before + 40) {
+        Ok(()) => before + 40,
+        Err(error) => {
+            assert_eq!(errno::code(&error), errno::by_name("EPERM"));
+            options::set_busy_poll(socket(host, client), 0).expect("less is allowed to all");
+            0
+        }
+    };
+    let found = options::busy_poll(socket(host, client));
+    assert_eq!(found.expect("SO_BUSY_POLL"), wanted);
+    let found = options::busy_poll(socket(host, server));
+    assert_eq!(
+        found.expect("SO_BUSY_POLL"),
+        before,
+        "the peer has one of its own"
+    );
+}
+
 // libuv hands the kernel's refusal on; Node does not even ask on a pipe, and neither does our JavaScript.
 #[cfg(target_os = "linux")]
 fn a_unix_socket_has_no_options_of_tcp(host: &mut Host) {
@@ -182,10 +205,14 @@ under_both_drivers! {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{a_delay_beyond_the_kernels_is_refused, a_unix_socket_has_no_options_of_tcp};
+    use super::{
+        a_delay_beyond_the_kernels_is_refused, a_unix_socket_has_no_options_of_tcp,
+        busy_polling_is_set_in_microseconds,
+    };
 
     under_both_drivers! {
         a_delay_beyond_the_kernels_is_refused,
         a_unix_socket_has_no_options_of_tcp,
+        busy_polling_is_set_in_microseconds,
     }
 }

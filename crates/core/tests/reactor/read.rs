@@ -187,6 +187,26 @@ fn the_read_size_grows_while_the_reader_keeps_up_and_falls_back_when_it_stops(ho
     assert_eq!(host.seen.wanted[0], FIRST_READ);
 }
 
+fn large_reads_go_into_the_pieces_in_order(host: &mut Host) {
+    let (server, mut peer) = full(host);
+    host.seen.lend_pieces(8);
+    // What `full` has sent are sevens.
+    peer.set_nonblocking(false).expect("blocking");
+    let mut random = Random::new(11);
+    let bytes: Vec<u8> = (0..3 << 20).map(|_| random.below(256) as u8).collect();
+    let sent = bytes.clone();
+    let sender = std::thread::spawn(move || peer.write_all(&sent).expect("a reader"));
+    host.until(|host| {
+        let told = host.seen.of(server);
+        told.bytes.len() >= bytes.len() && told.bytes.ends_with(&bytes[bytes.len() - 64..])
+    });
+    sender.join().expect("sent");
+    let told = host.seen.of(server);
+    assert!(told.bytes.ends_with(&bytes));
+    assert!(told.in_pieces > 0, "no read was large");
+    assert_eq!(told.reads.iter().sum::<usize>(), told.bytes.len());
+}
+
 /// A socket for which more than a megabyte waits in the kernel, reading, and its peer.
 fn full(host: &mut Host) -> (u32, TcpStream) {
     let listener = TcpListener::bind(loopback()).expect("bind");
@@ -321,5 +341,6 @@ under_both_drivers! {
     a_socket_reads_into_the_callers_buffer,
     a_reader_into_its_own_buffer_hears_of_waiting_bytes_when_it_starts_again,
     the_read_size_grows_while_the_reader_keeps_up_and_falls_back_when_it_stops,
+    large_reads_go_into_the_pieces_in_order,
     an_empty_write_does_nothing,
 }

@@ -18,9 +18,15 @@ pub(crate) fn new_socket(domain: Domain, transport: Transport) -> io::Result<Soc
         Transport::Tcp => Some(Protocol::TCP),
         Transport::Path => None,
     };
-    let socket = Socket::new(domain, Type::STREAM, protocol)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
+    // One system call instead of three, where the system has the flag.
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    return Socket::new(domain, Type::STREAM.nonblocking(), protocol);
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    {
+        let socket = Socket::new(domain, Type::STREAM, protocol)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    }
 }
 
 /// The socket, for options.

@@ -5,7 +5,7 @@
 //! although there is more: TCP's urgent mark, and a Unix-domain message that came with descriptors. Both can be
 //! recognised.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::RawFd;
@@ -138,9 +138,31 @@ impl Stream {
         cx: &mut Context<'_>,
         memory: &mut [u8],
     ) -> Poll<io::Result<(usize, Behind)>> {
+        self.read_by(cx, memory.len(), || self.receive(memory))
+    }
+
+    /// Whether there is [`Stream::read_pieces`].
+    pub(crate) const READS_PIECES: bool = true;
+
+    /// The same into several pieces of memory, one behind the other.
+    pub(crate) fn read_pieces(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<(usize, Behind)>> {
+        let room = pieces.iter().map(|piece| piece.len()).sum();
+        self.read_by(cx, room, || self.receive_pieces(pieces))
+    }
+
+    fn read_by(
+        &self,
+        cx: &mut Context<'_>,
+        room: usize,
+        mut receive: impl FnMut() -> io::Result<(usize, bool)>,
+    ) -> Poll<io::Result<(usize, Behind)>> {
         loop {
             let mut guard = ready!(self.io.poll_read_ready(cx))?;
-            let (length, marked) = match self.receive(memory) {
+            let (length, marked) = match receive() {
                 Ok(received) => received,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -151,7 +173,7 @@ impl Stream {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             };
-            if length == memory.len() || length == 0 {
+            if length == room || length == 0 {
                 return Poll::Ready(Ok((length, Behind::More)));
             }
             if marked || self.stopped_at_mark() {
@@ -170,29 +192,42 @@ impl Stream {
     fn receive(&self, memory: &mut [u8]) -> io::Result<(usize, bool)> {
         let descriptor = self.io.get_ref().as_raw_fd();
         let (data, length) = (memory.as_mut_ptr().cast(), memory.len());
-        let mut marked = false;
         let received = match self.kind {
             // SAFETY: pointer and length are those of memory that is borrowed for the call; the descriptor is open.
             Kind::Tcp => unsafe { libc::recv(descriptor, data, length, 0) },
             // SAFETY: as above.
             Kind::Fifo => unsafe { libc::read(descriptor, data, length) },
-            Kind::Unix => {
-                let mut part = libc::iovec {
-                    iov_base: data,
-                    iov_len: length,
-                };
-                // SAFETY: a msghdr is plain data, and all zeros mean no address and no control data.
-                let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-                message.msg_iov = &raw mut part;
-                message.msg_iovlen = 1;
-                // SAFETY: the message has one part, the borrowed memory, and all of it outlives the call.
-                let received = unsafe { libc::recvmsg(descriptor, &raw mut message, 0) };
-                // There were descriptors in the message. The kernel has closed them, because we gave it no room for
-                // them, and a read ends with such a message even if more bytes follow.
-                marked = message.msg_flags & libc::MSG_CTRUNC != 0;
-                received
-            }
+            Kind::Unix => return self.receive_message(&mut [IoSliceMut::new(memory)]),
         };
+        match usize::try_from(received) {
+            Ok(received) => Ok((received, false)),
+            Err(_) => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn receive_pieces(&self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<(usize, bool)> {
+        if self.kind != Kind::Fifo {
+            return self.receive_message(pieces);
+        }
+        let (parts, count) = (pieces.as_mut_ptr().cast(), pieces.len() as libc::c_int);
+        // SAFETY: an IoSliceMut has the layout of an iovec; the pieces and their memory are borrowed for the call.
+        let received = unsafe { libc::readv(self.io.get_ref().as_raw_fd(), parts, count) };
+        match usize::try_from(received) {
+            Ok(received) => Ok((received, false)),
+            Err(_) => Err(io::Error::last_os_error()),
+        }
+    }
+
+    fn receive_message(&self, pieces: &mut [IoSliceMut<'_>]) -> io::Result<(usize, bool)> {
+        // SAFETY: a msghdr is plain data, and all zeros mean no address and no control data.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_iov = pieces.as_mut_ptr().cast();
+        message.msg_iovlen = pieces.len() as _;
+        // SAFETY: an IoSliceMut has the layout of an iovec; the pieces and their memory are borrowed for the call.
+        let received = unsafe { libc::recvmsg(self.io.get_ref().as_raw_fd(), &raw mut message, 0) };
+        // There were descriptors in the message. The kernel has closed them, because we gave it no room for them, and a
+        // read ends with such a message even if more bytes follow.
+        let marked = message.msg_flags & libc::MSG_CTRUNC != 0;
         match usize::try_from(received) {
             Ok(received) => Ok((received, marked)),
             Err(_) => Err(io::Error::last_os_error()),
@@ -373,6 +408,11 @@ impl Stream {
 
     /// The outcome of a connect, once the socket is writable.
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        // epoll reports a connect that failed with EPOLLERR, and then only the system knows why.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if !self.readiness(Interest::WRITABLE).is_write_closed() {
+            return Ok(None);
+        }
         self.socket()?.take_error()
     }
 }

@@ -1,6 +1,6 @@
 //! A TCP connection, or one end of a named pipe.
 
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice, IoSliceMut, Read};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -60,6 +60,18 @@ impl Stream {
     }
 
     // --- read ---------------------------------------------------------------------------------------------------
+
+    pub(crate) const READS_PIECES: bool = false;
+
+    /// Nobody calls it.
+    #[expect(clippy::unused_self, reason = "as on Unix")]
+    pub(crate) fn read_pieces(
+        &mut self,
+        _cx: &mut Context<'_>,
+        _pieces: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<(usize, Behind)>> {
+        Poll::Ready(Err(errno::error(errno::ENOTSUP)))
+    }
 
     /// One read: how many bytes it found (0 at the end), and what comes after them. After `Pending` and after
     /// [`Behind::Nothing`], `cx` is woken when there is more.

@@ -2,8 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::io::IoSliceMut;
 
 use ferronet_core::{Chunk, STEP_EVENTS, Sink, TlsEvent};
+
+/// The size of a piece, as in the addon.
+const PIECE: usize = 64 * 1024;
 
 /// What one socket has been told.
 #[derive(Default)]
@@ -11,6 +15,8 @@ pub(crate) struct Told {
     pub(crate) bytes: Vec<u8>,
     /// The length of each read.
     pub(crate) reads: Vec<usize>,
+    /// How many of the bytes were read into pieces.
+    pub(crate) in_pieces: usize,
     pub(crate) ended: bool,
     pub(crate) error: Option<i32>,
     pub(crate) readable: usize,
@@ -36,6 +42,7 @@ pub(crate) struct Seen {
     /// Panic the first time that this socket is connected, or writable again.
     pub(crate) panic_once_at: Option<u32>,
     memory: Vec<u8>,
+    pieces: Vec<Vec<u8>>,
     used: usize,
     events: usize,
 }
@@ -50,6 +57,7 @@ impl Seen {
             panic_at: None,
             panic_once_at: None,
             memory: vec![0; 1024 * 1024],
+            pieces: Vec::new(),
             used: 0,
             events: 0,
         }
@@ -57,6 +65,11 @@ impl Seen {
 
     pub(crate) fn limit_memory(&mut self, bytes: usize) {
         self.memory.resize(bytes, 0);
+    }
+
+    /// From now on large reads find pieces.
+    pub(crate) fn lend_pieces(&mut self, count: usize) {
+        self.pieces = vec![vec![0; PIECE]; count];
     }
 
     pub(super) fn begin(&mut self) {
@@ -116,6 +129,24 @@ impl Sink for Seen {
         self.tell(slot, "read", |told| {
             told.bytes.extend(bytes);
             told.reads.push(length);
+        });
+    }
+
+    fn pieces(&mut self, wanted: usize) -> Vec<IoSliceMut<'_>> {
+        let count = (wanted / PIECE).min(self.pieces.len());
+        self.pieces[..count]
+            .iter_mut()
+            .map(|piece| IoSliceMut::new(piece))
+            .collect()
+    }
+
+    fn read_pieces(&mut self, slot: u32, length: usize) {
+        let mut bytes = self.pieces.concat();
+        bytes.truncate(length);
+        self.tell(slot, "read", |told| {
+            told.bytes.extend(bytes);
+            told.reads.push(length);
+            told.in_pieces += length;
         });
     }
 
