@@ -16,6 +16,7 @@ import { attach as attachFunction, detach as detachFunction } from './lib/handov
 import { createServerHandle } from './lib/listen.js'
 import { nodeNet } from './lib/node/net.js'
 import { explainSend } from './lib/register/explain.js'
+import { relay as relayFunction } from './lib/relay-both.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/server.js'
 import { connect as connectFunction, Socket as SocketFunction } from './lib/socket.js'
 import type * as types from './lib/types.js'
@@ -35,6 +36,8 @@ export type {
   NetConnectOpts,
   OnReadOpts,
   PipeOptions,
+  Relayed,
+  RelayOptions,
   SendFileOptions,
   ServerEventMap,
   ServerOpts,
@@ -109,6 +112,7 @@ export const fromNodeServer = fromNodeServerFunction as unknown as types.FromNod
 export const detach = detachFunction as unknown as types.Detach
 export const attach = attachFunction as unknown as types.Attach
 export const activeHandles: types.ActiveHandles = activeHandlesFunction
+export const relay = relayFunction as unknown as types.Relay
 export const getBusyPoll: types.GetBusyPoll = getBusyPollFunction
 export const setBusyPoll: types.SetBusyPoll = setBusyPollFunction
 

@@ -23,6 +23,19 @@ export function measure(run, scenario, peer) {
 }
 
 async function measureServer(run, scenario, peer) {
+  if (scenario.behind === undefined) return await measureAlone(run, scenario, peer)
+  const behind = new Program(join(run.native, 'ferronet-floor'), [scenario.behind, '--tcp', '127.0.0.1:0'], {
+    core: run.cores.opposite,
+  })
+  try {
+    const { port } = (await behind.line()).listening
+    return await measureAlone(run, scenario, { ...peer, env: { ...peer.env, BENCH_BEHIND: port } })
+  } finally {
+    await behind.end()
+  }
+}
+
+async function measureAlone(run, scenario, peer) {
   const { server, place, path } = await startServer(run, scenario, peer)
   try {
     const args = [...scenario.load, ...place, ...overTls(run, scenario), '--server-pid', server.pid]

@@ -4,7 +4,7 @@
 //   client   the peer is the client of ferronet-floor      higher is better
 //   memory   the peer holds idle connections               lower is better
 //
-// `floor: false`: the floor has no such server.
+// `floor: false`: the floor has no such server. `behind`: the server of the floor that the peer connects to.
 // `busyPoll`: peers that can poll do, for so many microseconds; `load` says whether the load generator polls with them.
 //
 // Those of the family `tls` are the same with TLS in between. They are chosen by name, or all of them as `tls`.
@@ -138,6 +138,38 @@ const plainScenarios = [
     load: ['echo', '--connections', '4', '--outstanding', '4'],
     unit: 'bytes',
     targets: { value: 1.4 },
+  },
+  {
+    name: 'pipe-echo',
+    title: 'socket.pipe(socket): echo of 64 KiB chunks, 4 connections',
+    kind: 'server',
+    server: 'echo-pipe',
+    load: ['echo', '--connections', '4', '--outstanding', '4'],
+    unit: 'bytes',
+    floor: false,
+    targets: { value: 1.0 },
+  },
+  {
+    name: 'proxy',
+    title: 'proxy of 64 KiB chunks by pipe, 4 connections',
+    kind: 'server',
+    server: 'proxy',
+    behind: 'echo',
+    load: ['echo', '--connections', '4', '--outstanding', '4'],
+    unit: 'bytes',
+    floor: false,
+    targets: { value: 2.2 },
+  },
+  {
+    name: 'proxy-ping-pong-50',
+    title: 'proxy of ping-pong 64 B by pipe, 50 connections',
+    kind: 'server',
+    server: 'proxy',
+    behind: 'echo',
+    load: ['pingpong', '--connections', '50', '--size', '64'],
+    unit: 'ops',
+    floor: false,
+    targets: { value: 1.5 },
   },
   {
     name: 'garbage',

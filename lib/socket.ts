@@ -37,6 +37,7 @@ import {
   type SocketOptions,
   withKeepAlive,
 } from './options.js'
+import { relayPiped, relayStopped, relaysPipes, takeMethods } from './relay.js'
 import { type Done, Request } from './request.js'
 import type { SendFileOptions } from './send-file.js'
 import {
@@ -64,6 +65,7 @@ import {
   kOnRead,
   kOnReadEnd,
   kOnReadInto,
+  kOnRelayStopped,
   kOnShutdown,
   kOnWriteFailed,
   kOnWritten,
@@ -292,6 +294,7 @@ export class SocketMethods extends Base {
     ) {
       if (!state.dataEmitted) state.dataEmitted = true
       this.emit('data', chunk)
+      if (relaysPipes && state.pipes.length === 1) relayPiped(this, state.pipes[0])
       return
     }
     if (state.destroyed) return
@@ -316,6 +319,11 @@ export class SocketMethods extends Base {
     if (!this.allowHalfOpen && carriesSession(this)) this.allowHalfOpen = true
     this.push(null)
     this.read(0)
+  }
+
+  /** What is piped to another socket, or from one, passes through JavaScript again. */
+  [kOnRelayStopped](): void {
+    relayStopped(this)
   }
 
   /** Stops `'data'`; the socket still reads ahead up to the high-water mark, except with `onread`. */
@@ -507,6 +515,7 @@ export class SocketMethods extends Base {
     const handle = this[kHandle]
     if (handle !== null) {
       const hadError = Boolean(error)
+      handle.count()
       this[kBytesRead] = handle.bytesRead
       this[kBytesWritten] = handle.bytesWritten
       if (this.resetAndClosing) {
@@ -620,12 +629,12 @@ export class SocketMethods extends Base {
   /** Bytes received; kept after `destroy()`. */
   get bytesRead(): number | undefined {
     const handle = this[kHandle]
-    return handle === null ? this[kBytesRead] : handle?.bytesRead
+    return handle === null ? this[kBytesRead] : handle?.count().bytesRead
   }
 
   get _bytesDispatched(): number | undefined {
     const handle = this[kHandle]
-    return handle === null ? this[kBytesWritten] : handle?.bytesWritten
+    return handle === null ? this[kBytesWritten] : handle?.count().bytesWritten
   }
 
   /** Bytes written, those included that still wait in the stream. */
@@ -839,6 +848,7 @@ adoptMethods(Socket, SocketMethods, {
   fixed: [...facts, '_connecting', '_handle', 'readyState', 'bufferSize'],
 })
 standsFor(Socket, nodeNet.Socket)
+takeMethods(Socket.prototype)
 setDefaults(Socket.prototype, new Fields())
 
 /**

@@ -25,6 +25,7 @@ export const kWriteRequest = Symbol('ferronet.writeRequest')
 export const kHeld = Symbol('ferronet.heldCallbacks')
 export const kShutdownRequest = Symbol('ferronet.shutdownRequest')
 export const kFiles = Symbol('ferronet.files')
+export const kRelay = Symbol('ferronet.relay')
 export const kTls = Symbol('ferronet.tls')
 export const kBytesRead = Symbol('ferronet.bytesRead')
 export const kBytesWritten = Symbol('ferronet.bytesWritten')
@@ -57,6 +58,8 @@ export class Fields {
   [kShutdownRequest]: Request | null = null;
   /** The files that are to be sent. */
   [kFiles]: FilesToSend | null = null;
+  /** How `pipe` to another socket goes. */
+  [kRelay]: Relaying | null = null;
   /** What does the TLS of this socket, from `startTLS()` on. */
   [kTls]: object | null = null;
   /** The counters of the last handle, for after `destroy()`. */
@@ -126,6 +129,14 @@ export interface Attempt {
 export interface FilesToSend {
   write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void
   writev(chunks: Chunk[], done: Done): void
+}
+
+/** When the bytes that are piped to another socket may go without JavaScript. */
+export interface Relaying {
+  /** How many chunks are to come before. */
+  wait: number
+  /** How many are to come after the next time that JavaScript has to do with them. */
+  penalty: number
 }
 
 /** The addresses of a host, tried one after the other. */

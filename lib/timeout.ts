@@ -1,12 +1,30 @@
 // A Socket's idle timer. It only reports that nothing has happened, and closes nothing. Sockets without one pay
 // nothing.
 
-import { type Connection, kLastWriteQueueSize, kTimeout } from './state.js'
+import { type Connection, kHandle, kLastWriteQueueSize, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
 
 function expired(socket: Connection): void {
+  const handle = socket[kHandle]
+  if (handle?.relays && socket.timeout) {
+    // A relay moves bytes without our knowing.
+    const left = socket.timeout - handle.relayIdle
+    if (left > 0) {
+      socket[kTimeout] = setTimeout(expired, left, socket).unref()
+      shorter.add(socket[kTimeout])
+      anyShorter = true
+      return
+    }
+    // Whatever moves next starts the timer again.
+    handle.stopRelay()
+    handle.stopRelayTo()
+  }
   socket._onTimeout()
 }
+
+/** Timers that have begun before they were set, so to say. When they are to begin again they last the whole time. */
+const shorter = new WeakSet<NodeJS.Timeout>()
+let anyShorter = false
 
 export function setIdleTimeout(socket: Connection, msecs: number, callback?: () => void): void {
   if (socket.destroyed) return
@@ -24,7 +42,17 @@ export function setIdleTimeout(socket: Connection, msecs: number, callback?: () 
 
 /** Something happened on the socket: its timer starts again, and those of its parents. */
 export function refreshIdleTimers(socket: Connection): void {
-  for (let s: Connection | null | undefined = socket; s != null; s = s._parent) s[kTimeout]?.refresh()
+  for (let s: Connection | null | undefined = socket; s != null; s = s._parent) {
+    const timer = s[kTimeout]
+    if (timer === null) continue
+    if (anyShorter && shorter.has(timer)) restart(s, timer)
+    else timer.refresh()
+  }
+}
+
+function restart(socket: Connection, timer: NodeJS.Timeout): void {
+  clearTimeout(timer)
+  socket[kTimeout] = setTimeout(expired, socket.timeout, socket).unref()
 }
 
 /** Stops the timers of the socket and of its parents. */

@@ -48,6 +48,7 @@ const kindsOfEvents = [
   'TLS_ERROR',
   'TLS_NEWS',
   'TLS_ASKS',
+  'RELAY_FAILED',
 ]
 const subjects = {
   'the kinds of events': kindsOfEvents,

@@ -96,6 +96,11 @@ net.activeHandles(true)
 
 const polled: number = net.getBusyPoll()
 net.setBusyPoll(polled)
+const relayed: Promise<{ aToB: number; bToA: number }> = net.relay(new net.Socket(), new net.Socket(), {
+  signal: new AbortController().signal,
+})
+// @ts-expect-error it takes two
+net.relay(new net.Socket())
 const bytesSent: Promise<number> = new net.Socket().sendFile('file', {
   start: 1,
   end: 2,
@@ -122,6 +127,7 @@ export {
   owners,
   pipe,
   promised,
+  relayed,
   statics,
   tos,
   waiting,

@@ -28,6 +28,7 @@ export const SECURE = 11 // a: OpenSSL's verdict on the peer's certificate, b: w
 export const TLS_ERROR = 12
 export const TLS_NEWS = 13 // the addon has a session, or lines for a keylog
 export const TLS_ASKS = 14 // a: what it wants to know before the handshake goes on, TLS_HELLO and so on
+export const RELAY_FAILED = 15 // a: error number
 // Beside the number of events: this slab is nearly full, or a program has detached it.
 const RENEW_SMALL = 1 << 16
 const RENEW_BULK = 1 << 17
@@ -151,6 +152,11 @@ export function keepRest(reader: Reader, from: number, end: number): void {
   restOwner = reader
   restFrom = from
   restEnd = end
+}
+
+/** Whether anything is kept for a reader. */
+export function hasRest(reader: Reader): boolean {
+  return restOwner === reader
 }
 
 /** What was kept for a reader, or null; it is the reader's from now on. */

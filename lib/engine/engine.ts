@@ -98,6 +98,21 @@ interface Engine {
   /** Whether the last write, writev or sendFile took less than it was offered; a WRITABLE event follows then. */
   blocked(): boolean
 
+  /**
+   * From here on what `from` receives is sent by `to`, which may be the same. END and READ_ERROR of `from` come when all
+   * before them is sent, RELAY_FAILED of `to` when it cannot send.
+   */
+  relayStart(from: number, to: number): number
+  /**
+   * Ends a relay, also one that has ended: returns what has been read and not sent, which `to` sends next, when a WRITABLE
+   * event says so. Nobody reads `from` then.
+   */
+  relayStop(from: number, to: number): Buffer | undefined
+  /** How many bytes a relay has read since this was last asked. */
+  relayCount(from: number): number
+  /** How many milliseconds ago a relay has last read, or sent. */
+  relayIdle(from: number, sent: boolean): number
+
   /** Begins to notice the contexts that OpenSSL makes in this thread: '', or why there is no TLS here. */
   tlsCapture(): string
   /** The one that was made since then; undefined if it was none, or several. */

@@ -24,7 +24,14 @@ import {
   uncompleted,
 } from './loop.js'
 import * as outbox from './outbox.js'
-import { kOnConnect, kOnConnection, kOnShutdown, kOnWriteFailed, kOnWritten } from './owner.js'
+import {
+  kOnConnect,
+  kOnConnection,
+  kOnRelayStopped,
+  kOnShutdown,
+  kOnWriteFailed,
+  kOnWritten,
+} from './owner.js'
 import { Reading } from './reading.js'
 import type { TlsOwner, TlsStart } from './tls.js'
 
@@ -75,6 +82,9 @@ export class Handle extends Reading<Handle> {
   /** The tick in which it has written outside of a batch. */
   #tick = -1
   #isHandshaking = false
+  /** Where the bytes go that are read here, and where those come from that are sent here, without JavaScript. */
+  #relayTo: Handle | null = null
+  #relayFrom: Handle | null = null
 
   // --- from elsewhere -----------------------------------------------------------------------------------------
 
@@ -112,6 +122,7 @@ export class Handle extends Reading<Handle> {
    */
   write(chunk: Uint8Array | string, encoding?: BufferEncoding): number {
     if (this.slot < 0) return EBADF
+    if (this.#relayFrom !== null) this.#relayFrom.stopRelay()
     if (this.#writeErrno !== 0) return this.#writeAgain(chunk)
     if (this.#backlog !== null)
       return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
@@ -150,6 +161,7 @@ export class Handle extends Reading<Handle> {
   /** Several chunks in order; returns like `write`. */
   writev(chunks: Uint8Array[]): number {
     if (this.slot < 0) return EBADF
+    if (this.#relayFrom !== null) this.#relayFrom.stopRelay()
     if (this.#writeErrno !== 0) return this.#writeErrno
     let length = 0
     for (const chunk of chunks) length += chunk.byteLength
@@ -178,6 +190,7 @@ export class Handle extends Reading<Handle> {
    */
   sendFile(descriptor: number, offset: number, count: number): { sent: number; blocked: boolean } {
     if (this.slot < 0) return { sent: EBADF, blocked: false }
+    this.#relayFrom?.stopRelay()
     outbox.flushWaiting()
     if (this.#writeErrno !== 0) return { sent: this.#writeErrno, blocked: false }
     if (this.#backlog !== null) return { sent: 0, blocked: true }
@@ -305,11 +318,103 @@ export class Handle extends Reading<Handle> {
     return this.#writeErrno
   }
 
+  // --- relay --------------------------------------------------------------------------------------------------
+
+  override readStop(): number {
+    if (this.#relayTo !== null) this.stopRelay()
+    return super.readStop()
+  }
+
+  override unref(): void {
+    // A write that waits for a slow peer would keep the process alive.
+    this.stopRelay()
+    super.unref()
+  }
+
+  /**
+   * Has what is read from here on sent by `to`, which may be the same handle, without JavaScript. Every verb that reads
+   * from this handle, or writes to the other, ends that. False, and nothing has changed, if there are bytes on the way
+   * that JavaScript has to do with.
+   */
+  startRelay(to: Handle): boolean {
+    if (!this.#maySend() || !to.#maySend() || !this.mayDivert() || !this.hasRef()) return false
+    if (this.#relayTo !== null || to.#relayFrom !== null) return false
+    outbox.flushWaiting()
+    // That may have found out that the kernel takes no more.
+    if (!this.#maySend() || !to.#maySend() || engine.relayStart(this.slot, to.slot) !== 0) return false
+    this.#relayTo = to
+    to.#relayFrom = this
+    return true
+  }
+
+  #maySend(): boolean {
+    return (
+      this.slot >= 0 && this.phase === OPEN && this.tls === null && !this.#isBlocked() && !this.#finFollows
+    )
+  }
+
+  /** What is read here is JavaScript's again. What was read and is not sent goes out first, like a write. */
+  stopRelay(): void {
+    this.#stopRelay(true)
+  }
+
+  #stopRelay(readsOn: boolean): void {
+    const to = this.#relayTo
+    if (to === null) return
+    this.#countRelayed()
+    this.#relayTo = null
+    to.#relayFrom = null
+    const unsent = engine.relayStop(this.slot, to.slot)
+    if (unsent !== undefined) to.#queue(unsent)
+    if (readsOn) this.readAgain()
+    this.owner?.[kOnRelayStopped]?.()
+    if (to !== this) to.owner?.[kOnRelayStopped]?.()
+  }
+
+  /** Ends a relay that brings bytes to be sent here. */
+  stopRelayTo(): void {
+    this.#relayFrom?.stopRelay()
+  }
+
+  /** Whether bytes come or go here without JavaScript. */
+  get relays(): boolean {
+    return this.#relayTo !== null || this.#relayFrom !== null
+  }
+
+  /** Brings `bytesRead` and `bytesWritten` up to date. */
+  count(): this {
+    this.#countRelayed()
+    if (this.#relayFrom !== null) this.#relayFrom.#countRelayed()
+    return this
+  }
+
+  #countRelayed(): void {
+    if (this.#relayTo === null) return
+    const moved = engine.relayCount(this.slot)
+    this.bytesRead += moved
+    this.#relayTo.bytesWritten += moved
+  }
+
+  /** How many milliseconds ago a relay has last read or sent here. */
+  get relayIdle(): number {
+    const read = this.#relayTo === null ? Number.POSITIVE_INFINITY : engine.relayIdle(this.slot, false)
+    const from = this.#relayFrom
+    return from === null ? read : Math.min(read, engine.relayIdle(from.slot, true))
+  }
+
+  // What had been read for it is lost, like a write that fails.
+  #failRelay(status: number): void {
+    this.stopRelayTo()
+    this.#writeErrno = this.#reason(status)
+    this.owner?.[kOnWriteFailed]?.(this.#writeErrno)
+  }
+
   // --- close --------------------------------------------------------------------------------------------------
 
   /** Sends FIN after all that was written; `owner[kOnShutdown](status)` tells, from a later phase of the loop. */
   shutdown(): number {
     if (this.slot < 0) return ENOTCONN
+    this.stopRelayTo()
     hold()
     if (this.#backlog === null && !this.#isHandshaking) this.#finish()
     else this.#finFollows = true
@@ -351,6 +456,8 @@ export class Handle extends Reading<Handle> {
 
   #close(callbacks: ((() => void) | undefined)[], reset: boolean): void {
     if (this.closed) return
+    this.stopRelay()
+    this.stopRelayTo()
     outbox.flushWaiting()
     const busy =
       this.isReading || this.phase === CONNECTING || this.phase === LISTENING || this.#backlog !== null
@@ -388,6 +495,8 @@ export class Handle extends Reading<Handle> {
    */
   startTls(owner: TlsOwner, start: TlsStart): number {
     if (this.slot < 0) return EBADF
+    this.stopRelay()
+    this.stopRelayTo()
     const { context, flags, servername, protocols, session, unread } = start
     const status = engine.tlsStart(this.slot, context, flags, servername, protocols, session, unread)
     if (status < 0) return status
@@ -429,6 +538,8 @@ export class Handle extends Reading<Handle> {
 
   /** What would be lost if the descriptor went now. Nothing more is read or sent by this handle. */
   leave(): Leftover {
+    this.stopRelay()
+    this.stopRelayTo()
     outbox.flushWaiting()
     this.readStop()
     this.holdRest()
@@ -500,7 +611,7 @@ export class Handle extends Reading<Handle> {
   /** What is worth knowing in a dump of a Socket or Server: where it is, not how it is kept. */
   [inspect.custom](depth: number, options: InspectContext, show: typeof inspect): string {
     if (depth < 0) return options.stylize('[Handle]', 'special')
-    const { kind, fd, reading, bytesRead, bytesWritten, writeQueueSize } = this
+    const { kind, fd, reading, bytesRead, bytesWritten, writeQueueSize } = this.count()
     const listening = this.phase === LISTENING
     const local = spelled(this.sockname())
     const facts = listening
@@ -547,6 +658,7 @@ export class Handle extends Reading<Handle> {
         break
       case batch.END:
       case batch.READ_ERROR:
+        this.#stopRelay(false)
         // Nobody reads during a handshake, but it ends.
         if (this.#isHandshaking) this.runInAsyncScope(this.#failTls, this, a)
         else this.deliverEndInTurn(a)
@@ -577,6 +689,9 @@ export class Handle extends Reading<Handle> {
         break
       case batch.TLS_ASKS:
         this.runInAsyncScope(this.#emitQuestion, this, a)
+        break
+      case batch.RELAY_FAILED:
+        this.runInAsyncScope(this.#failRelay, this, a)
         break
       case batch.ACCEPT_ERROR:
         retryAcceptLater()

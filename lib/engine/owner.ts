@@ -16,6 +16,8 @@ export const kOnWritten = Symbol.for('ferronet.onWritten')
 export const kOnWriteFailed = Symbol.for('ferronet.onWriteFailed')
 /** `owner[kOnShutdown](status)`: our FIN is on its way, after everything written before it. */
 export const kOnShutdown = Symbol.for('ferronet.onShutdown')
+/** `owner[kOnRelayStopped]()`: bytes that come, or go, are JavaScript's again. */
+export const kOnRelayStopped = Symbol.for('ferronet.onRelayStopped')
 /** `owner[kOnConnection](status, client)`: a Server's accept succeeded (status 0) or failed. */
 export const kOnConnection = Symbol.for('ferronet.onConnection')
 
@@ -28,5 +30,6 @@ export interface Owner<Client> {
   [kOnWritten]?(status: number): void
   [kOnWriteFailed]?(status: number): void
   [kOnShutdown]?(status: number): void
+  [kOnRelayStopped]?(): void
   [kOnConnection]?(status: number, client?: Client): void
 }

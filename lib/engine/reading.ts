@@ -114,6 +114,17 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
     this.runInAsyncScope(this.#emitRead, this, chunk)
   }
 
+  /** Whether whatever is read next may go elsewhere: nothing waits that was read before it, and chunks are all it gives. */
+  protected mayDivert(): boolean {
+    if (!this.isReading || this.#into !== null || this.onread !== undefined || this.tls !== null) return false
+    return (this.unread === null || this.unread.isEmpty) && !batch.hasRest(this)
+  }
+
+  /** Reads again, after what was read has gone elsewhere. */
+  protected readAgain(): void {
+    if (this.isReading) engine.readStart(this.slot, this.#readMode())
+  }
+
   /** Whether what was read has to wait: the reader stopped in an earlier event of the batch, or something waits. */
   #isHeld(): boolean {
     return !this.isReading || (this.unread !== null && !this.unread.isEmpty)

@@ -27,6 +27,8 @@ export interface ReadableState {
   decoder: Decoder | null
   encoding: BufferEncoding | null
   awaitDrainWriters: unknown
+  pipes: unknown[]
+  objectMode: boolean
   readableListening: boolean
   dataEmitted: boolean
   endEmitted: boolean
@@ -42,6 +44,8 @@ export interface WritableState {
   errored: Error | null
   sync: boolean
   needDrain: boolean
+  corked: number
+  objectMode: boolean
   /** What is called after the write in progress; it may be replaced until then. */
   writecb: ((error?: Error | null) => void) | null
   getBuffer(): Chunk[]

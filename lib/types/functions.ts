@@ -103,6 +103,30 @@ export interface SetDefaultAutoSelectFamilyAttemptTimeout {
   (value: number): void
 }
 
+/** The options of `relay()`. */
+export interface RelayOptions {
+  /** Destroys both sockets when it fires; the promise is then rejected with its reason as `cause`. */
+  signal?: AbortSignal | undefined
+}
+
+/** What `relay()` has carried. */
+export interface Relayed {
+  /** Bytes that came from `a` and went to `b`. */
+  aToB: number
+  /** Bytes that came from `b` and went to `a`. */
+  bToA: number
+}
+
+export interface Relay {
+  /**
+   * Joins two sockets: each sends what the other receives, without JavaScript where the system and TLS allow it, until
+   * both directions have ended. The end of one direction leaves the other open. Resolves with the bytes of both. An
+   * error of either socket, or its early end by `destroy()`, destroys both and is what the promise is rejected with.
+   * Only ferronet has this function.
+   */
+  (a: Socket, b: Socket, options?: RelayOptions): Promise<Relayed>
+}
+
 export interface GetBusyPoll {
   /** What `setBusyPoll()` has set in this thread, in microseconds. Only ferronet has this function. */
   (): number

@@ -26,6 +26,7 @@ const SECURE: i32 = 11;
 const TLS_ERROR: i32 = 12;
 const TLS_NEWS: i32 = 13;
 const TLS_ASKS: i32 = 14;
+const RELAY_FAILED: i32 = 15;
 // What `dispatch` is called with beside the number of events: JavaScript should replace this slab.
 const RENEW_SMALL: u32 = 1 << 16;
 const RENEW_BULK: u32 = 1 << 17;
@@ -241,6 +242,10 @@ impl Sink for Batch {
 
     fn writable(&mut self, slot: u32) {
         self.event(WRITABLE, slot, 0, 0);
+    }
+
+    fn relay_failed(&mut self, slot: u32, code: i32) {
+        self.event(RELAY_FAILED, slot, code, 0);
     }
 
     fn connected(&mut self, slot: u32, status: i32) {

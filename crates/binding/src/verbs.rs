@@ -241,6 +241,38 @@ verbs! { engine:
         engine.blocked.get()
     }
 
+    // --- relay --------------------------------------------------------------------------------------------------
+
+    fn c"relayStart"(from: u32, to: u32) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.relay_start(from, to))
+    }
+
+    fn c"relayStop"(from: u32, to: u32) -> Copied {
+        copied(engine, |reactor| {
+            let unsent = reactor.relay_stop(from, to)?;
+            Ok((!unsent.is_empty()).then_some(unsent))
+        })
+    }
+
+    fn c"relayCount"(from: u32) -> i64 {
+        let mut count = 0;
+        engine.verb(|reactor| {
+            count = reactor.relay_count(from)? as i64;
+            Ok(())
+        });
+        count
+    }
+
+    fn c"relayIdle"(from: u32, sent: bool) -> u32 {
+        let mut idle = 0;
+        engine.verb(|reactor| {
+            // 49 days are as good as for ever.
+            idle = u32::try_from(reactor.relay_idle(from, sent)?.as_millis()).unwrap_or(u32::MAX);
+            Ok(())
+        });
+        idle
+    }
+
     // --- TLS ----------------------------------------------------------------------------------------------------
 
     fn c"tlsCapture"() -> Text {

@@ -1,5 +1,6 @@
 //! One connection: connecting, reading, writing and half-closing it. The reactor calls in, from a verb or from the
-//! pump; this is where the system calls of the hot path are made. What is different with TLS is in `sealed`.
+//! pump; this is where the system calls of the hot path are made. What is different with TLS is in `sealed`, and what a
+//! relay needs in `relayed`.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use crate::ready::{Direction, Key, ReadyList, Signal};
 use crate::sink::{Chunk, ReadMode, Sink};
 use crate::sys::{Behind, Name, Stream};
 
+mod relayed;
 mod sealed;
 
+pub(crate) use relayed::{Load, Relay};
 pub(crate) use sealed::Sealed;
 
 /// What a read asks for at first, and again after the reader has stopped: so no more than this arrives beyond a
@@ -71,6 +74,10 @@ pub(crate) struct Connection {
     /// Made when first needed: most sockets never fill the kernel's buffer.
     writable: Option<Arc<Signal>>,
     pub(crate) tls: Option<Box<Sealed>>,
+    /// What is read goes to another connection, and nobody else reads.
+    pub(crate) relay: Option<Box<Relay>>,
+    /// The connection whose relay ends here.
+    pub(crate) fed_by: Option<Key>,
 }
 
 impl Connection {
@@ -86,6 +93,8 @@ impl Connection {
             readable: Signal::new(key, Direction::Read, list),
             writable: None,
             tls: None,
+            relay: None,
+            fed_by: None,
         }
     }
 
@@ -433,6 +442,11 @@ impl Connection {
             }
         }
         self.outgoing = Outgoing::Open;
+        // What waits for room is in a relay, which the reactor goes on with.
+        if self.fed_by.is_some() {
+            unread |= self.read_has_waited();
+            return (Step::Done, unread);
+        }
         // Sealed bytes go before new ones.
         if self.tls.is_none() || self.send_unsent(site) {
             sink.writable(key.slot);

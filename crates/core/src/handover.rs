@@ -123,6 +123,7 @@ impl Reactor {
         if self.is_connecting(slot) {
             return Err(errno::error(errno::EALREADY));
         }
+        self.relay_forget(slot);
         let (name, descriptor) = match self.slots.remove(slot) {
             Some(Place::Bound(bound)) => (bound.name, bound.socket.into()),
             Some(Place::Connection(connection)) => (connection.name, connection.stream.release()),

@@ -4,6 +4,7 @@
 //! up through a [`Sink`] in [`Reactor::pump`] and only there: no verb reports an event from inside its own call.
 
 mod facts;
+mod relay;
 mod tls;
 
 use std::io::{self, IoSlice};
@@ -12,6 +13,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use self::relay::Relays;
 use crate::connection::{Connection, Outgoing, Sent, Site};
 use crate::driver::{Driver, DriverKind};
 use crate::errno;
@@ -34,6 +36,7 @@ pub struct Reactor {
     outcomes: Vec<(Key, i32)>,
     /// Listeners that met a full descriptor table; a closed socket may have made room.
     starved: Vec<Key>,
+    relays: Relays,
 }
 
 pub(crate) fn not_a_socket<T>() -> io::Result<T> {
@@ -56,6 +59,7 @@ impl Reactor {
             queue: Queue::new(),
             outcomes: Vec::new(),
             starved: Vec::new(),
+            relays: Relays::new(),
         })
     }
 
@@ -381,6 +385,7 @@ impl Reactor {
     pub fn close(&mut self, slot: u32, reset: bool) -> bool {
         let key = self.slots.key(slot);
         let was_connecting = self.is_connecting(slot);
+        self.relay_forget(slot);
         let Some(place) = self.slots.remove(slot) else {
             return false;
         };
@@ -509,6 +514,17 @@ impl Reactor {
     /// One step of one socket.
     fn advance(&mut self, ready: Ready, sink: &mut impl Sink) -> Step {
         let Ready { key, direction } = ready;
+        if let Some(Place::Connection(connection)) = self.slots.get_key_mut(key)
+            && connection.relay.is_some()
+        {
+            if direction == Direction::Read {
+                connection.read_is_due();
+                return self.relay_step(key, sink);
+            }
+            if self.relay_before_write(key, sink) {
+                return Step::More;
+            }
+        }
         match self.slots.get_key_mut(key) {
             None | Some(Place::Bound(_) | Place::Spent) => Step::Done,
             Some(Place::Accepting(accepting)) => {
@@ -528,6 +544,9 @@ impl Reactor {
                 let (step, unread) = connection.write_ready(site, turn, sink);
                 if unread && let Some(readable) = connection.signal(Direction::Read) {
                     self.queue.push(readable);
+                }
+                if let Some(from) = connection.fed_by {
+                    self.relay_on(from, sink);
                 }
                 step
             }

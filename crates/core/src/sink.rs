@@ -30,6 +30,8 @@ pub trait Sink {
     fn readable(&mut self, slot: u32);
     /// A write that was short can be continued.
     fn writable(&mut self, slot: u32);
+    /// The relay that ends at `slot` could not send what it has read, which is lost.
+    fn relay_failed(&mut self, slot: u32, code: i32);
     /// A connect has ended: `status` is 0 or an error number.
     fn connected(&mut self, slot: u32, status: i32);
     /// `listener` has a new connection, in `slot`.

@@ -72,6 +72,7 @@ impl Sink for Seen {
         self.writable.push(slot);
     }
 
+    fn relay_failed(&mut self, _slot: u32, _code: i32) {}
     fn connected(&mut self, slot: u32, status: i32) {
         self.connected.push((slot, status));
     }

@@ -18,15 +18,23 @@
 //!   `as_socket` is for its options. `before_bind` sets what a TCP socket needs before bind(2); `bind_path` and
 //!   `path_address` are for paths; [`Target`] is where to connect to, `reachable` adjusts it, and `is_in_progress` tells
 //!   whether a connect that returned an error is merely not finished.
+//! - [`Duct`]: what bytes go through from one stream to another inside the kernel. Linux has it (`duct.rs`); elsewhere
+//!   there is none (`no_duct.rs`).
 //! - `descriptor` (Unix): what a descriptor from outside is, and what can be done with it next. A platform that has it
 //!   also has `release` on streams and listeners and `adopt_descriptor` on streams, and with them
 //!   [`handover`](crate::handover). Windows, where programs do not pass sockets around by number, goes without.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod duct;
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[path = "no_duct.rs"]
+mod duct;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
+pub(crate) use duct::Duct;
 #[cfg(unix)]
 pub(crate) use unix::*;
 #[cfg(windows)]

@@ -20,6 +20,7 @@ mod process;
 mod read;
 #[cfg(target_os = "linux")]
 mod refused;
+mod relay;
 mod tls;
 mod tls_flood;
 mod tls_questions;

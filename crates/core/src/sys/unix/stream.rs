@@ -7,7 +7,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
-#[cfg(target_os = "linux")] // for sendfile(2)
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use std::os::fd::RawFd;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::pin;
@@ -355,6 +355,39 @@ impl Stream {
         })
     }
 
+    /// splice(2) into an empty pipe: how many bytes.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn splice_in(&self, pipe: RawFd, count: usize) -> io::Result<usize> {
+        splice(self.io.get_ref().as_raw_fd(), pipe, count)
+    }
+
+    /// splice(2) out of a pipe that holds `count` bytes, until the kernel's buffer is full: how many, and whether it is.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn splice_out(&self, pipe: RawFd, count: usize) -> io::Result<(usize, bool)> {
+        let mut sent = 0;
+        while sent < count {
+            match splice(pipe, self.io.get_ref().as_raw_fd(), count - sent) {
+                // The pipe has fewer bytes than we have counted, which cannot be.
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(more) => sent += more,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((sent, true)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((sent, false))
+    }
+
+    /// Like [`Stream::splice_out`], and Tokio learns of it when the kernel's buffer is full.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn try_splice_out(&self, pipe: RawFd, count: usize) -> io::Result<usize> {
+        self.io.try_io(Interest::WRITABLE, |_| {
+            match self.splice_out(pipe, count)? {
+                (0, true) => Err(io::ErrorKind::WouldBlock.into()),
+                (sent, _) => Ok(sent),
+            }
+        })
+    }
+
     /// Tells Tokio that the kernel's buffer is full. To be used only where the socket cannot have become writable since
     /// that was seen.
     pub(crate) fn clear_writable(&self) {
@@ -391,6 +424,24 @@ fn write_vectored(descriptor: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Res
     // SAFETY: an IoSlice has the layout of an iovec; the slices and the memory they point to outlive the call.
     let sent = unsafe { libc::writev(descriptor.as_raw_fd(), slices.as_ptr().cast(), count) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// One splice(2). As with sendfile(2) a broken connection is EPIPE, because the host ignores SIGPIPE, as Node does.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn splice(from: RawFd, to: RawFd, count: usize) -> io::Result<usize> {
+    loop {
+        let flags = libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK;
+        let (no_offset, none) = (std::ptr::null_mut(), std::ptr::null_mut());
+        // SAFETY: two open descriptors and numbers; without offsets no memory of ours is involved.
+        let moved = unsafe { libc::splice(from, no_offset, to, none, count, flags) };
+        match usize::try_from(moved) {
+            Ok(moved) => return Ok(moved),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
 }
 
 fn is_retried(error: &io::Error) -> bool {

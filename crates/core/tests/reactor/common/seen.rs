@@ -21,6 +21,7 @@ pub(crate) struct Told {
     pub(crate) error: Option<i32>,
     pub(crate) readable: usize,
     pub(crate) writable: usize,
+    pub(crate) relay_failed: Option<i32>,
     pub(crate) connected: Option<i32>,
     pub(crate) accepted: VecDeque<u32>,
     pub(crate) accept_failed: Vec<i32>,
@@ -164,6 +165,10 @@ impl Sink for Seen {
     fn writable(&mut self, slot: u32) {
         self.maybe_panic_once(slot);
         self.tell(slot, "writable", |told| told.writable += 1);
+    }
+
+    fn relay_failed(&mut self, slot: u32, code: i32) {
+        self.tell(slot, "relay_failed", |told| told.relay_failed = Some(code));
     }
 
     fn connected(&mut self, slot: u32, status: i32) {

@@ -1,0 +1,442 @@
+// Sockets that are piped to sockets: what can be seen is the same whether their bytes pass through JavaScript or not.
+
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { Check, source } from '../fixtures/interop/bytes.mjs'
+import { parity } from '../helpers/parity.mjs'
+import { proxy, relays, warmUp } from '../helpers/relay.mjs'
+
+/**
+ * Records a socket's events: in which order reading and writing end is up to the peers. (`watch` would replace its
+ * `emit`, and a relay would not begin.)
+ */
+function record(t, socket, name) {
+  for (const event of ['end', 'finish', 'unpipe', 'close', 'error', 'timeout']) {
+    const track = { end: `${name} reads`, finish: `${name} writes`, unpipe: `${name} writes` }[event] ?? name
+    socket.on(event, (...args) =>
+      t.log.to(track)(event, ...args.filter(arg => typeof arg !== 'object' || arg?.code)),
+    )
+  }
+}
+
+const counters = socket => [socket.bytesRead, socket.bytesWritten]
+
+for (const kinds of [
+  ['tcp', 'tcp'],
+  ['tcp', 'unix'],
+  ['unix', 'tcp'],
+  ['unix', 'unix'],
+]) {
+  parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, { on: 'unix' }, async t => {
+    const count = relays(t)
+    const { client, a, b, peer } = await proxy(t, { kinds })
+    record(t, a, 'a')
+    record(t, b, 'b')
+    a.pipe(b)
+    b.pipe(a)
+    const [there, back] = [new Check(), new Check()]
+    await Promise.all([
+      pipeline(source(9_000_000), client),
+      pipeline(peer, there),
+      pipeline(source(7_000_000), peer),
+      pipeline(client, back),
+    ])
+    if (!a.destroyed) await once(a, 'close')
+    if (!b.destroyed) await once(b, 'close')
+    count.ran(2)
+    t.log('there', there.right, there.wrong, 'back', back.right, back.wrong)
+    t.log('a', ...counters(a), 'b', ...counters(b))
+  })
+}
+
+for (const kind of ['tcp', 'unix']) {
+  parity(`an echo by pipe: ${kind}`, { on: 'unix' }, async t => {
+    const count = relays(t)
+    const path = kind === 'unix' ? { path: t.socketPath() } : {}
+    const { client, peer } = await t.pair({ server: { allowHalfOpen: true }, ...path })
+    record(t, peer, 'echo')
+    peer.pipe(peer)
+    const check = new Check()
+    await Promise.all([pipeline(source(8_000_000), client, { end: true }), pipeline(client, check)]).catch(
+      () => {},
+    )
+    count.ran()
+    t.log('saw', check.right, check.wrong, ...counters(peer))
+  })
+}
+
+parity('pipeline between two sockets', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  const piped = pipeline(a, b)
+  const check = new Check()
+  await Promise.all([pipeline(source(6_000_000), client), pipeline(peer, check)])
+  peer.end()
+  client.resume()
+  await piped
+  count.ran()
+  t.log('saw', check.right, check.wrong, ...counters(a), ...counters(b))
+})
+
+parity('a pipeline whose destination is reset fails with its error', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  const piped = pipeline(a, b).then(
+    () => 'done',
+    error => error.code,
+  )
+  await warmUp(client, peer)
+  count.ran()
+  client.on('error', () => {})
+  peer.resetAndDestroy()
+  t.log('saw', await piped, a.destroyed, b.destroyed)
+})
+
+parity('counters tell of every byte that has arrived', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  t.log('saw', ...counters(a), ...counters(b))
+  for (let round = 1; round <= 5; round++) {
+    client.write(Buffer.alloc(round * 1000))
+    await t.until(() => peer.bytesRead === b.bytesWritten && a.bytesRead === client.bytesWritten)
+    await t.until(() => peer.bytesRead === client.bytesWritten)
+    t.log('saw', ...counters(a), ...counters(b))
+  }
+  const closed = Promise.all([once(a, 'close'), once(b, 'close')])
+  a.destroy()
+  b.destroy()
+  await closed
+  t.log('saw', ...counters(a), ...counters(b))
+})
+
+for (const who of ['client', 'peer']) {
+  parity(`the ${who} resets its connection`, async t => {
+    const count = relays(t)
+    const { client, a, b, peer } = await proxy(t)
+    record(t, a, 'a')
+    record(t, b, 'b')
+    a.pipe(b)
+    b.pipe(a)
+    await warmUp(client, peer)
+    await warmUp(peer, client)
+    count.ran(2)
+    const [near, far] = who === 'client' ? [a, b] : [b, a]
+    const closed = once(near, 'close')
+    const gone = who === 'client' ? client : peer
+    gone.resetAndDestroy()
+    await closed.catch(() => {})
+    t.log('saw', near.destroyed, far.destroyed, far.isPaused())
+    await t.turns(2)
+  })
+}
+
+parity('writes fail when the destination is gone and does not read', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  const failed = new Promise(resolve => b.on('close', resolve))
+  client.on('error', () => {})
+  a.on('error', () => {})
+  b.on('error', error => t.log('saw', error.syscall === 'write' || error.syscall === 'read', error.errno < 0))
+  peer.resetAndDestroy()
+  const timer = setInterval(() => client.write('x'), 5)
+  t.cleanup(() => clearInterval(timer))
+  await failed
+  clearInterval(timer)
+  t.log('saw', a.destroyed, b.destroyed)
+})
+
+parity('a slow reader stops the sender', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  peer.pause()
+  const check = new Check()
+  const sent = pipeline(source(60_000_000), client)
+  // All buffers on the way are full when nothing has moved for a while.
+  let [before, still] = [-1, 0]
+  while (still < 20) {
+    await new Promise(resolve => setTimeout(resolve, 10))
+    still = a.bytesRead === before ? still + 1 : 0
+    before = a.bytesRead
+  }
+  t.log('stopped', before < 60_000_000, client.writableNeedDrain)
+  await Promise.all([sent, pipeline(peer, check)])
+  count.ran()
+  t.log('saw', check.right, check.wrong)
+})
+
+parity('half-open: each direction ends by itself', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  record(t, a, 'a')
+  record(t, b, 'b')
+  a.pipe(b)
+  b.pipe(a)
+  await warmUp(client, peer)
+  await warmUp(peer, client)
+  count.ran(2)
+  client.end('last')
+  t.log('saw', String(await t.drained(peer)))
+  t.log('saw', a.readableEnded, a.writableEnded, b.readableEnded, b.writableEnded)
+  peer.write('still ')
+  t.log('saw', String((await once(client, 'data'))[0]))
+  const answer = t.drained(client)
+  peer.end('here')
+  t.log('saw', String(await answer))
+})
+
+parity('without allowHalfOpen the end of one side ends both', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t, { allowHalfOpen: false })
+  record(t, a, 'a')
+  record(t, b, 'b')
+  a.pipe(b)
+  b.pipe(a)
+  await warmUp(client, peer)
+  count.ran()
+  const closed = Promise.all([once(a, 'close'), once(b, 'close')])
+  client.end('last')
+  peer.resume()
+  client.resume()
+  await closed
+})
+
+parity('traffic holds off the idle time-out, and silence does not', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  peer.resume()
+  let timeouts = 0
+  a.setTimeout(400, () => timeouts++)
+  b.setTimeout(400, () => timeouts++)
+  for (let round = 0; round < 12; round++) {
+    client.write('x')
+    await new Promise(resolve => setTimeout(resolve, 100))
+  }
+  t.log('while there was traffic', timeouts)
+  await t.until(() => timeouts === 2)
+  t.log('then', timeouts)
+  // The next byte starts them again.
+  client.write('x')
+  await once(peer, 'data')
+  await t.until(() => timeouts === 2)
+  a.setTimeout(50, () => timeouts++)
+  await t.until(() => timeouts === 3)
+})
+
+/** Everything that `from` gets from here on, and what becomes of it at `peer`. */
+async function looked(t, look, after = () => {}) {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  const arrived = t.drained(peer)
+  await look({ client, a, b, peer })
+  client.end('the rest')
+  t.log('saw', String(await arrived))
+  await after({ client, a, b, peer })
+}
+
+const looks = {
+  'a data listener': async ({ a, client }, t) => {
+    a.on('data', chunk => t.log('data', chunk))
+    client.write('one ')
+    await once(a, 'data')
+  },
+  'a data listener in front': async ({ a, client }, t) => {
+    a.prependListener('data', chunk => t.log('data', chunk))
+    client.write('one ')
+    await once(a, 'data')
+  },
+  'once for data': async ({ a, client }, t) => {
+    client.write('one ')
+    t.log('data', String((await once(a, 'data'))[0]))
+  },
+  'a second destination': async ({ a, client }, t) => {
+    const second = new PassThrough()
+    a.pipe(second)
+    client.write('one ')
+    t.log('second', String((await once(second, 'data'))[0]))
+  },
+  'an encoding': async ({ a, client }, t) => {
+    a.setEncoding('latin1')
+    client.write('one ')
+    t.log('data', (await once(a, 'data'))[0])
+  },
+  'pause and resume': async ({ a, client, peer }, t) => {
+    a.pause()
+    t.log('saw', a.isPaused(), a.readableFlowing)
+    client.write('one ')
+    await t.until(() => a.readableLength === 4)
+    t.log('saw', a.bytesRead)
+    a.resume()
+    await once(peer, 'data')
+  },
+  'another writer': async ({ b, peer }, t) => {
+    t.log('saw', b.write('mine '), b.bytesWritten)
+    await once(peer, 'data')
+  },
+  'cork and uncork': async ({ b, client, peer }, t) => {
+    b.cork()
+    client.write('one ')
+    await t.until(() => b.writableLength === 4)
+    t.log('waits', b.writableLength)
+    b.uncork()
+    await once(peer, 'data')
+  },
+  'a wrapped write': async ({ b, client, peer }, t) => {
+    const { write } = b
+    b.write = function (...args) {
+      t.log('write', args[0])
+      return Reflect.apply(write, this, args)
+    }
+    t.log('saw', Object.hasOwn(b, 'write'))
+    client.write('one ')
+    await once(peer, 'data')
+  },
+  'a wrapped emit': async ({ a, client, peer }, t) => {
+    const { emit } = a
+    a.emit = function (event, ...args) {
+      if (event === 'data') t.log('emit', event)
+      return Reflect.apply(emit, this, [event, ...args])
+    }
+    client.write('one ')
+    await once(peer, 'data')
+  },
+  'unpipe and pipe': async ({ a, b, client, peer }, t) => {
+    a.unpipe(b)
+    t.log('saw', a.isPaused(), a.listenerCount('data'))
+    client.write('one ')
+    await t.until(() => a.readableLength === 4)
+    a.pipe(b)
+    await once(peer, 'data')
+  },
+  'unpipe and another destination': async ({ a, b, client }, t) => {
+    a.unpipe(b)
+    const other = new PassThrough()
+    a.pipe(other)
+    client.write('one ')
+    t.log('other', String((await once(other, 'data'))[0]))
+    a.unpipe(other)
+    a.pipe(b)
+  },
+  'removed listeners': async ({ a, b, client }, t) => {
+    a.removeAllListeners('data')
+    a.on('data', chunk => t.log('data', chunk))
+    client.write('one ')
+    await once(a, 'data')
+    a.removeAllListeners('data')
+    a.unpipe(b)
+    a.pipe(b)
+  },
+  'own properties': async ({ a, b }, t) => {
+    t.log(
+      'saw',
+      Object.hasOwn(a, 'on'),
+      Object.hasOwn(b, 'write'),
+      a instanceof t.net.Socket,
+      a.constructor === t.net.Socket,
+    )
+    t.log('saw', a.listenerCount('data'), a.readableFlowing, a.isPaused(), a.listenerCount('newListener'))
+  },
+}
+
+for (const [what, look] of Object.entries(looks)) {
+  parity(`the program looks in the middle: ${what}`, t => looked(t, sockets => look(sockets, t)))
+}
+
+parity('the program ends the destination in the middle', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.on('error', () => {})
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  const arrived = t.drained(peer)
+  b.end('over')
+  t.log('saw', String(await arrived), a.destroyed, b.writableEnded)
+})
+
+parity('what the destination has not taken goes out before what the program writes', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  peer.pause()
+  const total = 30_000_000
+  pipeline(source(total), client).catch(() => {})
+  let [before, still] = [-1, 0]
+  while (still < 10) {
+    await new Promise(resolve => setTimeout(resolve, 10))
+    still = a.bytesRead === before ? still + 1 : 0
+    before = a.bytesRead
+  }
+  a.unpipe(b)
+  b.end('behind it')
+  const drained = t.drained(peer)
+  peer.resume()
+  const arrived = await drained
+  const sent = arrived.length - 'behind it'.length
+  // Nothing is lost in between: what a has not sent is in its buffer or behind it.
+  const check = new Check()
+  check.write(arrived.subarray(0, sent))
+  t.log(
+    'saw',
+    String(arrived.subarray(sent)),
+    check.right === sent,
+    check.wrong,
+    b.bytesWritten - 4 === arrived.length,
+  )
+})
+
+parity('a process ends when only relays without a reference are left', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  a.unref()
+  client.write('one')
+  t.log('saw', String((await once(peer, 'data'))[0]))
+  a.ref()
+  client.write('two')
+  t.log('saw', String((await once(peer, 'data'))[0]))
+})
+
+parity('small messages have their turn beside bulk', async t => {
+  const count = relays(t)
+  const [bulk, small] = [await proxy(t), await proxy(t)]
+  for (const { a, b } of [bulk, small]) {
+    a.pipe(b)
+    b.pipe(a)
+  }
+  await warmUp(bulk.client, bulk.peer)
+  await warmUp(small.client, small.peer)
+  const check = new Check()
+  let over = false
+  const done = Promise.all([pipeline(source(80_000_000), bulk.client), pipeline(bulk.peer, check)]).then(
+    () => (over = true),
+  )
+  let answers = 0
+  small.peer.on('data', chunk => small.peer.write(chunk))
+  while (!over) {
+    small.client.write('x')
+    await once(small.client, 'data')
+    answers++
+  }
+  await done
+  count.ran(2)
+  t.log('saw', answers > 2)
+})

@@ -1,0 +1,145 @@
+// `relay(a, b)`: two sockets joined in both directions, and a promise of both byte counts.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { pipeline } from 'node:stream/promises'
+import { Check, source } from '../fixtures/interop/bytes.mjs'
+import { parity } from '../helpers/parity.mjs'
+import { proxy, relays } from '../helpers/relay.mjs'
+
+const ours = { module: 'ferronet' }
+
+for (const kinds of [
+  ['tcp', 'tcp'],
+  ['tcp', 'unix'],
+]) {
+  parity(
+    `it resolves with the bytes of both directions: ${kinds.join(', ')}`,
+    { ...ours, on: 'unix' },
+    async t => {
+      const count = relays(t)
+      const { client, a, b, peer } = await proxy(t, { kinds, allowHalfOpen: false })
+      // Of these two the one end must not end the other.
+      for (const socket of [client, peer]) socket.allowHalfOpen = true
+      const joined = t.net.relay(a, b)
+      const [there, back] = [new Check(), new Check()]
+      await Promise.all([
+        pipeline(source(3_000_000), client),
+        pipeline(peer, there),
+        pipeline(source(2_000_000), peer),
+        pipeline(client, back),
+      ])
+      assert.deepEqual(await joined, { aToB: 3_000_000, bToA: 2_000_000 })
+      assert.deepEqual(
+        [there.right, there.wrong, back.right, back.wrong],
+        [3_000_000, false, 2_000_000, false],
+      )
+      assert.ok(a.destroyed && b.destroyed)
+      count.ran(2)
+    },
+  )
+}
+
+parity('it begins before the first byte', ours, async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  const joined = t.net.relay(a, b)
+  await count.until(2)
+  client.end('hello')
+  assert.equal(String(await t.drained(peer)), 'hello')
+  peer.end()
+  client.resume()
+  assert.deepEqual(await joined, { aToB: 5, bToA: 0 })
+})
+
+parity('what was there before it goes first', ours, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  client.write('early ')
+  a.pause()
+  await t.until(() => a.readableLength === 6)
+  b.write('before ')
+  const joined = t.net.relay(a, b)
+  client.end('late')
+  assert.equal(String(await t.drained(peer)), 'before early late')
+  peer.end()
+  client.resume()
+  assert.deepEqual(await joined, { aToB: 10, bToA: 0 })
+})
+
+parity('half-close is carried across', ours, async t => {
+  const { client, a, b, peer } = await proxy(t, { allowHalfOpen: false })
+  client.allowHalfOpen = peer.allowHalfOpen = true
+  const joined = t.net.relay(a, b)
+  const arrived = t.drained(peer)
+  client.end('question')
+  assert.equal(String(await arrived), 'question')
+  const answer = t.drained(client)
+  peer.end('answer')
+  assert.equal(String(await answer), 'answer')
+  assert.deepEqual(await joined, { aToB: 8, bToA: 6 })
+})
+
+for (const who of ['client', 'peer']) {
+  parity(`the ${who}'s reset rejects it and destroys both`, ours, async t => {
+    const count = relays(t)
+    const { client, a, b, peer } = await proxy(t)
+    const joined = t.net.relay(a, b)
+    await count.until(2)
+    const [gone, other] = who === 'client' ? [client, peer] : [peer, client]
+    other.on('error', () => {})
+    const closed = new Promise(resolve => other.on('close', resolve))
+    other.resume()
+    gone.resetAndDestroy()
+    await assert.rejects(joined, { code: 'ECONNRESET', syscall: 'read' })
+    assert.ok(a.destroyed && b.destroyed)
+    other.end()
+    await closed
+  })
+}
+
+parity('destroying one of them rejects it', ours, async t => {
+  const count = relays(t)
+  const { a, b } = await proxy(t)
+  const joined = t.net.relay(a, b)
+  await count.until(2)
+  a.destroy()
+  await assert.rejects(joined, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+  assert.ok(b.destroyed)
+})
+
+parity('a signal ends it', ours, async t => {
+  const count = relays(t)
+  const { a, b } = await proxy(t)
+  const controller = new AbortController()
+  const joined = t.net.relay(a, b, { signal: controller.signal })
+  await count.until(2)
+  controller.abort(new Error('enough'))
+  await assert.rejects(joined, { name: 'AbortError', code: 'ABORT_ERR' })
+  assert.ok(a.destroyed && b.destroyed)
+
+  const late = await proxy(t)
+  await assert.rejects(t.net.relay(late.a, late.b, { signal: AbortSignal.abort() }), { code: 'ABORT_ERR' })
+  assert.ok(late.a.destroyed && late.b.destroyed)
+})
+
+parity('a socket that is still connecting is waited for', ours, async t => {
+  const server = await t.listen({ allowHalfOpen: true }, peer => peer.pipe(peer))
+  const { client, peer } = await t.pair()
+  const joined = t.net.relay(peer, t.connect(t.to(server)))
+  const arrived = t.drained(client)
+  client.end('there and back')
+  assert.equal(String(await arrived), 'there and back')
+  assert.deepEqual(await joined, { aToB: 14, bToA: 14 })
+})
+
+parity('wrong arguments reject', ours, async t => {
+  const { client, peer } = await t.pair()
+  for (const args of [[], [client], [client, {}], [null, peer]]) {
+    await assert.rejects(t.net.relay(...args), { code: 'ERR_INVALID_ARG_TYPE' })
+  }
+  await assert.rejects(t.net.relay(client, client), { code: 'ERR_INVALID_ARG_VALUE' })
+  await assert.rejects(t.net.relay(client, peer, { signal: 1 }), { code: 'ERR_INVALID_ARG_TYPE' })
+  assert.ok(!client.destroyed && !peer.destroyed)
+  client.write('x')
+  await once(peer, 'data')
+})

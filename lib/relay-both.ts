@@ -1,0 +1,71 @@
+// `relay(a, b)`: two sockets joined in both directions until both have ended.
+
+import { finished } from 'node:stream/promises'
+import { aborted } from './errors.js'
+import { isInstance } from './node/instances.js'
+import { relayPiped, relaysPipes, startsAtOnce } from './relay.js'
+import { Socket } from './socket.js'
+import { invalidArgType, invalidArgValue, validateAbortSignal, validateObject } from './validate.js'
+
+export interface RelayOptions {
+  signal?: AbortSignal | undefined
+}
+
+export interface Relayed {
+  aToB: number
+  bToA: number
+}
+
+export async function relay(a: Socket, b: Socket, options: RelayOptions = {}): Promise<Relayed> {
+  checkSocket(a, 'a')
+  checkSocket(b, 'b')
+  if (a === b) throw invalidArgValue('b', b, 'must be another socket than "a"')
+  validateObject(options, 'options')
+  const { signal } = options
+  if (signal !== undefined) validateAbortSignal(signal, 'options.signal')
+
+  // The end of one direction leaves the other open.
+  a.allowHalfOpen = true
+  b.allowHalfOpen = true
+  const before = { a: a.bytesWritten ?? 0, b: b.bytesWritten ?? 0 }
+  const over = Promise.all([finished(a), finished(b)])
+  const abort = (): void => destroyBoth(a, b, aborted(signal))
+  signal?.addEventListener('abort', abort)
+  try {
+    if (signal?.aborted) abort()
+    join(a, b)
+    join(b, a)
+    await over
+  } catch (error) {
+    destroyBoth(a, b)
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', abort)
+  }
+  return { aToB: (b.bytesWritten ?? 0) - before.b, bToA: (a.bytesWritten ?? 0) - before.a }
+}
+
+function checkSocket(socket: unknown, name: string): void {
+  if (!isInstance(Socket, socket)) throw invalidArgType(name, 'an instance of Socket', socket)
+}
+
+function join(from: Socket, to: Socket): void {
+  if (from.destroyed || to.destroyed) return
+  if (from.readableEnded) {
+    to.end()
+    return
+  }
+  from.pipe(to)
+  if (!relaysPipes) return
+  startsAtOnce(from)
+  // When the flow has begun, and what was buffered is out.
+  setImmediate(() => {
+    const piped = from._readableState.pipes
+    if (piped.length === 1 && piped[0] === to && !from.connecting && !to.connecting) relayPiped(from, to)
+  })
+}
+
+function destroyBoth(a: Socket, b: Socket, error?: Error): void {
+  a.destroy(error)
+  b.destroy(error)
+}

@@ -1,0 +1,264 @@
+// `a.pipe(b)` between two sockets without JavaScript, for as long as nobody could tell. When the stream has handed a
+// chunk to `b`, `relayPiped` looks whether the addon may carry the bytes that follow. While it does, both sockets have
+// a prototype in front of their own that notices when the program looks, and JavaScript carries on.
+
+import { Readable, Writable } from 'node:stream'
+import type { Handle } from './engine/once.js'
+import {
+  type Connection,
+  kFiles,
+  kHandle,
+  kHeld,
+  kOnread,
+  kRelay,
+  kShutdownRequest,
+  kTls,
+  kWriteRequest,
+} from './state.js'
+
+/** `FERRONET_RELAY=0`: what is piped always passes through JavaScript. */
+export const relaysPipes = process.env.FERRONET_RELAY !== '0'
+
+/** How many relays have begun in this thread. For tests: nothing else shows that there was one. */
+export const begun = { count: 0 }
+
+// Most connections that pipe a chunk or two are over then.
+const FIRST_WAIT = 1
+/** After a try that could not succeed. */
+const NEXT_TRY = 16
+// Who looks once may look again: the next relay begins twice as late.
+const FIRST_PENALTY = 4
+const MAX_PENALTY = 256
+
+/** `from` has just piped a chunk to `to`. */
+export function relayPiped(from: Connection, to: unknown): void {
+  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY })
+  if (relaying.wait > 0) {
+    relaying.wait--
+    return
+  }
+  if (!isSocket(to) || !isUnseenReader(from) || !isUnseenWriter(to)) {
+    relaying.wait = NEXT_TRY
+    return
+  }
+  // When `to` is slow, its next chunk may find it idle.
+  if (!isIdle(to) || !from[kHandle]!.startRelay(to[kHandle]!)) return
+  begun.count++
+  relaying.wait = relaying.penalty
+  relaying.penalty = Math.min(relaying.penalty * 2, MAX_PENALTY)
+  watch(from)
+  watch(to)
+}
+
+/** The first chunk that is piped from here need not pass through JavaScript. */
+export function startsAtOnce(from: Connection): void {
+  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY }
+}
+
+/** A relay of this socket has ended. */
+export function relayStopped(socket: Connection): void {
+  if (!socket[kHandle]?.relays) unwatch(socket)
+}
+
+// --- whether anybody could tell ---------------------------------------------------------------------------------------
+
+function isSocket(stream: unknown): stream is Connection {
+  const handle = (stream as Partial<Connection> | null)?.[kHandle] as Handle | null | undefined
+  return handle != null && handle.slot >= 0
+}
+
+function isUnseenReader(socket: Connection): boolean {
+  const { _readableState: state, _events: events } = socket
+  return (
+    isPlain(socket) &&
+    state.flowing === true &&
+    state.length === 0 &&
+    !state.ended &&
+    !state.destroyed &&
+    !state.errored &&
+    !state.decoder &&
+    !state.objectMode &&
+    !state.awaitDrainWriters &&
+    state.pipes.length === 1 &&
+    isOwn(events.data, ownListeners().data) &&
+    events.readable === undefined &&
+    events.pause === undefined &&
+    events.resume === undefined &&
+    isIntact(socket, READS)
+  )
+}
+
+function isUnseenWriter(socket: Connection): boolean {
+  const { _writableState: state, _events: events } = socket
+  return (
+    isPlain(socket) &&
+    !state.ending &&
+    !state.destroyed &&
+    !state.errored &&
+    !state.objectMode &&
+    !state.corked &&
+    (events.drain === undefined || isOwn(events.drain, ownListeners().drain)) &&
+    isIntact(socket, WRITES)
+  )
+}
+
+/** Nothing that was written waits, in the stream or below it. */
+function isIdle(socket: Connection): boolean {
+  const { length, needDrain } = socket._writableState
+  return length === 0 && !needDrain && socket[kHeld] === null && socket[kWriteRequest] === null
+}
+
+function isPlain(socket: Connection): boolean {
+  return (
+    !socket.connecting &&
+    !socket.destroyed &&
+    socket[kTls] === null &&
+    socket[kOnread] === null &&
+    socket[kFiles] === null &&
+    socket[kShutdownRequest] === null &&
+    socket._parent === null &&
+    Object.isExtensible(socket)
+  )
+}
+
+// What bytes pass through, and what the program may have replaced.
+const READS = ['emit', 'push', 'read', '_read', 'pause', 'resume', '_unrefTimer'] as const
+const WRITES = ['emit', 'write', '_write', '_writev', '_writeGeneric', '_unrefTimer'] as const
+type Method = (typeof READS | typeof WRITES)[number]
+
+const methods = new Map<Method, unknown>()
+
+/** `prototype` is Socket's, with what it inherits. */
+export function takeMethods(prototype: object): void {
+  for (const name of [...READS, ...WRITES]) methods.set(name, Reflect.get(prototype, name))
+}
+
+function isIntact(socket: Connection, names: readonly Method[]): boolean {
+  const watcher = Object.getPrototypeOf(socket) as object
+  const prototype = isWatching.has(watcher) ? (Object.getPrototypeOf(watcher) as object) : watcher
+  return names.every(name => {
+    const from = Object.hasOwn(socket, name) ? socket : prototype
+    return Reflect.get(from, name, socket) === methods.get(name)
+  })
+}
+
+/** The listeners that `pipe` adds, by their source: each stream has functions of its own. */
+let listeners: { data: string; drain: string } | undefined
+
+function ownListeners(): { data: string; drain: string } {
+  listeners ??= findListeners()
+  return listeners
+}
+
+function findListeners(): { data: string; drain: string } {
+  const source = new Readable({ read() {} })
+  const target = new Writable({ highWaterMark: 1, write() {} })
+  // It needs to drain, so `pipe` waits for that at once.
+  target.write('x')
+  source.pipe(target)
+  return { data: String(source.listeners('data')[0]), drain: String(target.listeners('drain')[0]) }
+}
+
+function isOwn(listener: unknown, source: string): boolean {
+  return typeof listener === 'function' && String(listener) === source
+}
+
+// --- noticing that somebody looks -------------------------------------------------------------------------------------
+
+/** The prototypes that `watch` puts in front of others. */
+const watching = new WeakMap<object, object>()
+const isWatching = new WeakSet<object>()
+
+function watch(socket: Connection): void {
+  const prototype = Object.getPrototypeOf(socket) as object
+  if (isWatching.has(prototype)) return
+  let watcher = watching.get(prototype)
+  if (watcher === undefined) {
+    watcher = watcherOf(prototype)
+    watching.set(prototype, watcher)
+    isWatching.add(watcher)
+  }
+  Object.setPrototypeOf(socket, watcher)
+}
+
+function unwatch(socket: Connection): void {
+  const watcher = Object.getPrototypeOf(socket) as object
+  if (isWatching.has(watcher)) Object.setPrototypeOf(socket, Object.getPrototypeOf(watcher) as object)
+}
+
+type Role = 'reads' | 'writes'
+type Stops = (socket: Connection) => void
+
+const stops: Record<Role, Stops> = {
+  reads: socket => socket[kHandle]?.stopRelay(),
+  writes: socket => socket[kHandle]?.stopRelayTo(),
+}
+
+function stopBoth(socket: Connection): void {
+  stops.reads(socket)
+  stops.writes(socket)
+}
+
+/** Methods whose call has to do with the bytes that are on their way. */
+const LOOKS: Record<Role, PropertyKey[]> = {
+  reads: [
+    ...['pause', 'resume', 'read', 'pipe', 'unpipe', 'setEncoding', 'wrap', 'iterator'],
+    Symbol.asyncIterator,
+  ],
+  writes: ['write', 'cork', 'uncork', '_write', '_writev', '_writeGeneric'],
+}
+
+/** Those whose first argument is an event, or nothing for all of them. */
+const LISTENS = [
+  ...['on', 'addListener', 'prependListener', 'off', 'removeListener', 'removeAllListeners'],
+  // Deno's call no other method.
+  ...['once', 'prependOnceListener'],
+]
+
+const EVENTS: Record<string, Stops> = {
+  data: stops.reads,
+  readable: stops.reads,
+  pause: stops.reads,
+  resume: stops.reads,
+  drain: stops.writes,
+}
+
+function watcherOf(prototype: object): object {
+  const watcher = Object.create(prototype) as object
+  const define = (name: PropertyKey, replaced: Stops, instead?: (...args: never[]) => unknown): void => {
+    Object.defineProperty(watcher, name, {
+      configurable: true,
+      get() {
+        return instead ?? (Reflect.get(prototype, name, this) as unknown)
+      },
+      set(this: Connection, value: unknown) {
+        replaced(this)
+        // On an instance, as if we were not here; and another prototype may have its own idea.
+        Reflect.set(prototype, name, value, this)
+      },
+    })
+  }
+  for (const role of ['reads', 'writes'] as const) {
+    for (const name of LOOKS[role]) {
+      define(name, stops[role], function (this: Connection, ...args: never[]) {
+        stops[role](this)
+        return call(prototype, name, this, args)
+      })
+    }
+  }
+  for (const name of LISTENS) {
+    define(name, stopBoth, function (this: Connection, ...args: never[]) {
+      const event: unknown = args[0]
+      if (event === undefined) stopBoth(this)
+      else if (typeof event === 'string') EVENTS[event]?.(this)
+      return call(prototype, name, this, args)
+    })
+  }
+  // What they do to the bytes, if anything, ends in a write.
+  for (const name of ['emit', 'push', 'unshift', '_read', '_unrefTimer']) define(name, stopBoth)
+  return watcher
+}
+
+function call(prototype: object, name: PropertyKey, socket: Connection, args: never[]): unknown {
+  return Reflect.apply(Reflect.get(prototype, name, socket) as (...args: never[]) => unknown, socket, args)
+}
