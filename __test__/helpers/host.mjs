@@ -33,6 +33,8 @@ else alone(scenarios.get(title))
 function serve() {
   let current
   const stray = (error, origin) => {
+    // Without its parent a process would complain about its complaints for ever.
+    if (!process.connected) process.exit(1)
     if (current?.scenario.catchesUncaught) current.scenario.catchesUncaught(error, origin)
     else if (current) current.fail(error, origin)
     else process.send({ stray: String(error?.stack ?? error) })
@@ -40,6 +42,7 @@ function serve() {
   process.on('uncaughtException', stray)
   process.on('unhandledRejection', error => stray(error, 'unhandledRejection'))
   process.on('disconnect', () => process.exit())
+  if (!process.connected) process.exit() // the parent was gone before this process was ready
 
   process.on('message', async ({ run, timeout }) => {
     writeSync(record, `${JSON.stringify({ run })}\n`)
