@@ -2,6 +2,7 @@
 // ferronet with each of its drivers. The clients are Node's own sockets, the telnet-client example, and nc.
 
 import { spawnSync } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import nodeNet from 'node:net'
@@ -163,6 +164,44 @@ for (const target of targets) {
     }
 
     if (target.name !== 'node:net') {
+      test(`forward joins each client to the target, in both directions and to both ends: ${on}`, async t => {
+        const behind = nodeNet.createServer({ allowHalfOpen: true }, socket => {
+          const heard = createHash('sha256')
+          socket.on('data', chunk => heard.update(chunk))
+          socket.on('end', () => socket.end(`${heard.digest('hex')}\n`))
+        })
+        t.teardown(() => behind.close())
+        behind.listen(0, '127.0.0.1')
+        await once(behind, 'listening')
+        const { port } = behind.address()
+
+        const server = await serve(t, target, transport, 'forward', ['127.0.0.1', String(port)])
+        const bytes = randomBytes(3_000_000)
+        for (const name of ['connection 1', 'connection 2']) {
+          const user = await client(t, server.endpoint, { allowHalfOpen: true })
+          user.socket.end(bytes)
+          t.is(await user.line(), createHash('sha256').update(bytes).digest('hex'))
+          await user.closed
+          t.is(await server.line(/^connection/), `${name}: ${bytes.length} bytes there, 65 back`)
+        }
+
+        const joined = once(behind, 'connection')
+        const open = await client(t, server.endpoint)
+        await joined
+        server.kill('SIGTERM')
+        await open.closed
+        const { code, stdout, stderr } = await server.exited
+        t.deepEqual({ code, stderr }, { code: 0, stderr: '' })
+        t.regex(stdout, /^connection 3: /m)
+      })
+
+      test(`forward drops a client when nobody is at the target: ${on}`, async t => {
+        const server = await serve(t, target, transport, 'forward', [join(directory(t), 'no.sock')])
+        const user = await client(t, server.endpoint)
+        await user.closed
+        t.is(await server.line(/^connection/), 'connection 1: no such path (ENOENT)')
+      })
+
       test(`threads answers from one thread after the other: ${on}`, async t => {
         const server = await serve(t, target, transport, 'threads')
         const clients = []
@@ -532,7 +571,7 @@ for (const target of targets) {
 
   test(`--help prints the usage: ${target.name}`, async t => {
     const names = ['counter-echo', 'counter-echo-check', 'chat-room', 'telnet-client']
-    if (target.name !== 'node:net') names.push('legacy', 'starttls-chat', 'threads')
+    if (target.name !== 'node:net') names.push('forward', 'legacy', 'starttls-chat', 'threads')
     for (const name of names) {
       const { code, stdout, stderr } = await example(t, target, name, ['--help']).exited
       t.is(code, 0)
