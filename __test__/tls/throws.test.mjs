@@ -1,4 +1,5 @@
-// Handlers that throw. (Of 'end' and 'finish' a stream of Node's closes behind the handlers, and a throw keeps it open.) What they throw is an uncaught exception, once for each time, and the connection goes on.
+// Handlers that throw. What they throw is an uncaught exception, once for each time, and the connection goes on. ('end' and
+// 'finish' are left out: a stream of Node's closes behind their handlers, and stays open when one throws.)
 
 import { first, secured } from '../helpers/tls.mjs'
 
