@@ -7,6 +7,7 @@ import { invalidArgType } from '../validate.js'
 import { type Borrowed, borrow, isSecureContext, nativeOf } from './borrow.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
+import { throwLater } from './later.js'
 import type { Questions } from './types.js'
 
 const nothing = new Uint8Array(0)
@@ -121,16 +122,18 @@ export class Answers {
       return
     }
     const shown = other?.of ?? own
-    this.#questions.status!(
-      shown.getCertificate(),
-      shown.getIssuer(),
-      this.#once((error, response) => {
-        if (error) this.#fail(error)
-        else if (!response) answer(nothing)
-        else if (response instanceof Uint8Array) answer(response)
-        else throw invalidArgType('OCSP response', 'an instance of Buffer', response)
-      }),
-    )
+    const done = this.#once((error: Error | null, response?: Buffer) => {
+      if (error) this.#fail(error)
+      else if (!response) answer(nothing)
+      else if (response instanceof Uint8Array) answer(response)
+      else throw invalidArgType('OCSP response', 'an instance of Buffer', response)
+    })
+    try {
+      this.#questions.status!(shown.getCertificate(), shown.getIssuer(), done)
+    } catch (error) {
+      // As Node does from version 24 on: the client would wait for nothing.
+      this.#fail(error as Error)
+    }
   }
 
   // --- sessions to keep ---------------------------------------------------------------------------------------
@@ -141,7 +144,7 @@ export class Answers {
       if (--left === 0) this.#handle.answerTls(TLS_STORE)
     }
     for (let at = 0; at < given.length; at += 2)
-      this.#questions.store!(given[at]!, given[at + 1]!, this.#once(stored))
+      throwLater(() => this.#questions.store!(given[at]!, given[at + 1]!, this.#once(stored)))
   }
 }
 

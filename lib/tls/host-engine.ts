@@ -18,6 +18,7 @@ import { kWriteRequest } from '../state.js'
 import { Answers } from './answers.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
+import { throwLater } from './later.js'
 import type { Wanted } from './options.js'
 import { Renegotiation } from './renegotiation.js'
 import { endEarly } from './roles.js'
@@ -98,11 +99,8 @@ export class HostEngine implements Engine, TlsOwner {
       judged = true
       this.#judge(verdict, reused)
     }
-    try {
-      this.#wanted.role.shaken?.(this.#socket, judge)
-    } finally {
-      judge()
-    }
+    throwLater(() => this.#wanted.role.shaken?.(this.#socket, judge))
+    judge()
   }
 
   #judge(verdict: number, reused: boolean): void {
@@ -116,17 +114,15 @@ export class HostEngine implements Engine, TlsOwner {
     }
     // A client that was not asked for its certificate is nobody in particular.
     socket.authorized = error === undefined && (!isServer || requestCert)
-    try {
-      role.secure(socket)
-    } finally {
-      if (!socket.destroyed) this.#open()
-      this.#isJudged = true
-      for (const each of this.#sessions.splice(0)) if (!socket.destroyed) socket.emit('session', each)
-    }
+    throwLater(() => role.secure(socket))
+    if (!socket.destroyed) this.#open()
+    this.#isJudged = true
+    for (const each of this.#sessions.splice(0)) this.#tell('session', each)
   }
 
   #open(): void {
-    this.#handle.openTls()
+    // Writes have waited for it, whose callbacks are called here.
+    throwLater(() => this.#handle.openTls())
     const { _readableState: state } = this.#socket
     if (state.reading || !this.#socket.isPaused()) this.#socket._read(0)
   }
@@ -189,14 +185,14 @@ export class HostEngine implements Engine, TlsOwner {
       if (news === undefined) return
       switch (news.kind) {
         case 'keylog':
-          this.#socket.emit('keylog', Buffer.concat([news.bytes, Buffer.from('\n')]))
+          this.#tell('keylog', Buffer.concat([news.bytes, Buffer.from('\n')]))
           break
         case 'session':
-          if (this.#isJudged) this.#socket.emit('session', news.bytes)
+          if (this.#isJudged) this.#tell('session', news.bytes)
           else this.#sessions.push(news.bytes)
           break
         case 'response':
-          this.#wanted.questions.response!(news.bytes.length > 0 ? news.bytes : null)
+          throwLater(() => this.#wanted.questions.response!(news.bytes.length > 0 ? news.bytes : null))
           break
         case 'renegotiating': {
           const error = this.#renegotiation.begins()
@@ -208,6 +204,13 @@ export class HostEngine implements Engine, TlsOwner {
           break
       }
     }
+  }
+
+  /** One of several: what a handler throws does not keep the others from being told. */
+  #tell(event: string, value: Buffer): void {
+    throwLater(() => {
+      if (!this.#socket.destroyed) this.#socket.emit(event, value)
+    })
   }
 
   // The server may have shown another certificate.

@@ -9,6 +9,7 @@ import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWritten } from '../sy
 import { Carrier } from './carrier.js'
 import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
+import { throwLater } from './later.js'
 import { type Hearer, NodeServer } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import type { Wanted } from './options.js'
@@ -64,9 +65,9 @@ export class NodeEngine implements Engine {
       else if (handle.isOpen || !isReset(error)) socket.destroy(error)
       else endEarly(socket, role, errors.disconnected(false, options))
     })
-    over.on('session', session => socket.emit('session', session))
-    if (socket.listenerCount('keylog') > 0) over.on('keylog', line => socket.emit('keylog', line))
-    over.on('OCSPResponse', response => questions.response?.(response))
+    over.on('session', session => tell(socket, 'session', session))
+    if (socket.listenerCount('keylog') > 0) over.on('keylog', line => tell(socket, 'keylog', line))
+    over.on('OCSPResponse', response => throwLater(() => questions.response?.(response)))
     over.once('secureConnect', () => this.#shaken(socket, over, () => this.#secure(socket, handle, over)))
   }
 
@@ -82,11 +83,12 @@ export class NodeEngine implements Engine {
       emit: (event, ...args) => {
         const over = args.at(-1) as tls.TLSSocket
         if (event === 'tlsClientError') fail(args[0] as Error)
-        else if (event === 'keylog') socket.emit('keylog', args[0])
+        else if (event === 'keylog') tell(socket, 'keylog', args[0])
         else if (event === 'secureConnection') {
           this.#watch(socket, handle, over, fail)
           this.#shaken(socket, over, () => this.#secure(socket, handle, over))
-        } else return server?.emit(event, ...args) ?? false
+        } else if (event === 'newSession') throwLater(() => server?.emit(event, ...args))
+        else return server?.emit(event, ...args) ?? false
         return true
       },
       listenerCount: event =>
@@ -139,20 +141,14 @@ export class NodeEngine implements Engine {
   }
 }
 
+/** What a handler throws must not unwind through Node's TLSSocket, which has more to tell. */
+function tell(socket: SecureSocket, event: string, value: unknown): void {
+  throwLater(() => socket.emit(event, value))
+}
+
 /** Node's error for the end of the connection in the handshake. */
 function isReset(error: NodeJS.ErrnoException): boolean {
   return error.code === 'ECONNRESET' && error.syscall === undefined
-}
-
-/** What a handler throws must not unwind through Node's streams, which are in the middle of something. */
-function throwLater(run: () => void): void {
-  try {
-    run()
-  } catch (error) {
-    process.nextTick(() => {
-      throw error
-    })
-  }
 }
 
 /** What the Socket calls: libuv's verbs on Node's TLSSocket. The connection's own go to the handle below. */

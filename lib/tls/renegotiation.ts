@@ -4,6 +4,7 @@ import * as tls from 'node:tls'
 import { type Handle, TLS_REQUEST_CERTIFICATE, TLS_REQUIRE_CERTIFICATE } from '../engine/once.js'
 import { validateFunction, validateObject } from '../validate.js'
 import * as errors from './errors.js'
+import { throwLater } from './later.js'
 import type { Wanted } from './options.js'
 
 export interface RenegotiateOptions {
@@ -71,6 +72,6 @@ export class Renegotiation {
   }
 
   ended(): void {
-    for (const callback of this.#callbacks.splice(0)) callback(null)
+    for (const callback of this.#callbacks.splice(0)) throwLater(() => callback(null))
   }
 }

@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream'
 import type { Handle } from '../engine/once.js'
 import { override } from '../override.js'
+import { throwLater } from './later.js'
 
 type Callbacks = ((() => void) | undefined)[]
 
@@ -16,15 +17,7 @@ export function closeTogether(handle: Handle, upper: Duplex): void {
     told = undefined
     for (const callback of callbacks) each(callback)
   }
-  const each = (callback: (() => void) | undefined): void => {
-    try {
-      callback?.()
-    } catch (error) {
-      process.nextTick(() => {
-        throw error
-      })
-    }
-  }
+  const each = (callback: (() => void) | undefined): void => throwLater(() => callback?.())
   // Another socket on a connection that has been closed: what it has waiting is cancelled all the same.
   const late = (callbacks: Callbacks): void => {
     const { canceled = [] } = handle
