@@ -168,7 +168,10 @@ export const differences = [
   {
     because: "Deno's terminate() does not wait until the thread has ended",
     sometimes: true,
-    scenarios: { 'handover/threads': ['a path goes when the thread of its server is terminated'] },
+    scenarios: {
+      'handover/threads': ['a path goes when the thread of its server is terminated'],
+      'process/workers': ['terminate ends a worker with a server, and frees its port'],
+    },
   },
   {
     because: "Deno's terminate() does not stop a worker that computes, wherever that is (a timer will do)",

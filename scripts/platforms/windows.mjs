@@ -26,7 +26,7 @@ const cache = resolve('.cache/windows')
 const target = 'x86_64-pc-windows-gnu'
 /** How long one test file may take, and one scenario in it: Wine is slow, and so are two busy cores. */
 const PATIENCE = 20 * 60_000
-const SCENARIO = 2 * 60_000
+const SCENARIO = 5 * 60_000
 
 const HELP = `node scripts/platforms/windows.mjs [--node 20|22] [--shard N/M] [--no-build] [--verbose] [FILE …]
 
