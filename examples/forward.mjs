@@ -3,7 +3,6 @@
 //   node examples/forward.mjs 127.0.0.1 5432               then connect to 127.0.0.1:8000
 //   node examples/forward.mjs --port 6000 /tmp/room.sock   from TCP to a Unix socket
 
-import { once } from 'node:events'
 import net, { relay } from 'ferronet'
 import { commandLine, destination, explain, listen, portNumber, text } from './common.mjs'
 
@@ -23,23 +22,17 @@ const target = destination(positionals)
 const ending = new AbortController()
 let count = 0
 
-// Nobody reads a client before it is joined to the target: what it says meanwhile waits in the kernel.
-const server = net.createServer(
-  { allowHalfOpen: true, pauseOnConnect: true, noDelay: true },
-  async client => {
-    const name = `connection ${++count}`
-    const upstream = net.connect({ ...target, allowHalfOpen: true, noDelay: true })
-    client.on('error', () => upstream.destroy())
-    upstream.on('error', () => client.destroy())
-    try {
-      await once(upstream, 'connect')
-      const { aToB, bToA } = await relay(client, upstream, { signal: ending.signal })
-      console.log(`${name}: ${aToB} bytes there, ${bToA} back`)
-    } catch (err) {
-      console.log(`${name}: ${explain(err)}`)
-    }
-  },
-)
+const server = net.createServer({ noDelay: true }, async client => {
+  const name = `connection ${++count}`
+  try {
+    // It need not be connected yet: what the client says meanwhile is passed on then.
+    const upstream = net.connect({ ...target, noDelay: true })
+    const { aToB, bToA } = await relay(client, upstream, { signal: ending.signal })
+    console.log(`${name}: ${aToB} bytes there, ${bToA} back`)
+  } catch (err) {
+    console.log(`${name}: ${explain(err)}`)
+  }
+})
 
 const endpoint = values.path ? { path: values.path } : { host: '127.0.0.1', port: portNumber(values.port) }
 console.log(`listening on ${text(await listen(server, endpoint))}`)
