@@ -560,7 +560,9 @@ for (const target of targets) {
         [['--key', 'a'], 2, '--key and --cert belong together (--help shows the usage)\n'],
         [['--key', 'no.pem', '--cert', 'no.pem'], 1, 'cannot read no.pem: no such path (ENOENT)\n'],
       ]) {
-        const { code, stdout, stderr } = await example(t, target, 'starttls-chat', args, { PATH: '' }).exited
+        // Not an empty PATH, for which Bun and Deno have another one.
+        const nowhere = { PATH: '/nowhere' }
+        const { code, stdout, stderr } = await example(t, target, 'starttls-chat', args, nowhere).exited
         t.deepEqual(
           { code, stdout, stderr },
           { code: exitCode, stdout: '', stderr: `starttls-chat: ${message}` },

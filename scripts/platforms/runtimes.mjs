@@ -108,8 +108,8 @@ async function test(program, files) {
   })
   const code = await new Promise(resolve => child.on('close', resolve))
   const lacking = [...text.matchAll(/lacking: .*$/gm)].map(([line]) => line)
-  const count = result => Number(text.match(new RegExp(`^# ${result} (\\d+)$`, 'm'))?.[1] ?? 0)
-  // Without a count ava has died.
-  const failed = count('fail') || (code === 0 ? 0 : 1)
-  return { passed: count('pass') - lacking.length, failed, lacking }
+  // Counted line by line, because a run that ava gives up has no sum.
+  const count = result => text.match(new RegExp(`^${result} \\d+ (?!.*# SKIP)`, 'gm'))?.length ?? 0
+  const failed = count('not ok') || (code === 0 ? 0 : 1)
+  return { passed: count('ok') - lacking.length, failed, lacking }
 }
