@@ -78,4 +78,10 @@ export const LACKING = [
     seen: /node:net: Error: aborted/,
     reason: "Node's own server resets the connection before the answer has arrived",
   },
+  {
+    file: 'engine/nested-loop.test.mjs',
+    title: "messages that came together reach their sockets while the first one's handler runs the loop",
+    seen: /node:net: Error: not finished/,
+    reason: "node:net itself waits for ever: libuv's inner loop does not see what the outer one has taken",
+  },
 ]
