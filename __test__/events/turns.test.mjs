@@ -477,13 +477,13 @@ for (const family of ['TCP', 'Unix']) {
     const sent = socket.bytesWritten - socket._handle.writeQueueSize
     const turn = inTurns(t.log)
     mark(socket, turn)
-    const drained = new Promise(resolve => socket.once('drain', resolve))
+    const both = ['data', 'drain'].map(event => new Promise(resolve => socket.once(event, resolve)))
     // In the middle of an iteration, which sees nothing of it.
     setImmediate(() => {
       peer.do('read', 0, sent)
       peer.do('write', 0, 'well read')
     })
-    await drained
+    await Promise.all(both)
   })
 
   parity(`${family}: 'drain' and a write's callback`, async t => {
