@@ -14,6 +14,7 @@ import {
   kShutdownRequest,
   kTls,
   kWriteRequest,
+  type Relaying,
 } from './state.js'
 
 /** `FERRONET_RELAY=0`: what is piped always passes through JavaScript. */
@@ -32,16 +33,30 @@ const MAX_PENALTY = 256
 
 /** `from` has just piped a chunk to `to`. */
 export function relayPiped(from: Connection, to: unknown): void {
-  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY })
-  if (relaying.wait > 0) {
-    relaying.wait--
+  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY, full: null })
+  if (relaying.wait > 0) relaying.wait--
+  else begin(from, to)
+}
+
+/** `from` resumes: it may be because its destination has told of 'drain'. */
+export function relayResumed(from: Connection, relaying: Relaying): void {
+  const to = relaying.full
+  relaying.full = null
+  // When what had been read before has flowed.
+  if (to !== null) process.nextTick(begin, from, to)
+}
+
+function begin(from: Connection, to: unknown): void {
+  const relaying = from[kRelay]
+  if (relaying === null || relaying.wait > 0 || !isSocket(from) || from._readableState.pipes[0] !== to) return
+  if (isSocket(to) && isHeldUp(from, to)) {
+    relaying.full = to
     return
   }
   if (!isSocket(to) || !isUnseenReader(from) || !isUnseenWriter(to)) {
     relaying.wait = NEXT_TRY
     return
   }
-  // When `to` is slow, its next chunk may find it idle.
   if (!isIdle(to) || !from[kHandle]!.startRelay(to[kHandle]!)) return
   begun.count++
   relaying.wait = relaying.penalty
@@ -52,7 +67,7 @@ export function relayPiped(from: Connection, to: unknown): void {
 
 /** The first chunk that is piped from here need not pass through JavaScript. */
 export function startsAtOnce(from: Connection): void {
-  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY }
+  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY, full: null }
 }
 
 /** A relay of this socket has ended. */
@@ -65,6 +80,12 @@ export function relayStopped(socket: Connection): void {
 function isSocket(stream: unknown): stream is Connection {
   const handle = (stream as Partial<Connection> | null)?.[kHandle] as Handle | null | undefined
   return handle != null && handle.slot >= 0
+}
+
+/** A chunk of the high-water mark fills the stream, even if the kernel takes it at once. */
+function isHeldUp(from: Connection, to: Connection): boolean {
+  const { flowing, length } = from._readableState
+  return to._writableState.needDrain || flowing === false || length > 0
 }
 
 function isUnseenReader(socket: Connection): boolean {

@@ -37,7 +37,7 @@ import {
   type SocketOptions,
   withKeepAlive,
 } from './options.js'
-import { relayPiped, relayStopped, relaysPipes, takeMethods } from './relay.js'
+import { relayPiped, relayResumed, relayStopped, relaysPipes, takeMethods } from './relay.js'
 import { type Done, Request } from './request.js'
 import type { SendFileOptions } from './send-file.js'
 import {
@@ -52,6 +52,7 @@ import {
   kLastWriteQueueSize,
   kOnread,
   kOpened,
+  kRelay,
   kReplaceHandle,
   kShutdownRequest,
   kTimeout,
@@ -336,7 +337,9 @@ export class SocketMethods extends Base {
   override resume(): this {
     readOn(this)
     if (!this[kRemembered].noDelay && carriesSession(this) && !letSessionsThrough()) this.setNoDelay(true)
-    return super.resume()
+    super.resume()
+    if (this[kRelay] !== null) relayResumed(this, this[kRelay])
+    return this
   }
 
   override read(size?: number): unknown {

@@ -22,6 +22,7 @@ for (const kinds of [
       // Of these two the one end must not end the other.
       for (const socket of [client, peer]) socket.allowHalfOpen = true
       const joined = t.net.relay(a, b)
+      await count.until(2)
       const [there, back] = [new Check(), new Check()]
       await Promise.all([
         pipeline(source(3_000_000), client),
@@ -35,7 +36,6 @@ for (const kinds of [
         [3_000_000, false, 2_000_000, false],
       )
       assert.ok(a.destroyed && b.destroyed)
-      count.ran(2)
     },
   )
 }

@@ -29,6 +29,9 @@ for (const kinds of [
       ends[at].pipe(ends[at + 1])
       ends[at + 1].pipe(ends[at])
     }
+    await warmUp(ends[0], ends.at(-1))
+    await warmUp(ends.at(-1), ends[0])
+    count.ran(6)
     const [there, back] = [new Check(), new Check()]
     await Promise.all([
       pipeline(source(size, 100_000), ends[0]),
@@ -36,7 +39,6 @@ for (const kinds of [
       pipeline(source(size / 2, 10_000), ends.at(-1)),
       pipeline(ends[0], back),
     ])
-    count.ran(6)
     assert.deepEqual([there.right, there.wrong, back.right, back.wrong], [size, false, size / 2, false])
   })
 }
@@ -117,6 +119,10 @@ for (let seed = 1; seed <= seeds; seed++) {
     const kinds = [['tcp', 'unix'][below(2)], ['tcp', 'unix'][below(2)]]
     const { client, a, b, peer } = await proxy(t, { kinds })
     a.pipe(b)
+    // The first relay does not depend on how the chunks fall.
+    await warmUp(client, peer)
+    count.ran()
+    const warm = a.bytesRead
     const check = new Check()
     peer.on('data', chunk => check.write(chunk))
     const total = 30_000_000
@@ -136,9 +142,8 @@ for (let seed = 1; seed <= seeds; seed++) {
     }
     await all
     assert.deepEqual([check.right, check.wrong], [total, false])
-    assert.equal(a.bytesRead, total)
-    assert.equal(b.bytesWritten, total)
-    count.ran()
+    assert.equal(a.bytesRead, warm + total)
+    assert.equal(b.bytesWritten, warm + total)
   })
 }
 

@@ -74,6 +74,8 @@ export class ForeignHandle {
   // handle's completion alone.
   readonly writeQueueSize = Number.NaN
   readonly writeErrno = 0
+  /** Nothing passes it by. */
+  readonly relays = false
   closed = false
 
   #owner: Owner | null = null
@@ -91,6 +93,11 @@ export class ForeignHandle {
 
   #askAsyncId(): number {
     return typeof this.foreign.getAsyncId === 'function' ? this.foreign.getAsyncId() : 0
+  }
+
+  /** Its counters are up to date at all times. */
+  count(): this {
+    return this
   }
 
   get owner(): Owner | null {
