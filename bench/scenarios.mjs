@@ -147,7 +147,7 @@ const plainScenarios = [
     load: ['echo', '--connections', '4', '--outstanding', '4'],
     unit: 'bytes',
     floor: false,
-    targets: { value: 1.0 },
+    targets: { value: 2.5 },
   },
   {
     name: 'proxy',
