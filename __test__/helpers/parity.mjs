@@ -25,7 +25,7 @@ import { difference, node as nodeItself, runtime } from './runtime.mjs'
 const scenarios = globalThis[Symbol.for('ferronet.test.scenarios')]
 const ava = scenarios ? undefined : (await import('ava')).default
 
-const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 30_000)
+const timeout = Number(process.env.FERRONET_TEST_TIMEOUT ?? 60_000)
 const onlyNode = process.env.FERRONET_TEST_ONLY === 'node'
 const testDirectory = fileURLToPath(new URL('..', import.meta.url))
 const hostFile = fileURLToPath(new URL('host.mjs', import.meta.url))
