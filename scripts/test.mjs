@@ -11,6 +11,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { certificates } from '../__test__/helpers/certificates.mjs'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
@@ -57,6 +58,7 @@ async function cargo(what, packages) {
 }
 
 async function js() {
+  if (files.length === 0) makeCertificates()
   // TAP, because once a test failed, ava's other reporter no longer counts those that passed.
   const args = ['node_modules/ava/entrypoints/cli.mjs', '--tap']
   for (const title of values.match) args.push('--match', title)
@@ -71,6 +73,15 @@ async function js() {
         .split(' ')[2] ?? 0,
     )
   return verdict(output, { passed: count('pass'), failed: count('fail'), skipped: count('skip') })
+}
+
+/** Once for all files, by the environment. Without openssl those that need them say so. */
+function makeCertificates() {
+  try {
+    certificates()
+  } catch (error) {
+    console.log(`\n> no certificates for the TLS tests: ${error.message}`)
+  }
 }
 
 async function types() {
