@@ -57,7 +57,13 @@ function begin(from: Connection, to: unknown): void {
     relaying.wait = NEXT_TRY
     return
   }
-  if (!isIdle(to) || !from[kHandle]!.startRelay(to[kHandle]!)) return
+  const [source, target] = [from[kHandle]!, to[kHandle]!]
+  if (!isIdle(to) || !source.mayRelay(target)) return
+  if (!source.startRelay(target)) {
+    // Each try sends early what could leave together.
+    relaying.wait = NEXT_TRY
+    return
+  }
   begun.count++
   relaying.wait = relaying.penalty
   relaying.penalty = Math.min(relaying.penalty * 2, MAX_PENALTY)
@@ -113,6 +119,8 @@ function isUnseenWriter(socket: Connection): boolean {
   const { _writableState: state, _events: events } = socket
   return (
     isPlain(socket) &&
+    socket[kFiles] === null &&
+    socket[kShutdownRequest] === null &&
     !state.ending &&
     !state.destroyed &&
     !state.errored &&
@@ -135,8 +143,6 @@ function isPlain(socket: Connection): boolean {
     !socket.destroyed &&
     socket[kTls] === null &&
     socket[kOnread] === null &&
-    socket[kFiles] === null &&
-    socket[kShutdownRequest] === null &&
     socket._parent === null &&
     Object.isExtensible(socket)
   )

@@ -1,5 +1,6 @@
 // Sockets that are piped to sockets: what can be seen is the same whether their bytes pass through JavaScript or not.
 
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -175,6 +176,64 @@ parity('a slow reader stops the sender', async t => {
   await Promise.all([sent, pipeline(peer, check)])
   count.ran()
   t.log('saw', check.right, check.wrong)
+})
+
+/** Writes to `from` until all buffers on the way are full, and resolves with how many bytes that took. */
+async function fill(t, from) {
+  const chunk = Buffer.alloc(64 * 1024)
+  let written = 0
+  for (let still = 0; still < 20; still++) {
+    while (!from.writableNeedDrain) {
+      from.write(chunk)
+      written += chunk.length
+      still = 0
+    }
+    await t.turns(2)
+  }
+  return written
+}
+
+parity('one direction begins while the other waits for a slow reader', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  b.pipe(a)
+  await warmUp(peer, client)
+  count.ran()
+  client.pause()
+  const back = await fill(t, peer)
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran(2)
+  peer.end()
+  const arrived = t.drained(client)
+  client.resume()
+  t.log('saw', (await arrived).length === back)
+})
+
+parity('a relay begins while its source has writes waiting', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  client.pause()
+  const back = await fill(t, a)
+  a.end('over')
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  const arrived = t.drained(client)
+  client.resume()
+  t.log('saw', (await arrived).length === back + 4)
+})
+
+parity('after a try that has failed the next one is put off', { module: 'ferronet' }, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  let tries = 0
+  a._handle.startRelay = () => {
+    tries++
+    return false
+  }
+  a.pipe(b)
+  await warmUp(client, peer, 40)
+  assert.equal(tries, 3)
 })
 
 parity('half-open: each direction ends by itself', async t => {
