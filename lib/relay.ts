@@ -31,26 +31,28 @@ const NEXT_TRY = 16
 const FIRST_PENALTY = 4
 const MAX_PENALTY = 256
 
-/** `from` has just piped a chunk to `to`. */
-export function relayPiped(from: Connection, to: unknown): void {
-  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY, full: null })
+/** `from` has just piped a chunk to its only destination. */
+export function relayPiped(from: Connection): void {
+  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY, heldUp: false })
   if (relaying.wait > 0) relaying.wait--
-  else begin(from, to)
+  else begin(from)
 }
 
 /** `from` resumes: it may be because its destination has told of 'drain'. */
 export function relayResumed(from: Connection, relaying: Relaying): void {
-  const to = relaying.full
-  relaying.full = null
+  if (!relaying.heldUp) return
+  relaying.heldUp = false
   // When what had been read before has flowed.
-  if (to !== null) process.nextTick(begin, from, to)
+  process.nextTick(begin, from)
 }
 
-function begin(from: Connection, to: unknown): void {
+function begin(from: Connection): void {
   const relaying = from[kRelay]
-  if (relaying === null || relaying.wait > 0 || !isSocket(from) || from._readableState.pipes[0] !== to) return
+  if (relaying === null || relaying.wait > 0 || !isSocket(from)) return
+  const [to] = from._readableState.pipes
+  if (to === undefined) return
   if (isSocket(to) && isHeldUp(from, to)) {
-    relaying.full = to
+    relaying.heldUp = true
     return
   }
   if (!isSocket(to) || !isUnseenReader(from) || !isUnseenWriter(to)) {
@@ -73,7 +75,7 @@ function begin(from: Connection, to: unknown): void {
 
 /** The first chunk that is piped from here need not pass through JavaScript. */
 export function startsAtOnce(from: Connection): void {
-  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY, full: null }
+  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY, heldUp: false }
 }
 
 /** A relay of this socket has ended. */

@@ -295,7 +295,7 @@ export class SocketMethods extends Base {
     ) {
       if (!state.dataEmitted) state.dataEmitted = true
       this.emit('data', chunk)
-      if (relaysPipes && state.pipes.length === 1) relayPiped(this, state.pipes[0])
+      if (relaysPipes && state.pipes.length === 1) relayPiped(this)
       return
     }
     if (state.destroyed) return

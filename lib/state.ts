@@ -137,8 +137,8 @@ export interface Relaying {
   wait: number
   /** How many are to come after the next time that JavaScript has to do with them. */
   penalty: number
-  /** The destination, if bytes waited for it after the last chunk: it is tried again when this socket resumes. */
-  full: object | null
+  /** Bytes waited for the destination after the last chunk: it is tried again when this socket resumes. */
+  heldUp: boolean
 }
 
 /** The addresses of a host, tried one after the other. */

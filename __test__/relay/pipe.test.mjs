@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
+import { gc } from '../fixtures/robustness/memory.mjs'
 import { parity } from '../helpers/parity.mjs'
 import { proxy, relays, warmUp } from '../helpers/relay.mjs'
 
@@ -234,6 +235,31 @@ parity('after a try that has failed the next one is put off', { module: 'ferrone
   a.pipe(b)
   await warmUp(client, peer, 40)
   assert.equal(tries, 3)
+})
+
+parity('a destination that was full when it was un-piped can be collected', async t => {
+  const { client, peer: a } = await t.pair()
+  const target = await t.listen({ pauseOnConnect: true })
+  const ref = await (async () => {
+    // Not `t.connect`, which would remember it.
+    const b = t.net.connect(t.to(target))
+    await once(b, 'connect')
+    a.pipe(b)
+    client.write('.')
+    await t.until(() => b.bytesWritten === 1)
+    b.write(Buffer.alloc(20_000_000))
+    client.write('.')
+    await t.until(() => a.isPaused())
+    t.log('saw', a.bytesRead, b.writableNeedDrain)
+    a.unpipe(b)
+    b.destroy()
+    await once(b, 'close')
+    return new WeakRef(b)
+  })()
+  await t.until(() => {
+    gc()
+    return ref.deref() === undefined
+  })
 })
 
 parity('half-open: each direction ends by itself', async t => {
