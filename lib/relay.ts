@@ -59,7 +59,7 @@ function begin(from: Connection): void {
     relaying.wait = NEXT_TRY
     return
   }
-  const [source, target] = [from[kHandle]!, to[kHandle]!]
+  const [source, target] = [from[kHandle], to[kHandle]]
   if (!isIdle(to) || !source.mayRelay(target)) return
   if (!source.startRelay(target)) {
     // Each try sends early what could leave together.
@@ -85,8 +85,12 @@ export function relayStopped(socket: Connection): void {
 
 // --- whether anybody could tell ---------------------------------------------------------------------------------------
 
-function isSocket(stream: unknown): stream is Connection {
-  const handle = (stream as Partial<Connection> | null)?.[kHandle] as Handle | null | undefined
+interface Connected extends Connection {
+  [kHandle]: Handle
+}
+
+function isSocket(stream: unknown): stream is Connected {
+  const handle = (stream as Partial<Connection> | null)?.[kHandle]
   return handle != null && handle.slot >= 0
 }
 

@@ -429,6 +429,16 @@ const looks = {
     a.unpipe(b)
     a.pipe(b)
   },
+  'the handle taken away and put back': async ({ a, client, peer }, t) => {
+    const handle = a._handle
+    a._handle = null
+    t.log('saw', a.pending)
+    a.on('data', chunk => t.log('data', chunk))
+    client.write('one ')
+    await once(peer, 'data')
+    a._handle = handle
+    t.log('saw', a.pending, a.bytesRead)
+  },
   'own properties': async ({ a, b }, t) => {
     t.log(
       'saw',

@@ -33,6 +33,7 @@ import {
   kOnWritten,
 } from './owner.js'
 import { Reading } from './reading.js'
+import type { SocketHandle } from './socket-handle.js'
 import type { TlsOwner, TlsStart } from './tls.js'
 
 // From this size on a copy costs more than a system call of its own saves.
@@ -69,7 +70,7 @@ export * from './busy-poll.js'
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export * from './tls.js'
 
-export class Handle extends Reading<Handle> {
+export class Handle extends Reading<Handle> implements SocketHandle {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
   /** What is called before the callback of `close`: the writes that it cancels. */
