@@ -4,13 +4,13 @@ import { adoptBound, isBound } from './bound.js'
 import type { Handle } from './engine/once.js'
 import { errnoException } from './errors.js'
 import { adoptDescriptor, adoptNative, isNative } from './node/foreign.js'
-import { foreignHandle } from './node/foreign-handle.js'
+import { type ForeignHandle, foreignHandle } from './node/foreign-handle.js'
 import type { SocketOptions } from './options.js'
 import { type Connection, kBoundPath, kBoundSource } from './state.js'
 import { invalidArgType, validateInt32 } from './validate.js'
 
 /** The handle that the options stand for, or null; throws what the system refuses it with. */
-export function handleOf(socket: Connection, options: SocketOptions): Handle | null {
+export function handleOf(socket: Connection, options: SocketOptions): Handle | ForeignHandle | null {
   if (isBound(options.handle)) {
     const { handle, path } = adoptBound(options.handle)
     socket[kBoundSource] = true

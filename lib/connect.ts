@@ -8,7 +8,7 @@ import { addAbortListener } from 'node:events'
 import { localEnd } from './address.js'
 import type { AnyOptions } from './arguments.js'
 import { debug, debugging } from './debug.js'
-import { Handle } from './engine/once.js'
+import { Handle, type SocketHandle } from './engine/once.js'
 import {
   closedBeforeConnection,
   connectAggregateError,
@@ -224,11 +224,11 @@ function attempt(socket: Connection, address: string, family: 4 | 6, to: Destina
 }
 
 // A lookup may answer with an address and the wrong family.
-function connectTcp(handle: Handle, family: 4 | 6, address: string, port: number): number {
+function connectTcp(handle: SocketHandle, family: 4 | 6, address: string, port: number): number {
   return net.isIP(address) === family ? handle.connect(address, port) : errnoOf('EINVAL')
 }
 
-function bindLocal(handle: Handle, family: 4 | 6, localAddress: string, localPort: number): number {
+function bindLocal(handle: SocketHandle, family: 4 | 6, localAddress: string, localPort: number): number {
   const status =
     net.isIP(localAddress) === family ? handle.bindTcp(localAddress, localPort) : errnoOf('EINVAL')
   // As in libuv, a handle reports a port in use only later, when it connects or listens.
@@ -255,7 +255,7 @@ function begin(
 }
 
 // The system refuses to begin: there is no route, or the family is not supported.
-function refusedAtOnce(handle: Handle, status: number, address: string, port: number): SystemError {
+function refusedAtOnce(handle: SocketHandle, status: number, address: string, port: number): SystemError {
   const local = localEnd(handle)
   return endpointException(status, 'connect', address, port, `${local.address}:${local.port}`)
 }

@@ -1,7 +1,7 @@
 // The option `onread`: bytes are read into a buffer of the program, and reported by a callback instead of 'data'.
 
 import { types } from 'node:util'
-import type { Handle } from './engine/once.js'
+import type { Handle, SocketHandle } from './engine/once.js'
 import { kOnRead, kOnReadInto, type Owner } from './engine/owner.js'
 import { type Connection, kHandle, kOnread } from './state.js'
 
@@ -21,7 +21,7 @@ export function takeOnread(socket: Connection, option: { buffer?: unknown; callb
 }
 
 /** Tells a new handle where to read to. */
-export function readIntoBuffer(socket: Connection, handle: Handle): void {
+export function readIntoBuffer(socket: Connection, handle: SocketHandle): void {
   const onread = socket[kOnread]!
   if (onread.generate !== null) {
     const buffer = onread.generate.call(socket)

@@ -8,7 +8,7 @@
 
 import type { BlockList } from 'node:net'
 import type { AnyOptions } from './arguments.js'
-import type { Handle } from './engine/once.js'
+import type { Handle, SocketHandle } from './engine/once.js'
 import { invalidArgValue, validateInt32, validateKeepAliveDelay } from './validate.js'
 
 /** What `new Socket()` takes, beside the options of a stream. */
@@ -197,7 +197,7 @@ function warnOfShortDelay(initialDelay: unknown): void {
  * Sets on a connection those of `wanted` that are not as in `has`, which a new connection has as `nothingRemembered`.
  * Returns what the system said to the type of service; its other answers count for nothing, as in Node.
  */
-export function apply(handle: Handle, wanted: Remembered, has: Remembered = nothingRemembered): number {
+export function apply(handle: SocketHandle, wanted: Remembered, has: Remembered = nothingRemembered): number {
   if (handle.kind !== 'tcp') return 0
   if (wanted.noDelay !== has.noDelay) handle.setNoDelay(wanted.noDelay)
   if (keepsAliveOtherwise(wanted, has)) applyKeepAlive(handle, wanted)
@@ -217,7 +217,7 @@ function keepsAliveOtherwise(wanted: Remembered, has: Remembered): boolean {
 }
 
 // With Node's arguments: a tool may have put a function of its own there.
-function applyKeepAlive(handle: Handle, options: Remembered): void {
+function applyKeepAlive(handle: SocketHandle, options: Remembered): void {
   const { keepAlive, keepAliveDelay, keepAliveInterval, keepAliveCount } = options
   handle.setKeepAlive(keepAlive, keepAliveDelay, keepAliveInterval, keepAliveCount)
 }

@@ -61,7 +61,7 @@ function join(from: Socket, to: Socket): void {
   // When the flow has begun, and what was buffered is out.
   setImmediate(() => {
     const piped = from._readableState.pipes
-    if (piped.length === 1 && piped[0] === to && !from.connecting && !to.connecting) relayPiped(from, to)
+    if (piped.length === 1 && piped[0] === to && !from.connecting && !to.connecting) relayPiped(from)
   })
 }
 

@@ -31,33 +31,50 @@ const NEXT_TRY = 16
 const FIRST_PENALTY = 4
 const MAX_PENALTY = 256
 
-/** `from` has just piped a chunk to `to`. */
-export function relayPiped(from: Connection, to: unknown): void {
-  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY, full: null })
+export function relayingOf(socket: Connection): Relaying {
+  return (socket[kRelay] ??= {
+    wait: FIRST_WAIT,
+    penalty: FIRST_PENALTY,
+    heldUp: false,
+    shortTimer: null,
+  })
+}
+
+/** `from` has just piped a chunk to its only destination. */
+export function relayPiped(from: Connection): void {
+  const relaying = relayingOf(from)
   if (relaying.wait > 0) relaying.wait--
-  else begin(from, to)
+  else begin(from)
 }
 
 /** `from` resumes: it may be because its destination has told of 'drain'. */
 export function relayResumed(from: Connection, relaying: Relaying): void {
-  const to = relaying.full
-  relaying.full = null
+  if (!relaying.heldUp) return
+  relaying.heldUp = false
   // When what had been read before has flowed.
-  if (to !== null) process.nextTick(begin, from, to)
+  process.nextTick(begin, from)
 }
 
-function begin(from: Connection, to: unknown): void {
+function begin(from: Connection): void {
   const relaying = from[kRelay]
-  if (relaying === null || relaying.wait > 0 || !isSocket(from) || from._readableState.pipes[0] !== to) return
+  if (relaying === null || relaying.wait > 0 || !isSocket(from)) return
+  const [to] = from._readableState.pipes
+  if (to === undefined) return
   if (isSocket(to) && isHeldUp(from, to)) {
-    relaying.full = to
+    relaying.heldUp = true
     return
   }
   if (!isSocket(to) || !isUnseenReader(from) || !isUnseenWriter(to)) {
     relaying.wait = NEXT_TRY
     return
   }
-  if (!isIdle(to) || !from[kHandle]!.startRelay(to[kHandle]!)) return
+  const [source, target] = [from[kHandle], to[kHandle]]
+  if (!isIdle(to) || !source.mayRelay(target)) return
+  if (!source.startRelay(target)) {
+    // Each try sends early what could leave together.
+    relaying.wait = NEXT_TRY
+    return
+  }
   begun.count++
   relaying.wait = relaying.penalty
   relaying.penalty = Math.min(relaying.penalty * 2, MAX_PENALTY)
@@ -67,7 +84,7 @@ function begin(from: Connection, to: unknown): void {
 
 /** The first chunk that is piped from here need not pass through JavaScript. */
 export function startsAtOnce(from: Connection): void {
-  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY, full: null }
+  relayingOf(from).wait = 0
 }
 
 /** A relay of this socket has ended. */
@@ -77,8 +94,12 @@ export function relayStopped(socket: Connection): void {
 
 // --- whether anybody could tell ---------------------------------------------------------------------------------------
 
-function isSocket(stream: unknown): stream is Connection {
-  const handle = (stream as Partial<Connection> | null)?.[kHandle] as Handle | null | undefined
+interface Connected extends Connection {
+  [kHandle]: Handle
+}
+
+function isSocket(stream: unknown): stream is Connected {
+  const handle = (stream as Partial<Connection> | null)?.[kHandle]
   return handle != null && handle.slot >= 0
 }
 
@@ -113,6 +134,8 @@ function isUnseenWriter(socket: Connection): boolean {
   const { _writableState: state, _events: events } = socket
   return (
     isPlain(socket) &&
+    socket[kFiles] === null &&
+    socket[kShutdownRequest] === null &&
     !state.ending &&
     !state.destroyed &&
     !state.errored &&
@@ -135,8 +158,6 @@ function isPlain(socket: Connection): boolean {
     !socket.destroyed &&
     socket[kTls] === null &&
     socket[kOnread] === null &&
-    socket[kFiles] === null &&
-    socket[kShutdownRequest] === null &&
     socket._parent === null &&
     Object.isExtensible(socket)
   )

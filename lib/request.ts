@@ -1,7 +1,7 @@
 // What waits for the Handle: requests of the stream, and callbacks of the program.
 
 import { AsyncResource } from 'node:async_hooks'
-import type { Handle } from './engine/once.js'
+import type { Handle, SocketHandle } from './engine/once.js'
 
 export type Done = (error?: Error | null) => void
 
@@ -9,7 +9,7 @@ export type Done = (error?: Error | null) => void
 export class Request extends AsyncResource {
   #done: Done
 
-  constructor(provider: 'WRITEWRAP' | 'SHUTDOWNWRAP', handle: Handle, done: Done) {
+  constructor(provider: 'WRITEWRAP' | 'SHUTDOWNWRAP', handle: SocketHandle, done: Done) {
     super(provider, handle.asyncId())
     this.#done = done
   }

@@ -7,7 +7,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { Duplex } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import { aborted, errnoException, errnoOf, fileShrank, fromLoop, socketClosed } from './errors.js'
-import { ForeignHandle } from './node/foreign-handle.js'
+import { type ForeignHandle, isForeign } from './node/foreign-handle.js'
 import type { Chunk } from './node/stream-state.js'
 import { type Done, Request } from './request.js'
 import { type Connection, type FilesToSend, kFiles, kHandle, kTls, kWriteRequest } from './state.js'
@@ -230,7 +230,7 @@ class Sending {
       return
     }
     const isSealed = this.#socket[kTls] !== null
-    if (isSealed || handle instanceof ForeignHandle || this.#end === Number.POSITIVE_INFINITY) {
+    if (isSealed || isForeign(handle) || this.#end === Number.POSITIVE_INFINITY) {
       this.#copy(done)
       return
     }
@@ -254,10 +254,10 @@ class Sending {
     })
   }
 
-  #isOut(handle: Handle, done: Done): void {
+  #isOut(handle: Handle | ForeignHandle, done: Done): void {
     // The last bytes may still wait for the end of the tick.
-    const callback = handle instanceof ForeignHandle ? null : callbackOfWrite(this.#socket)
-    if (callback !== null) callBackWhenSent(this.#socket, handle, callback)
+    const callback = callbackOfWrite(this.#socket)
+    if (callback !== null && !isForeign(handle)) callBackWhenSent(this.#socket, handle, callback)
     done()
   }
 
@@ -288,8 +288,8 @@ class Sending {
     )
   }
 
-  #put(handle: Handle, piece: Buffer, done: Done): void {
-    if (handle instanceof ForeignHandle) {
+  #put(handle: Handle | ForeignHandle, piece: Buffer, done: Done): void {
+    if (isForeign(handle)) {
       this.#socket._writeGeneric(false, piece, 'utf8', error => {
         if (error) done(error)
         else {

@@ -18,9 +18,9 @@ import {
 } from './connect.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
-import { Handle } from './engine/once.js'
+import { Handle, type SocketHandle } from './engine/once.js'
 import { endedByPeer, errnoException, errnoOf, fromLoop, invalidHandleType, socketClosed } from './errors.js'
-import { ForeignHandle, foreignHandle } from './node/foreign-handle.js'
+import { ForeignHandle, foreignHandle, isForeign } from './node/foreign-handle.js'
 import { isPooled } from './node/http-agent.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
@@ -295,7 +295,7 @@ export class SocketMethods extends Base {
     ) {
       if (!state.dataEmitted) state.dataEmitted = true
       this.emit('data', chunk)
-      if (relaysPipes && state.pipes.length === 1) relayPiped(this, state.pipes[0])
+      if (relaysPipes && state.pipes.length === 1) relayPiped(this)
       return
     }
     if (state.destroyed) return
@@ -381,8 +381,7 @@ export class SocketMethods extends Base {
       return false
     }
     if (this[kTimeout] !== null || this._parent !== null) this._unrefTimer()
-    // The slot first: `instanceof` was 4 % of a server's time (2026-11).
-    if (handle.slot < 0 && handle instanceof ForeignHandle) {
+    if (isForeign(handle)) {
       this[kLastWriteQueueSize] = writeForeign(this, handle, writev, data, encoding, done)
       return
     }
@@ -499,7 +498,7 @@ export class SocketMethods extends Base {
   resetAndDestroy(): this {
     const handle = this[kHandle]
     if (handle === null) this.destroy(socketClosed())
-    else if (handle.kind !== 'tcp' || handle instanceof ForeignHandle) throw invalidHandleType()
+    else if (handle.kind !== 'tcp' || isForeign(handle)) throw invalidHandleType()
     else if (this.connecting) this.once('connect', () => this._reset())
     else this._reset()
     return this
@@ -680,6 +679,8 @@ export class SocketMethods extends Base {
     return handle instanceof ForeignHandle ? (handle.foreign as unknown as Handle) : handle
   }
   set _handle(handle: Handle | null) {
+    this[kHandle]?.stopRelay()
+    this[kHandle]?.stopRelayTo()
     this[kHandle] = handle instanceof Handle || !handle ? handle : foreignHandle(handle)
   }
 }
@@ -693,7 +694,7 @@ function attach(socket: Socket, handle: Handle): void {
   own(socket, handle)
 }
 
-function own(socket: Socket, handle: Handle): void {
+function own(socket: Socket, handle: SocketHandle): void {
   handle.owner = socket
   if (socket[kRemembered].sharedChunks) handle.shareChunks()
   if (socket[kOnread] !== null) readIntoBuffer(socket, handle)
@@ -717,12 +718,12 @@ function change(socket: Socket, wanted: Remembered): number {
   return handle === null ? 0 : apply(handle, wanted, has)
 }
 
-function startReading(socket: Socket, handle: Handle): void {
+function startReading(socket: Socket, handle: SocketHandle): void {
   const status = handle.readStart()
   if (status !== 0) socket.destroy(errnoException(status, 'read'))
 }
 
-function stopReading(socket: Socket, handle: Handle | null): void {
+function stopReading(socket: Socket, handle: SocketHandle | null): void {
   if (handle === null || socket.destroyed) return
   const status = handle.readStop()
   if (status !== 0) socket.destroy(errnoException(status, 'read'))

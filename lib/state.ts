@@ -8,7 +8,8 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { BlockList } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { AddressInfo } from './address.js'
-import type { Handle } from './engine/once.js'
+import type { Handle, SocketHandle } from './engine/once.js'
+import type { ForeignHandle } from './node/foreign-handle.js'
 import type { Chunk, StreamInternals } from './node/stream-state.js'
 import { kRemembered, nothingRemembered, type Remembered } from './options.js'
 import type { Done, Held, Request } from './request.js'
@@ -36,7 +37,7 @@ export const kBytesWritten = Symbol('ferronet.bytesWritten')
  */
 export class Fields {
   /** The Handle, which `_handle` shows. */
-  declare [kHandle]: Handle | null;
+  declare [kHandle]: Handle | ForeignHandle | null;
   /** The attempt to connect that is in flight. */
   [kAttempt]: Attempt | null = null;
   /** The idle timer, running or expired. */
@@ -114,7 +115,7 @@ export interface Acceptor {
 
 /** A connect in flight; what its outcome is reported with. */
 export interface Attempt {
-  handle: Handle
+  handle: SocketHandle
   address: string
   port: number | undefined
   family: 4 | 6 | undefined
@@ -131,14 +132,16 @@ export interface FilesToSend {
   writev(chunks: Chunk[], done: Done): void
 }
 
-/** When the bytes that are piped to another socket may go without JavaScript. */
+/** When the bytes that are piped to another socket, or from one, may go without JavaScript. */
 export interface Relaying {
   /** How many chunks are to come before. */
   wait: number
   /** How many are to come after the next time that JavaScript has to do with them. */
   penalty: number
-  /** The destination, if bytes waited for it after the last chunk: it is tried again when this socket resumes. */
-  full: object | null
+  /** Bytes waited for the destination after the last chunk: it is tried again when this socket resumes. */
+  heldUp: boolean
+  /** The idle timer, if it began when bytes had passed by for a while: begun again it has to last longer. */
+  shortTimer: NodeJS.Timeout | null
 }
 
 /** The addresses of a host, tried one after the other. */

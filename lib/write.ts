@@ -5,7 +5,7 @@
 import { Writable } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import { errnoException, errnoOf, fromLoop } from './errors.js'
-import { ForeignHandle } from './node/foreign-handle.js'
+import { type ForeignHandle, isForeign } from './node/foreign-handle.js'
 import { carriesSession } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
 import type { Done } from './request.js'
@@ -143,11 +143,11 @@ export function sizeOf({ chunk, encoding }: Chunk): number {
  */
 export function closeCallback(
   socket: Connection,
-  handle: Handle,
+  handle: Handle | ForeignHandle,
   hadError: boolean,
   last?: () => void,
 ): () => void {
-  const foreign = handle instanceof ForeignHandle
+  const foreign = isForeign(handle)
   // Usually nothing is under way; then the socket gets no fields for it either.
   if (socket[kHeld] !== null || socket[kWriteRequest] !== null || socket[kShutdownRequest] !== null) {
     if (!foreign) {

@@ -1,24 +1,13 @@
 // Sockets that are piped to sockets: what can be seen is the same whether their bytes pass through JavaScript or not.
 
+import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
+import { gc } from '../fixtures/robustness/memory.mjs'
 import { parity } from '../helpers/parity.mjs'
-import { proxy, relays, warmUp } from '../helpers/relay.mjs'
-
-/**
- * Records a socket's events: in which order reading and writing end is up to the peers. (`watch` would replace its
- * `emit`, and a relay would not begin.)
- */
-function record(t, socket, name) {
-  for (const event of ['end', 'finish', 'unpipe', 'close', 'error', 'timeout']) {
-    const track = { end: `${name} reads`, finish: `${name} writes`, unpipe: `${name} writes` }[event] ?? name
-    socket.on(event, (...args) =>
-      t.log.to(track)(event, ...args.filter(arg => typeof arg !== 'object' || arg?.code)),
-    )
-  }
-}
+import { proxy, record, relaying, relays, warmUp } from '../helpers/relay.mjs'
 
 const counters = socket => [socket.bytesRead, socket.bytesWritten]
 
@@ -29,15 +18,7 @@ for (const kinds of [
   ['unix', 'unix'],
 ]) {
   parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, { on: 'unix' }, async t => {
-    const count = relays(t)
-    const { client, a, b, peer } = await proxy(t, { kinds })
-    record(t, a, 'a')
-    record(t, b, 'b')
-    a.pipe(b)
-    b.pipe(a)
-    await warmUp(client, peer)
-    await warmUp(peer, client)
-    count.ran(2)
+    const { client, a, b, peer } = await relaying(t, { kinds, both: true, recorded: true })
     const [there, back] = [new Check(), new Check()]
     await Promise.all([
       pipeline(source(9_000_000), client),
@@ -98,11 +79,7 @@ parity('a pipeline whose destination is reset fails with its error', async t => 
 })
 
 parity('counters tell of every byte that has arrived', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   t.log('saw', ...counters(a), ...counters(b))
   for (let round = 1; round <= 5; round++) {
     client.write(Buffer.alloc(round * 1000))
@@ -119,15 +96,7 @@ parity('counters tell of every byte that has arrived', async t => {
 
 for (const who of ['client', 'peer']) {
   parity(`the ${who} resets its connection`, async t => {
-    const count = relays(t)
-    const { client, a, b, peer } = await proxy(t)
-    record(t, a, 'a')
-    record(t, b, 'b')
-    a.pipe(b)
-    b.pipe(a)
-    await warmUp(client, peer)
-    await warmUp(peer, client)
-    count.ran(2)
+    const { client, a, b, peer } = await relaying(t, { both: true, recorded: true })
     const [near, far] = who === 'client' ? [a, b] : [b, a]
     const closed = once(near, 'close')
     const gone = who === 'client' ? client : peer
@@ -139,11 +108,7 @@ for (const who of ['client', 'peer']) {
 }
 
 parity('writes fail when the destination is gone and does not read', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   const failed = new Promise(resolve => b.on('close', resolve))
   client.on('error', () => {})
   a.on('error', () => {})
@@ -157,10 +122,7 @@ parity('writes fail when the destination is gone and does not read', async t => 
 })
 
 parity('a slow reader stops the sender', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
+  const { client, a, peer } = await relaying(t)
   peer.pause()
   const check = new Check()
   const sent = pipeline(source(60_000_000), client)
@@ -173,20 +135,94 @@ parity('a slow reader stops the sender', async t => {
   }
   t.log('stopped', before < 60_000_000, client.writableNeedDrain)
   await Promise.all([sent, pipeline(peer, check)])
-  count.ran()
   t.log('saw', check.right, check.wrong)
 })
 
-parity('half-open: each direction ends by itself', async t => {
+/** Writes to `from` until all buffers on the way are full, and resolves with how many bytes that took. */
+async function fill(t, from) {
+  const chunk = Buffer.alloc(64 * 1024)
+  let written = 0
+  for (let still = 0; still < 20; still++) {
+    while (!from.writableNeedDrain) {
+      from.write(chunk)
+      written += chunk.length
+      still = 0
+    }
+    await t.turns(2)
+  }
+  return written
+}
+
+parity('one direction begins while the other waits for a slow reader', async t => {
   const count = relays(t)
   const { client, a, b, peer } = await proxy(t)
-  record(t, a, 'a')
-  record(t, b, 'b')
-  a.pipe(b)
   b.pipe(a)
-  await warmUp(client, peer)
   await warmUp(peer, client)
+  count.ran()
+  client.pause()
+  const back = await fill(t, peer)
+  a.pipe(b)
+  await warmUp(client, peer)
   count.ran(2)
+  peer.end()
+  const arrived = t.drained(client)
+  client.resume()
+  t.log('saw', (await arrived).length === back)
+})
+
+parity('a relay begins while its source has writes waiting', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  client.pause()
+  const back = await fill(t, a)
+  a.end('over')
+  a.pipe(b)
+  await warmUp(client, peer)
+  count.ran()
+  const arrived = t.drained(client)
+  client.resume()
+  t.log('saw', (await arrived).length === back + 4)
+})
+
+parity('after a try that has failed the next one is put off', { module: 'ferronet' }, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  let tries = 0
+  a._handle.startRelay = () => {
+    tries++
+    return false
+  }
+  a.pipe(b)
+  await warmUp(client, peer, 40)
+  assert.equal(tries, 3)
+})
+
+parity('a destination that was full when it was un-piped can be collected', async t => {
+  const { client, peer: a } = await t.pair()
+  const target = await t.listen({ pauseOnConnect: true })
+  const ref = await (async () => {
+    // Not `t.connect`, which would remember it.
+    const b = t.net.connect(t.to(target))
+    await once(b, 'connect')
+    a.pipe(b)
+    client.write('.')
+    await t.until(() => b.bytesWritten === 1)
+    b.write(Buffer.alloc(20_000_000))
+    client.write('.')
+    await t.until(() => a.isPaused())
+    t.log('saw', a.bytesRead, b.writableNeedDrain)
+    a.unpipe(b)
+    b.destroy()
+    await once(b, 'close')
+    return new WeakRef(b)
+  })()
+  await t.until(() => {
+    gc()
+    return ref.deref() === undefined
+  })
+})
+
+parity('half-open: each direction ends by itself', async t => {
+  const { client, a, b, peer } = await relaying(t, { both: true, recorded: true })
   client.end('last')
   t.log('saw', String(await t.drained(peer)))
   t.log('saw', a.readableEnded, a.writableEnded, b.readableEnded, b.writableEnded)
@@ -198,14 +234,7 @@ parity('half-open: each direction ends by itself', async t => {
 })
 
 parity('without allowHalfOpen the end of one side ends both', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t, { allowHalfOpen: false })
-  record(t, a, 'a')
-  record(t, b, 'b')
-  a.pipe(b)
-  b.pipe(a)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t, { allowHalfOpen: false, both: true, recorded: true })
   const closed = Promise.all([once(a, 'close'), once(b, 'close')])
   client.end('last')
   peer.resume()
@@ -214,11 +243,7 @@ parity('without allowHalfOpen the end of one side ends both', async t => {
 })
 
 parity('traffic holds off the idle time-out, and silence does not', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   peer.resume()
   let timeouts = 0
   a.setTimeout(400, () => timeouts++)
@@ -238,13 +263,26 @@ parity('traffic holds off the idle time-out, and silence does not', async t => {
   await t.until(() => timeouts === 3)
 })
 
+parity('an idle time-out that began late lasts its whole time again', { module: 'ferronet' }, async t => {
+  const { client, a, peer } = await relaying(t)
+  a.setTimeout(60_000)
+  const [symbol] = Object.getOwnPropertySymbols(a).filter(
+    ({ description }) => description === 'ferronet.timeout',
+  )
+  const timer = () => a[symbol]
+  // As if the time were over, and the last byte had passed by only then.
+  Object.defineProperty(a._handle, 'relayIdle', { value: 20_000 })
+  timer()._onTimeout(a)
+  assert.equal(timer()._idleTimeout, 40_000)
+  a.on('data', () => {})
+  client.write('.')
+  await once(peer, 'data')
+  assert.equal(timer()._idleTimeout, 60_000)
+})
+
 /** Everything that `from` gets from here on, and what becomes of it at `peer`. */
 async function looked(t, look, after = () => {}) {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   const arrived = t.drained(peer)
   await look({ client, a, b, peer })
   client.end('the rest')
@@ -344,6 +382,16 @@ const looks = {
     a.unpipe(b)
     a.pipe(b)
   },
+  'the handle taken away and put back': async ({ a, client, peer }, t) => {
+    const handle = a._handle
+    a._handle = null
+    t.log('saw', a.pending)
+    a.on('data', chunk => t.log('data', chunk))
+    client.write('one ')
+    await once(peer, 'data')
+    a._handle = handle
+    t.log('saw', a.pending, a.bytesRead)
+  },
   'own properties': async ({ a, b }, t) => {
     t.log(
       'saw',
@@ -361,23 +409,15 @@ for (const [what, look] of Object.entries(looks)) {
 }
 
 parity('the program ends the destination in the middle', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
+  const { a, b, peer } = await relaying(t)
   a.on('error', () => {})
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
   const arrived = t.drained(peer)
   b.end('over')
   t.log('saw', String(await arrived), a.destroyed, b.writableEnded)
 })
 
 parity('what the destination has not taken goes out before what the program writes', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   peer.pause()
   const total = 30_000_000
   pipeline(source(total), client).catch(() => {})
@@ -406,11 +446,7 @@ parity('what the destination has not taken goes out before what the program writ
 })
 
 parity('a process ends when only relays without a reference are left', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, peer } = await relaying(t)
   a.unref()
   client.write('one')
   t.log('saw', String((await once(peer, 'data'))[0]))
@@ -420,14 +456,7 @@ parity('a process ends when only relays without a reference are left', async t =
 })
 
 parity('small messages have their turn beside bulk', async t => {
-  const count = relays(t)
-  const [bulk, small] = [await proxy(t), await proxy(t)]
-  for (const { a, b } of [bulk, small]) {
-    a.pipe(b)
-    b.pipe(a)
-  }
-  await warmUp(bulk.client, bulk.peer)
-  await warmUp(small.client, small.peer)
+  const [bulk, small] = [await relaying(t, { both: true }), await relaying(t, { both: true })]
   const check = new Check()
   let over = false
   const done = Promise.all([pipeline(source(80_000_000), bulk.client), pipeline(bulk.peer, check)]).then(
@@ -441,6 +470,5 @@ parity('small messages have their turn beside bulk', async t => {
     answers++
   }
   await done
-  count.ran(2)
   t.log('saw', answers > 2)
 })

@@ -1,6 +1,7 @@
 // `_handle` of sockets and servers as tools use it: libuv's names on ferronet's handles, functions of theirs in the place
 // of ours, and handles that a program brings itself.
 
+import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import nodeNet from 'node:net'
 import { parity } from '../helpers/parity.mjs'
@@ -546,6 +547,13 @@ parity('a handle of the program’s: the facts are its own', async t => {
   socket.destroy()
   await t.closed(socket)
   t.log('counts', socket.bytesRead, socket.bytesWritten)
+})
+
+parity('a handle of the program’s: busyPoll is remembered', { module: 'ferronet' }, async t => {
+  const socket = socketOn(t, duck(t), { manualStart: true, busyPoll: 30 })
+  assert.equal(socket.getBusyPoll(), 30)
+  assert.equal(socket.setBusyPoll(40), socket)
+  assert.equal(socket.getBusyPoll(), 40)
 })
 
 parity('a handle of the program’s: connecting with it', async t => {

@@ -33,6 +33,7 @@ import {
   kOnWritten,
 } from './owner.js'
 import { Reading } from './reading.js'
+import type { SocketHandle } from './socket-handle.js'
 import type { TlsOwner, TlsStart } from './tls.js'
 
 // From this size on a copy costs more than a system call of its own saves.
@@ -69,7 +70,7 @@ export * from './busy-poll.js'
 export { closeDescriptor, kindOfDescriptor } from './descriptor.js'
 export * from './tls.js'
 
-export class Handle extends Reading<Handle> {
+export class Handle extends Reading<Handle> implements SocketHandle {
   /** Bytes given to us for sending: sent, coalescing, queued, or refused. */
   bytesWritten = 0
   /** What is called before the callback of `close`: the writes that it cancels. */
@@ -332,16 +333,28 @@ export class Handle extends Reading<Handle> {
   }
 
   /**
+   * Whether `startRelay` is worth a try: no bytes are on the way that JavaScript has to do with. What this handle itself
+   * has to send does not matter.
+   */
+  mayRelay(to: Handle): boolean {
+    return (
+      this.#relayTo === null &&
+      to.#relayFrom === null &&
+      this.phase === OPEN &&
+      this.mayDivert() &&
+      this.hasRef() &&
+      to.#maySend()
+    )
+  }
+
+  /**
    * Has what is read from here on sent by `to`, which may be the same handle, without JavaScript. Every verb that reads
-   * from this handle, or writes to the other, ends that. False, and nothing has changed, if there are bytes on the way
-   * that JavaScript has to do with.
+   * from this handle, or writes to the other, ends that. After `mayRelay`; what waits for the end of the handler leaves
+   * now. False, and nothing else has changed, if the kernel did not take all of it.
    */
   startRelay(to: Handle): boolean {
-    if (!this.#maySend() || !to.#maySend() || !this.mayDivert() || !this.hasRef()) return false
-    if (this.#relayTo !== null || to.#relayFrom !== null) return false
     outbox.flushWaiting()
-    // That may have found out that the kernel takes no more.
-    if (!this.#maySend() || !to.#maySend() || engine.relayStart(this.slot, to.slot) !== 0) return false
+    if (!this.mayRelay(to) || engine.relayStart(this.slot, to.slot) !== 0) return false
     this.#relayTo = to
     to.#relayFrom = this
     return true

@@ -13,6 +13,7 @@ export { type Endpoint, spelled } from './endpoint.js'
 export type { Facts } from './handle.js'
 export type Owner = AnyOwner<seam.Handle>
 
+export type { SocketHandle } from './socket-handle.js'
 export type { Fact, TlsContext, TlsOwner, TlsStart } from './tls.js'
 
 export const {

@@ -5,6 +5,7 @@ import type * as net from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Handle } from '../engine/once.js'
 import { errnoException, fromLoop, nodeError } from '../errors.js'
+import { isForeign } from '../node/foreign-handle.js'
 import { type Chunk, partOfCharacter, type StreamInternals } from '../node/stream-state.js'
 import { override } from '../override.js'
 import type { Done } from '../request.js'
@@ -144,6 +145,7 @@ export function movable(socket: Socket): Handle {
   const connected =
     handle !== null &&
     handle.slot >= 0 &&
+    !isForeign(handle) &&
     !socket.connecting &&
     !socket.destroyed &&
     // One that was made of a BoundSocket may be bound only.

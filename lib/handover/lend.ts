@@ -7,6 +7,7 @@ import { attemptEnded } from '../connect.js'
 import { Handle } from '../engine/once.js'
 import { errnoException, errnoOf } from '../errors.js'
 import type { Native } from '../node/foreign.js'
+import { isForeign } from '../node/foreign-handle.js'
 import { isInstance } from '../node/instances.js'
 import { NodeServer, NodeSocket, nodeHandle, unopenedHandle } from '../node/sockets.js'
 import { Server } from '../server.js'
@@ -88,6 +89,12 @@ function nativeOf(handle: Pick<Handle, 'fd'>): Native {
  */
 function giveUp(socket: Socket, native: Native): void {
   const handle = socket[kHandle]!
+  if (isForeign(handle)) {
+    socket[kHandle] = null
+    handle.owner = null
+    handle.close()
+    return
+  }
   const { unread, unsent, ending } = handle.leave()
   const held = socket[kHeld]
   const write = socket[kWriteRequest]

@@ -4,7 +4,7 @@
 // 26, by observation); what throws in them throws out of here.
 
 import type { AddressInfo } from '../address.js'
-import type { Handle, Owner } from '../engine/once.js'
+import type { Handle, Owner, SocketHandle } from '../engine/once.js'
 import { errnoException, errnoOf } from '../errors.js'
 import type { Done } from '../request.js'
 import { kOnConnect, kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown } from '../symbols.js'
@@ -31,7 +31,7 @@ interface Foreign {
   writeUcs2String(request: Request | null, text: string): number | Request
   writev(request: Request | null, chunks: unknown[], allBuffers: boolean): number | Request
   shutdown(request: Request): number
-  close(callback: () => void): void
+  close(callback?: () => void): void
   bind(address: string, port: number, flags?: number): number
   bind6(address: string, port: number, flags?: number): number
   connect(request: Request, address: string, port?: number): number
@@ -54,16 +54,21 @@ const EOF = errnoOf('EOF')
 const known = new WeakMap<object, ForeignHandle>()
 
 /** The one for `foreign`; the same each time. */
-export function foreignHandle(foreign: object): Handle {
+export function foreignHandle(foreign: object): ForeignHandle {
   let handle = known.get(foreign)
   if (handle === undefined) {
     handle = new ForeignHandle(foreign as Foreign)
     known.set(foreign, handle)
   }
-  return handle as unknown as Handle
+  return handle
 }
 
-export class ForeignHandle {
+/** Hot. The slot first: `instanceof` was 4 % of a server's time (2026-11). */
+export function isForeign(handle: Handle | ForeignHandle): handle is ForeignHandle {
+  return handle.slot < 0 && handle instanceof ForeignHandle
+}
+
+export class ForeignHandle implements SocketHandle {
   /** What `socket._handle` shows. */
   readonly foreign: Foreign
   // It is asked for each verb whether it has it; nothing is kept from it for being of one kind.
@@ -76,6 +81,7 @@ export class ForeignHandle {
   readonly writeErrno = 0
   /** Nothing passes it by. */
   readonly relays = false
+  declare readonly onread?: undefined
   closed = false
 
   #owner: Owner | null = null
@@ -93,11 +99,6 @@ export class ForeignHandle {
 
   #askAsyncId(): number {
     return typeof this.foreign.getAsyncId === 'function' ? this.foreign.getAsyncId() : 0
-  }
-
-  /** Its counters are up to date at all times. */
-  count(): this {
-    return this
   }
 
   get owner(): Owner | null {
@@ -198,6 +199,10 @@ export class ForeignHandle {
 
   flushSoon(): void {}
 
+  flush(): number {
+    return 0
+  }
+
   /** `done` when the handle has sent it; the bytes that are under way after the call, or 0. */
   write(data: Buffer | string, encoding: string, done: Done): number {
     if (typeof data !== 'string') return this.#dispatch('writeBuffer', data, [data], done)
@@ -269,6 +274,15 @@ export class ForeignHandle {
     request.callback = done
   }
 
+  // --- counters, which are up to date at all times -------------------------------------------------------------
+
+  count(): this {
+    return this
+  }
+
+  stopRelay(): void {}
+  stopRelayTo(): void {}
+
   get bytesRead(): number {
     return this.foreign.bytesRead
   }
@@ -288,14 +302,14 @@ export class ForeignHandle {
     return status === 1 ? ENOTCONN : status
   }
 
-  close(callback: () => void): void {
+  close(callback?: () => void): void {
     this.foreign.close(callback)
     this.closed = true
     this.foreign.onread = noop
   }
 
   /** Nothing is known of its kind. */
-  reset(): number {
+  reset(_callback?: () => void): number {
     return EINVAL
   }
 
@@ -316,6 +330,15 @@ export class ForeignHandle {
 
   getTypeOfService(): number {
     return this.foreign.getTypeOfService?.() ?? this.#tos
+  }
+
+  /** Nothing can be asked of the system: what the Socket remembers is all there is. */
+  setBusyPoll(_microseconds: number): number {
+    return 0
+  }
+
+  getBusyPoll(): number {
+    return EINVAL
   }
 
   getsockname(out: object): number {

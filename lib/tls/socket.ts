@@ -307,7 +307,8 @@ function lean(socket: TLSSocket, lower: Connection): void {
 }
 
 function takeOver(socket: TLSSocket, lower: Connection): void {
-  const handle = lower[kHandle]!
+  // `hasConnection` has seen it.
+  const handle = lower[kHandle] as Handle
   closeTogether(handle, socket)
   socket[kHandle] = handle
   handle.owner = socket as unknown as Handle['owner']

@@ -2,7 +2,7 @@
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
 import { errnoException } from '../errors.js'
-import { ForeignHandle } from '../node/foreign-handle.js'
+import { isForeign } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
 import { override } from '../override.js'
 import type { Done } from '../request.js'
@@ -81,7 +81,7 @@ function assertStartable(socket: Connection): void {
   const handle = socket[kHandle]
   if (socket[kTls] !== null) throw cannotStart('this socket has TLS already')
   if (socket.writableEnded) throw cannotStart('this socket has been ended')
-  if (handle instanceof ForeignHandle) throw cannotStart("this socket's handle is not one of ferronet's")
+  if (handle !== null && isForeign(handle)) throw cannotStart("this socket's handle is not one of ferronet's")
   if (handle === null && !socket.connecting && !socket.destroyed)
     throw cannotStart('this socket is not connected')
   const { decoder, length } = socket._readableState
@@ -99,7 +99,7 @@ function begin(
   reader: Connection = socket,
 ): void {
   const handle = socket[kHandle]
-  if (handle === null || socket.destroyed) return
+  if (handle === null || isForeign(handle) || socket.destroyed) return
   const { unread, readErrno } = handle.leave()
   if (readErrno !== 0) {
     socket.destroy(errnoException(readErrno, 'read'))

@@ -61,9 +61,14 @@ impl Relay {
 }
 
 impl Connection {
-    /// Whether it can be one of the ends of a relay.
-    pub(crate) fn may_relay(&self) -> bool {
-        self.tls.is_none() && self.outgoing == Outgoing::Open
+    /// Whether what it reads can go to another connection. What it has to send itself makes no difference.
+    pub(crate) fn may_relay_from(&self) -> bool {
+        self.outgoing != Outgoing::Connecting
+    }
+
+    /// Whether it can send what another connection reads, with nothing in front of that.
+    pub(crate) fn may_relay_to(&self) -> bool {
+        self.outgoing == Outgoing::Open
     }
 
     /// From here on what is read is the relay's. Returns the signal, to be queued, if there is something to read already.

@@ -111,22 +111,19 @@ impl Reactor {
     /// any more. After each of them, and at any other time, [`Reactor::relay_stop`] ends the relay.
     ///
     /// # Errors
-    /// `EBUSY` when one of them is in another relay in the same direction, or has bytes waiting to be sent; `EINVAL` with
-    /// TLS.
+    /// `EBUSY` when one of them is in another relay in the same direction, or connecting, or when `to` has bytes waiting
+    /// to be sent; `EINVAL` with TLS.
     pub fn relay_start(&mut self, from: u32, to: u32) -> io::Result<()> {
         let (source, target) = (self.slots.key(from), self.slots.key(to));
         for slot in [from, to] {
-            if !self.connection(slot)?.may_relay() {
-                let is_sealed = self.connection(slot)?.tls.is_some();
-                let code = if is_sealed {
-                    errno::EINVAL
-                } else {
-                    errno::EBUSY
-                };
-                return Err(errno::error(code));
+            if self.connection(slot)?.tls.is_some() {
+                return Err(errno::error(errno::EINVAL));
             }
         }
-        if self.connection(from)?.relay.is_some() || self.connection(to)?.fed_by.is_some() {
+        let reader = self.connection(from)?;
+        let may_read = reader.may_relay_from() && reader.relay.is_none();
+        let sender = self.connection(to)?;
+        if !(may_read && sender.may_relay_to() && sender.fed_by.is_none()) {
             return Err(errno::error(errno::EBUSY));
         }
         self.connection(to)?.fed_by = Some(source);

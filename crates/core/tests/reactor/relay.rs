@@ -9,6 +9,7 @@ under_both_drivers!(
     a_relay_to_itself_echoes,
     a_relay_between_tcp_and_a_path_carries_bytes_both_ways,
     a_slow_reader_stops_the_sender,
+    a_source_that_cannot_send_can_be_read,
     a_stopped_relay_gives_back_what_it_has_not_sent,
     a_relay_that_cannot_send_says_so,
     a_source_that_breaks_is_an_error_of_its_own,
@@ -117,6 +118,28 @@ fn a_slow_reader_stops_the_sender(host: &mut Host) {
     host.read(all.server);
     host.until(|host| host.seen.of(all.server).bytes.len() == sent);
     assert!(host.seen.of(all.server).bytes == bytes[..sent]);
+}
+
+fn a_source_that_cannot_send_can_be_read(host: &mut Host) {
+    let all = chain(host);
+    // The client does not read, and does send.
+    let back = Random::new(8).bytes(24_000_000);
+    let mut sent = 0;
+    while !host.reactor.is_blocked(all.from) {
+        sent += host.write(all.from, &back[sent..][..300_000]);
+    }
+    let error = host.reactor.relay_start(all.to, all.from);
+    assert_eq!(errno::code(&error.expect_err("full")), errno::EBUSY);
+    host.reactor.relay_start(all.from, all.to).expect("a relay");
+    host.read(all.server);
+    let there = Random::new(9).bytes(2_000_000);
+    upload(host, all.client, &there);
+    host.until(|host| host.seen.of(all.server).bytes.len() == there.len());
+    assert!(host.seen.of(all.server).bytes == there);
+    host.read(all.client);
+    host.until(|host| host.seen.of(all.from).writable > 0);
+    host.until(|host| host.seen.of(all.client).bytes.len() == sent);
+    assert!(host.seen.of(all.client).bytes == back[..sent]);
 }
 
 fn a_stopped_relay_gives_back_what_it_has_not_sent(host: &mut Host) {
