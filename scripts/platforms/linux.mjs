@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { byVersion, highest, inspect } from './binary.mjs'
 import { GLIBC, root } from './tools.mjs'
 
@@ -34,6 +35,12 @@ export async function library(t, addon, platform) {
   } else {
     await expect('it asks for no version of glibc', found.versions.length === 0)
   }
+}
+
+/** The command line of a leg: which test files, unless those of the leg, and its other `options`. */
+export function asked(options = {}) {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  return { ...values, files: positionals.length > 0 ? positionals : undefined }
 }
 
 /**
