@@ -2,13 +2,12 @@
 // qemu's emulation of a processor in the arm64 Node from npm. The system below is this machine's kernel, seen through
 // qemu, so what qemu lacks is listed and not counted.
 //
-//   node scripts/platforms/linux-arm64-gnu.mjs [--nodes 20,22,24]
+//   node scripts/platforms/linux-arm64-gnu.mjs [--nodes 20,22,24] [FILE …]        these test files instead of a part of them
 
-import { parseArgs } from 'node:util'
-import { library, some } from './linux.mjs'
+import { asked, library, some } from './linux.mjs'
 import { build, built, launcher, leg, need, needFile, nodeBinary, smoke, stage, tests } from './tools.mjs'
 
-const { values } = parseArgs({ options: { nodes: { type: 'string', default: '20,22,24' } } })
+const { nodes: versions, files = some() } = asked({ nodes: { type: 'string', default: '20,22,24' } })
 const LIBRARIES = '/usr/aarch64-linux-gnu'
 
 await leg('linux-arm64-gnu', async t => {
@@ -23,7 +22,7 @@ await leg('linux-arm64-gnu', async t => {
 
   const project = stage('linux-arm64-gnu', addon, { slow: true })
   const nodes = new Map()
-  for (const version of values.nodes.split(',')) {
+  for (const version of versions.split(',')) {
     const binary = nodeBinary('linux-arm64', version)
     nodes.set(version, launcher(built('arm64', version), [qemu, '-L', LIBRARIES, binary]))
   }
@@ -32,5 +31,5 @@ await leg('linux-arm64-gnu', async t => {
       await t.check(`Node ${version} echoes, ${driver}`, () => smoke(project, node, driver))
     }
   }
-  t.count(tests(project, nodes.get(values.nodes.split(',').at(-1)), some()))
+  t.count(tests(project, [...nodes.values()].at(-1), files))
 })

@@ -2,11 +2,11 @@
 // Debian 11 (glibc 2.31, the oldest that Debian's servers still have) with the supported lines of Node. Making the Debian
 // takes root.
 //
-//   node scripts/platforms/linux-x64-gnu.mjs
+//   node scripts/platforms/linux-x64-gnu.mjs [FILE …]        these test files instead of the core of the tests
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { core, library } from './linux.mjs'
+import { asked, core, library } from './linux.mjs'
 import {
   build,
   cache,
@@ -34,6 +34,8 @@ const ELSEWHERE = {
   SSL_CERT_DIR: undefined,
   TMPDIR: undefined,
 }
+
+const { files = core() } = asked()
 
 await leg('linux-x64-gnu', async t => {
   const addon = build('linux-x64-gnu')
@@ -64,8 +66,8 @@ await leg('linux-x64-gnu', async t => {
       )
     }
   }
-  // The whole of them on one line of Node: it is the C library that differs from `npm test`.
-  t.count(tests(project, binaries[24], core(), { around: enter, env: ELSEWHERE }))
+  // All of them on one line of Node: it is the C library that differs from `npm test`.
+  t.count(tests(project, binaries[24], files, { around: enter, env: ELSEWHERE }))
 })
 
 /** A command that runs another in the Debian, in /project there. The mounts end with the command. */

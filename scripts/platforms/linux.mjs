@@ -2,6 +2,7 @@
 
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { byVersion, highest, inspect } from './binary.mjs'
 import { GLIBC, root } from './tools.mjs'
 
@@ -36,14 +37,23 @@ export async function library(t, addon, platform) {
   }
 }
 
-/** The tests of sockets, servers and their events; those of clients, frameworks and programs are left to `npm test`. */
+/** The command line of a leg: which test files, unless those of the leg, and its other `options`. */
+export function asked(options = {}) {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options })
+  return { ...values, files: positionals.length > 0 ? positionals : undefined }
+}
+
+/**
+ * The tests of the engine, sockets, servers, their events and relays; those of clients, frameworks and programs are left
+ * to `npm test`.
+ */
 export function core() {
-  return ['address', 'connect', 'errors', 'events', 'handover', 'server', 'socket']
+  return ['address', 'connect', 'engine', 'errors', 'events', 'handover', 'relay', 'server', 'socket']
     .flatMap(subject =>
       readdirSync(join(root, '__test__', subject)).map(file => `__test__/${subject}/${file}`),
     )
     .filter(file => file.endsWith('.test.mjs') && existsSync(join(root, file)))
-    .filter(file => !NEED_A_COMPILER.includes(file))
+    .filter(file => !ONLY_AT_HOME.includes(file))
 }
 
 /** A part of them, for where each process takes seconds to start. */
@@ -53,12 +63,17 @@ export function some() {
     'connect/connect',
     'engine/drivers',
     'errors/codes',
+    'relay/pipe',
+    'relay/relay',
     'server/listen',
     'socket/destroy',
     'socket/half-close',
+    'socket/send-file',
     'socket/write',
   ].map(name => `__test__/${name}.test.mjs`)
 }
 
-/** These compile an addon of their own, which the other systems have no compiler for. */
-const NEED_A_COMPILER = ['__test__/socket/chunks.test.mjs']
+/** These compile an addon of their own or compare the project's sources, and the other systems have neither at hand. */
+const ONLY_AT_HOME = ['engine/nested-loop', 'engine/protocol', 'socket/chunks'].map(
+  name => `__test__/${name}.test.mjs`,
+)

@@ -1,10 +1,12 @@
 // The binary for one architecture of Linux with musl: built, checked for what it asks of a system, and run in builds of
 // Node for musl (from PyPI, which has them as Alpine does not reach every machine) with the musl of Debian 13; the one of
 // Debian 12 (1.2.3) is too old for them. The rest of the system is this machine's, which has glibc.
+//
+//   node scripts/platforms/linux-x64-musl.mjs [FILE …]        these test files instead of those of the leg
 
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { core, library, some } from './linux.mjs'
+import { asked, core, library, some } from './linux.mjs'
 import {
   build,
   built,
@@ -24,8 +26,10 @@ const RELEASE = 'trixie'
 const NODES = ['20.18.0', '22.20.0', '24.19.0']
 const NAMES = { x64: { debian: 'amd64', gnu: 'x86_64' }, arm64: { debian: 'arm64', gnu: 'aarch64' } }
 
-export const musl = arch =>
-  leg(`linux-${arch}-musl`, async t => {
+export function musl(arch) {
+  const emulated = arch !== process.arch
+  const { files = emulated ? some() : core() } = asked()
+  return leg(`linux-${arch}-musl`, async t => {
     const platform = `linux-${arch}-musl`
     const addon = build(platform)
     t.size(platform, addon)
@@ -39,7 +43,6 @@ export const musl = arch =>
       `${names.gnu}-linux-musl`,
       'libc.so',
     )
-    const emulated = arch !== process.arch
     const emulation = emulated ? [need(`qemu-${names.gnu}`, 'apt-get install qemu-user.')] : []
     // The loader of the addon takes the system for one with glibc, which it is for the most part.
     const project = stage(platform, addon, { as: `linux-${arch}-gnu`, slow: emulated })
@@ -68,5 +71,6 @@ export const musl = arch =>
         await t.check(`Node ${version} echoes, ${driver}`, () => smoke(project, node, driver))
       }
     }
-    t.count(tests(project, node, emulated ? some() : core()))
+    t.count(tests(project, node, files))
   })
+}

@@ -19,7 +19,7 @@ const TIMEOUT = '20000'
 // libuv (engine/nested-loop, socket/handles), tests that start Node by themselves, and the long one of workers.
 // programs/runtimes tries how ferronet is loaded and how processes and workers end.
 const core = [
-  '__test__/{address,connect,errors,events,legacy,module,server}/*.test.mjs',
+  '__test__/{address,connect,errors,events,legacy,module,relay,server}/*.test.mjs',
   '__test__/engine/drivers.test.mjs',
   '__test__/handover/threads.test.mjs',
   '__test__/interop/streams.test.mjs',
