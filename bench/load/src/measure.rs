@@ -138,6 +138,13 @@ impl Window {
         Ok(None)
     }
 
+    /// Ends the measuring here: there is nothing more to measure with. A warm-up goes on.
+    pub fn cut_short(&mut self) {
+        if self.phase == Phase::Measured {
+            self.until = Instant::now();
+        }
+    }
+
     pub fn report(&self) -> Report {
         let at = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1000.0;
         Report {
@@ -198,4 +205,28 @@ pub struct Latency {
     pub p99: f64,
     pub p999: f64,
     pub max: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Schedule, Window};
+    use std::time::Duration;
+
+    #[test]
+    fn a_window_that_is_cut_short_is_over() {
+        let schedule = Schedule {
+            warm_up: Duration::ZERO,
+            measured: Duration::from_secs(3600),
+            server: None,
+        };
+        let mut window = Window::open(schedule).expect("clocks");
+        window.cut_short();
+        assert!(window.left().expect("clocks").is_some(), "measuring begins");
+        window.answered(Duration::from_micros(5));
+        window.cut_short();
+        assert!(window.left().expect("clocks").is_none(), "and ends");
+        let report = window.report();
+        assert_eq!(report.ops, 1);
+        assert!(report.seconds < 3600.0);
+    }
 }

@@ -67,6 +67,13 @@ impl Client {
         }
     }
 
+    /// Whether the next connection would find no session to go on with, although it should.
+    pub(crate) fn has_used_up(&self) -> bool {
+        self.tickets
+            .as_ref()
+            .is_some_and(|tickets| tickets.used_up())
+    }
+
     pub(crate) fn begin(
         &self,
         stream: TcpStream,
@@ -125,6 +132,16 @@ fn broken(error: impl Display) -> io::Error {
 struct Tickets {
     collected: Mutex<Vec<Tls13ClientSessionValue>>,
     used: AtomicBool,
+}
+
+impl Tickets {
+    fn used_up(&self) -> bool {
+        let collected = self.collected.lock();
+        self.used.load(Ordering::Relaxed)
+            && collected
+                .expect("nothing panics while it has the lock")
+                .is_empty()
+    }
 }
 
 impl ClientSessionStore for Tickets {
