@@ -463,6 +463,7 @@ export class Handle extends Reading<Handle> {
       this.isReading || this.phase === CONNECTING || this.phase === LISTENING || this.#backlog !== null
     if (this.phase === CONNECTING) release()
     this.#handshakeEnds()
+    this.tls?.closed()
     this.#drop()
     if (this.slot >= 0) {
       slots[this.slot] = undefined
@@ -515,6 +516,11 @@ export class Handle extends Reading<Handle> {
     if (this.#backlog !== null) this.#onWritable()
     else if (this.#finFollows) this.#finish()
     return 0
+  }
+
+  /** In its place, if nobody says so: the peer gets the rest of the handshake, and all that is told is how it ends. */
+  partTls(): void {
+    if (this.slot >= 0) engine.tlsPart(this.slot)
   }
 
   #handshakeEnds(): void {
