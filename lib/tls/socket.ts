@@ -27,7 +27,7 @@ import { chooseEngine } from './engine.js'
 import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
 import { heard } from './heard.js'
 import type { Hearer } from './node-server.js'
-import { type Wanted, wanted } from './options.js'
+import { sessionBytes, type Wanted, wanted } from './options.js'
 import { unjudged } from './roles.js'
 import { prepare, start, startHeld, startOver } from './start.js'
 import { closeTogether } from './together.js'
@@ -120,8 +120,7 @@ export class TLSSocketMethods extends Socket {
 
   /** A session of an earlier connection, to go on with. */
   setSession(session: Buffer | string): void {
-    const bytes = typeof session === 'string' ? Buffer.from(session, 'latin1') : session
-    validateBuffer(bytes, 'session')
+    const bytes = sessionBytes(session)
     assertNotStarted(this, 'setSession')
     this[kSession].wanted.session = bytes
   }

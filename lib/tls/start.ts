@@ -15,7 +15,7 @@ import { validateFunction } from '../validate.js'
 import { canceled } from '../write.js'
 import { chooseEngine } from './engine.js'
 import { cannotStart, disconnected } from './errors.js'
-import { type Wanted, wanted } from './options.js'
+import { assertName, type Wanted, wanted } from './options.js'
 import type { Engine, Role, SecureSocket } from './types.js'
 
 /** What becomes of the handshake of a socket that stays what it is. */
@@ -31,6 +31,7 @@ export function startTls(
   listener: (() => void) | undefined,
 ): void {
   const options = wanted(given, socket, inPlace)
+  if (!options.isServer) assertName(options.servername)
   if (listener !== undefined) validateFunction(listener, 'listener')
   assertStartable(socket)
   const engine = chooseEngine(options)
