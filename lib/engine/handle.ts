@@ -463,7 +463,6 @@ export class Handle extends Reading<Handle> {
       this.isReading || this.phase === CONNECTING || this.phase === LISTENING || this.#backlog !== null
     if (this.phase === CONNECTING) release()
     this.#handshakeEnds()
-    this.tls?.closed()
     this.#drop()
     if (this.slot >= 0) {
       slots[this.slot] = undefined
@@ -471,6 +470,7 @@ export class Handle extends Reading<Handle> {
       if (!kept) engine.close(this.slot, reset)
       this.slot = -1
     }
+    this.tls?.closed()
     this.phase = GONE
     this.isReading = false
     this.recount()

@@ -241,7 +241,14 @@ export class HostEngine implements Engine, TlsOwner {
     const { isServer, role } = this.#wanted
     const { requestCert, rejectUnauthorized } = this.#renegotiation
     const reused = this.#session.isSessionReused()
-    const error = isServer ? this.#clientError(verdict, reused) : this.#serverError(verdict, reused)
+    let error: Error | undefined
+    try {
+      error = isServer ? this.#clientError(verdict, reused) : this.#serverError(verdict, reused)
+    } catch (thrown) {
+      // Bytes come and go already.
+      socket.destroy()
+      throw thrown
+    }
     socket.authorizationError = error === undefined ? null : codeOf(error)
     socket.authorized = error === undefined && (!isServer || requestCert)
     if (error !== undefined && rejectUnauthorized) socket.destroy(role.rejected(error))

@@ -152,7 +152,7 @@ function whenWritten(socket: Connection, start: () => void): void {
     override(socket, {
       _read: () => {},
       _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
-        if (data === marker) settle(done, () => done())
+        if (data === marker) settle(done, done)
         else _write.call(socket, data, encoding, done)
       },
       _writev(chunks: Chunk[], done: Done): void {
@@ -163,30 +163,30 @@ function whenWritten(socket: Connection, start: () => void): void {
         }
         const later = chunks.slice(at + 1)
         const rest = (): void => (later.length > 0 ? _writev.call(socket, later, done) : done())
+        const drop = (): void => done(later.length > 0 ? canceled() : null)
         if (at === 0) {
-          settle(done, rest)
+          settle(rest, drop)
           return
         }
-        _writev.call(socket, chunks.slice(0, at), error => (error ? done(error) : settle(done, rest)))
+        _writev.call(socket, chunks.slice(0, at), error => (error ? done(error) : settle(rest, drop)))
+      },
+      _destroy(error: Error | null, done: Done): void {
+        restore()
+        abandon?.()
+        socket._destroy(error, done)
       },
     }),
   ]
   const restore = (): void => {
-    socket.off('close', closed)
     for (const undo of changed.splice(0).reverse()) undo()
   }
-  let waits: Done | undefined
-  const closed = (): void => {
-    restore()
-    waits?.(canceled())
-  }
-  socket.once('close', closed)
+  let abandon: (() => void) | undefined
   if (!socket.connecting) changed.push(barReads(socket[kHandle]))
-  function settle(done: Done, goOn: () => void): void {
-    waits = done
+  function settle(goOn: () => void, drop: () => void): void {
     if (socket.destroyed) return
+    abandon = drop
     if (socket.connecting) {
-      const connected = (): void => settle(done, goOn)
+      const connected = (): void => settle(goOn, drop)
       socket.once('connect', connected)
       changed.push(() => void socket.off('connect', connected))
       return
@@ -199,7 +199,7 @@ function whenWritten(socket: Connection, start: () => void): void {
         [kOnWritten](status: number): void {
           undo()
           before.call(socket, status)
-          settle(done, goOn)
+          settle(goOn, drop)
         },
       })
       changed.push(undo)
