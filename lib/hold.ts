@@ -22,9 +22,16 @@ export function hold(socket: Duplex): () => void {
     },
   ]
   const restore = override(socket, Object.fromEntries([later('_write'), later('_writev'), later('_final')]))
-  socket.once('close', () => done?.(canceled()))
+  const closed = (): void => {
+    // It may be the end of an earlier connection.
+    if (!socket.destroyed) return
+    socket.off('close', closed)
+    done?.(canceled())
+  }
+  socket.on('close', closed)
   return () => {
     restore()
+    socket.off('close', closed)
     done = undefined
     run?.()
   }

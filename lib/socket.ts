@@ -52,6 +52,7 @@ import {
   kLastWriteQueueSize,
   kOnread,
   kOpened,
+  kReconnects,
   kRelay,
   kReplaceHandle,
   kShutdownRequest,
@@ -118,8 +119,7 @@ export class SocketMethods extends Base {
       this[kHandle] = null
       this._peername = null
       this._sockname = null
-      // A TLSSocket stays one.
-      if (this[kTls] !== null && !('secureConnecting' in this)) forgetTls(this)
+      this[kReconnects]()
     }
     // A handle that is bound has its kind, whatever the options say.
     const pipe =
@@ -131,6 +131,11 @@ export class SocketMethods extends Base {
     if (pipe) connectPath(this, options.path)
     else lookupAndConnect(this, options)
     return this
+  }
+
+  /** A socket that connects again after `startTLS()` is a plain one. */
+  [kReconnects](): void {
+    forgetTls(this)
   }
 
   [kReplaceHandle](handle: Handle): void {

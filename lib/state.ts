@@ -96,6 +96,8 @@ export interface SocketBase extends Duplex, StreamInternals, Fields {}
 export const kOpened = Symbol('ferronet.opened')
 /** Called by connect.ts: give up the Handle of a failed attempt for a new one. */
 export const kReplaceHandle = Symbol('ferronet.replaceHandle')
+/** Called by `connect()` on a Socket that has been closed. */
+export const kReconnects = Symbol('ferronet.reconnects')
 
 /** A Socket, with the methods that are called from the files below socket.ts. */
 export interface Connection extends SocketBase {
@@ -171,7 +173,7 @@ export interface Onread {
   readonly callback: (nread: number, buffer: Uint8Array | true) => unknown
 }
 
-/** A socket that connects again after `startTLS()` is a plain one. */
+/** Of a socket that is a plain one again. */
 export function forgetTls(socket: SocketBase): void {
   if (socket[kTls] === null) return
   socket[kTls] = null

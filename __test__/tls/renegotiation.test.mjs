@@ -56,6 +56,28 @@ upgrades('writes in the middle of one arrive in order', own, async (t, upgrade) 
   await t.closed(near, far)
 })
 
+// Node's own goes on with whoever it is.
+const byUs = { module: 'ferronet', engine: 'openssl' }
+
+upgrades('a check of the server that throws in the second one', byUs, async (t, upgrade) => {
+  const thrown = new Promise(resolve => {
+    t.catchUncaught(resolve)
+  })
+  let checks = 0
+  const checkServerIdentity = () => {
+    if (++checks === 2) throw new Error('of the program')
+  }
+  const [near, far] = await pair(t, upgrade, { ...old, checkServerIdentity })
+  const ended = again(near).then(
+    () => 'goes on',
+    error => error.message,
+  )
+  const { message } = await thrown
+  if (message !== 'of the program' || (await ended) !== 'closed')
+    throw new Error(`${message}, ${await ended}`)
+  await t.closed(near, far)
+})
+
 upgrades('a server that allows none', async (t, upgrade) => {
   const [near, far] = await pair(t, upgrade)
   far.tls.disableRenegotiation()

@@ -129,6 +129,8 @@ interface Engine {
   ): number
   /** After SECURE: from here on bytes come and go. */
   tlsOpen(slot: number): number
+  /** In its place, if nobody says whether the peer is all right: it gets the rest of the handshake, and no bytes go up or down. */
+  tlsPart(slot: number): number
   /**
    * After TLS_ASKS with `question`. TLS_HELLO takes a session and a protocol, TLS_CERTIFICATE a context and an OCSP
    * response; nothing (no bytes, undefined) where there is none.

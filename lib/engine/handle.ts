@@ -483,6 +483,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
       if (!kept) engine.close(this.slot, reset)
       this.slot = -1
     }
+    this.tls?.closed()
     this.phase = GONE
     this.isReading = false
     this.recount()
@@ -528,6 +529,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.#backlog !== null) this.#onWritable()
     else if (this.#finFollows) this.#finish()
     return 0
+  }
+
+  /** In its place, if nobody says so: the peer gets the rest of the handshake, and all that is told is how it ends. */
+  partTls(): void {
+    if (this.slot >= 0) engine.tlsPart(this.slot)
   }
 
   #handshakeEnds(): void {

@@ -95,6 +95,8 @@ export interface TlsOwner {
   asked(question: number): void
   /** No bytes will come any more: 0 for the peer's FIN, or an error. True if its owner need not hear of it. */
   ended(status: number): boolean
+  /** The connection is closed, by its owner. */
+  closed(): void
 }
 
 /** Makes a context of our own by what `make` does; throws what `make` throws. A text is why there can be none. */

@@ -3,11 +3,11 @@
 
 import type * as tls from 'node:tls'
 import { type Handle, parts, TLS_CERTIFICATE, TLS_HELLO, TLS_STORE } from '../engine/once.js'
-import { invalidArgType } from '../validate.js'
 import { type Borrowed, borrow, isSecureContext, nativeOf } from './borrow.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
 import { throwLater } from './later.js'
+import { bytesOf } from './options.js'
 import type { Questions } from './types.js'
 
 const nothing = new Uint8Array(0)
@@ -54,28 +54,34 @@ export class Answers {
       go(nothing)
       return
     }
-    this.#questions.resume!(
-      id!,
-      this.#once((error, session) => (error ? this.#fail(error) : go(session))),
+    const done = this.#once((error?: Error | null, session?: unknown) =>
+      error ? this.#fail(error) : go(session),
     )
+    try {
+      this.#questions.resume!(id!, done)
+    } catch (error) {
+      // As Node does from version 24 on: the client would wait for nothing.
+      done(error as Error)
+    }
   }
 
   #chooseProtocol(session: Uint8Array, servername: Buffer, offered: Buffer): void {
-    let chosen: string | undefined
+    let protocol: Uint8Array = nothing
     if (offered.length > 0) {
-      const protocols = split(offered)
+      const bytes = split(offered)
+      const protocols = bytes.map(each => each.toString('ascii'))
       // Node says false where there is no name.
       const name = (servername.length > 0 ? servername.toString('latin1') : false) as string
       try {
-        chosen = this.#questions.protocol!({ servername: name, protocols })
-        if (chosen !== undefined && !protocols.includes(chosen))
-          throw errors.protocolNotOffered(chosen, protocols)
+        const chosen = this.#questions.protocol!({ servername: name, protocols })
+        const at = protocols.indexOf(chosen as string)
+        if (chosen !== undefined && at < 0) throw errors.protocolNotOffered(chosen, protocols)
+        if (at >= 0) protocol = bytes[at]!
       } catch (error) {
         this.#fail(error as Error)
         return
       }
     }
-    const protocol = chosen === undefined ? nothing : Buffer.from(chosen, 'latin1')
     this.#handle.answerTls(TLS_HELLO, session, protocol)
   }
 
@@ -117,7 +123,7 @@ export class Answers {
       )
         this.#fail(errors.invalidSniContext())
     }
-    if (!wantsStatus) {
+    if (!wantsStatus || this.#handle.closed) {
       answer(nothing)
       return
     }
@@ -125,8 +131,7 @@ export class Answers {
     const done = this.#once((error: Error | null, response?: Buffer) => {
       if (error) this.#fail(error)
       else if (!response) answer(nothing)
-      else if (response instanceof Uint8Array) answer(response)
-      else throw invalidArgType('OCSP response', 'an instance of Buffer', response)
+      else answer(bytesOf(response, 'OCSP response'))
     })
     try {
       this.#questions.status!(shown.getCertificate(), shown.getIssuer(), done)
@@ -140,18 +145,21 @@ export class Answers {
 
   #store(given: Buffer[]): void {
     let left = given.length / 2
-    const stored = (): void => {
-      if (--left === 0) this.#handle.answerTls(TLS_STORE)
+    for (let at = 0; at < given.length; at += 2) {
+      let isStored = false
+      const stored = (): void => {
+        if (isStored) return
+        isStored = true
+        if (--left === 0) this.#handle.answerTls(TLS_STORE)
+      }
+      throwLater(() => this.#questions.store!(given[at]!, given[at + 1]!, stored))
     }
-    for (let at = 0; at < given.length; at += 2)
-      throwLater(() => this.#questions.store!(given[at]!, given[at + 1]!, this.#once(stored)))
   }
 }
 
 /** Protocols that stand each behind its length. */
-function split(list: Buffer): string[] {
-  const all: string[] = []
-  for (let at = 0; at < list.length; at += 1 + list[at]!)
-    all.push(list.toString('latin1', at + 1, at + 1 + list[at]!))
+function split(list: Buffer): Buffer[] {
+  const all: Buffer[] = []
+  for (let at = 0; at < list.length; at += 1 + list[at]!) all.push(list.subarray(at + 1, at + 1 + list[at]!))
   return all
 }

@@ -6,7 +6,8 @@ import nodeTls = require('node:tls')
 import type * as tls from 'node:tls'
 import { type AnyOptions, normalizeArgs } from '../arguments.js'
 import { nodeNet } from '../node/net.js'
-import { validateFunction, validateString } from '../validate.js'
+import { validateFunction, validateNumber, validateString } from '../validate.js'
+import { assertName, takesAddresses } from './options.js'
 import { judge, shaken, told } from './roles.js'
 import { hasConnection, kRole, TLSSocket } from './socket.js'
 import type { Role } from './types.js'
@@ -32,7 +33,11 @@ export function connect(...args: unknown[]): TLSSocket | tls.TLSSocket {
   if (lower && !hasConnection(lower)) {
     return nodeTls.connect(options as tls.ConnectionOptions, (listener ?? undefined) as () => void)
   }
-  if (servername) validateString(servername, 'name')
+  assertGiven(options)
+  if (servername) {
+    validateString(servername, 'name')
+    assertName(servername)
+  }
   if (options.pskCallback) validateFunction(options.pskCallback, 'pskCallback')
   const socket = new TLSSocket(lower || undefined, { ...options, [kRole]: role })
   socket.on('secure', judge)
@@ -49,6 +54,13 @@ export function connect(...args: unknown[]): TLSSocket | tls.TLSSocket {
   return socket
 }
 
+/** What is there and undefined is no default to Node. */
+function assertGiven(options: AnyOptions): void {
+  if ('checkServerIdentity' in options)
+    validateFunction(options.checkServerIdentity, 'options.checkServerIdentity')
+  if ('minDHSize' in options) validateNumber(options.minDHSize, 'options.minDHSize')
+}
+
 /** As Node reads the arguments: an object behind port, host or path has more options. */
 function optionsOf(args: unknown[]): [options: AnyOptions, listener: (() => void) | null] {
   const [first, listener] = normalizeArgs(args)
@@ -61,7 +73,7 @@ function optionsOf(args: unknown[]): [options: AnyOptions, listener: (() => void
 let warned = false
 
 function warnOfAddress(servername: string): void {
-  if (warned || nodeNet.isIP(servername) === 0) return
+  if (warned || !takesAddresses || nodeNet.isIP(servername) === 0) return
   warned = true
   process.emitWarning(
     'Setting the TLS ServerName to an IP address is not permitted by RFC 6066. This will be ignored in a future version.',

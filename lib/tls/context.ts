@@ -6,6 +6,7 @@
 import * as tls from 'node:tls'
 import { captureContext, type TlsContext } from '../engine/once.js'
 import { host, libuv } from '../node/host.js'
+import { invalidContext } from './errors.js'
 
 export interface Context {
   readonly native: TlsContext
@@ -19,6 +20,15 @@ type Options = Record<string, unknown>
 export function isSecureContext(value: unknown): value is tls.SecureContext {
   const { SecureContext } = tls as unknown as { SecureContext?: new () => tls.SecureContext }
   return value instanceof (SecureContext ?? tls.createSecureContext().constructor)
+}
+
+let Native: (new () => unknown) | undefined
+
+/** Throws for an option `secureContext` that is none to Node, which only looks at its C++ side. */
+export function assertSecureContext(value: unknown): void {
+  if (twins.has(value as tls.SecureContext) || host !== 'Node') return
+  Native ??= tls.createSecureContext({ ca: [] }).context.constructor as new () => unknown
+  if (!((value as tls.SecureContext).context instanceof Native)) throw invalidContext()
 }
 
 /** The options of `tls.createSecureContext()`, those that Node's servers add included. */

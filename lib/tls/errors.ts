@@ -65,6 +65,10 @@ export function invalidSniContext(): Error {
   return fromLoop(() => new TypeError('Invalid SNI context'))
 }
 
+export function invalidContext(): Error {
+  return nodeError(TypeError, 'ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
+}
+
 export function cannotUseContext(why: string): Error {
   return nodeError(Error, 'ERR_TLS_INVALID_CONTEXT', `This secure context cannot be used: ${why}`)
 }

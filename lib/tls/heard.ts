@@ -9,9 +9,18 @@ export function heard(wanted: Wanted, server: Hearer): void {
   const { questions } = wanted
   const hears = (event: string): boolean => server.listenerCount(event) > 0
   if (hears('resumeSession')) questions.resume = (id, done) => void server.emit('resumeSession', id, done)
-  if (hears('newSession'))
-    questions.store = (id, session, done) => void server.emit('newSession', id, session, done)
+  if (hears('newSession')) questions.store = (id, session, done) => keep(server, id, session, done)
   if (hears('OCSPRequest'))
     questions.status = (certificate, issuer, done) =>
       void server.emit('OCSPRequest', certificate, issuer, done)
+}
+
+/** Tells a server of a session. What a listener throws is an error of the server's, as in Node from version 24 on. */
+export function keep(server: Hearer, id: Buffer, session: Buffer, done: () => void): void {
+  try {
+    server.emit('newSession', id, session, done)
+  } catch (error) {
+    done()
+    server.emit('error', error)
+  }
 }

@@ -16,6 +16,7 @@ import {
 } from '../engine/once.js'
 import { kWriteRequest } from '../state.js'
 import { Answers } from './answers.js'
+import { bound, unbound } from './bound-session.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
 import { throwLater } from './later.js'
@@ -24,12 +25,14 @@ import { Renegotiation } from './renegotiation.js'
 import { endEarly } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
-import { serverError, verifyError } from './verify.js'
+import { noCertificate, serverError, verifyError } from './verify.js'
+
+const nothing = new Uint8Array(0)
 
 export class HostEngine implements Engine, TlsOwner {
   #wanted: Wanted
-  // Its keys are needed for as long as there are sessions.
-  #context: Context
+  // Its keys are needed for as long as there are sessions; behind that a program may keep the socket.
+  #context: Context | undefined
   #socket!: SecureSocket
   #handle!: Handle
   #session!: HostSession
@@ -37,6 +40,8 @@ export class HostEngine implements Engine, TlsOwner {
   #renegotiation!: Renegotiation
   #isSecure = false
   #isJudged = false
+  /** The program's check of the peer has thrown: nobody knows whether it is all right. */
+  #isUnjudged = false
   /** Sessions that came before the server was checked. */
   #sessions: Buffer[] = []
   #timer: NodeJS.Timeout | undefined
@@ -47,11 +52,11 @@ export class HostEngine implements Engine, TlsOwner {
   }
 
   start(socket: SecureSocket, handle: Handle, unread: Buffer): void {
-    const { isServer, servername, protocols, session, requestCert, rejectUnauthorized } = this.#wanted
+    const { isServer, servername, protocols, host, requestCert, rejectUnauthorized } = this.#wanted
     this.#socket = socket
     this.#handle = handle
     this.#renegotiation = new Renegotiation(handle, this.#wanted)
-    this.#session = new HostSession(handle, isServer, this.#renegotiation)
+    this.#session = new HostSession(handle, isServer ? undefined : host, this.#renegotiation)
     socket.tls = this.#session
     let flags = 0
     if (isServer) flags |= TLS_SERVER
@@ -60,7 +65,8 @@ export class HostEngine implements Engine, TlsOwner {
     flags |= this.#ask()
     if (socket.listenerCount('keylog') > 0) flags |= TLS_KEYLOG
     else socket.on('newListener', event => event === 'keylog' && handle.tlsKeylog())
-    const context = this.#context.native
+    const session = isServer ? nothing : unbound(this.#wanted.session, host, rejectUnauthorized)
+    const context = this.#context!.native
     const status = handle.startTls(this, { context, flags, servername, protocols, session, unread })
     if (status !== 0) {
       socket.destroy(errors.cannotStart('OpenSSL refuses the options'))
@@ -69,7 +75,6 @@ export class HostEngine implements Engine, TlsOwner {
     if (this.#wanted.handshakeTimeout > 0) {
       this.#timer = setTimeout(() => this.#fail(errors.handshakeTimeout()), this.#wanted.handshakeTimeout)
       this.#timer.unref()
-      socket.once('close', () => clearTimeout(this.#timer))
     }
   }
 
@@ -81,7 +86,7 @@ export class HostEngine implements Engine, TlsOwner {
     for (const name in ASKED)
       if (questions[name as keyof typeof ASKED]) flags |= ASKED[name as keyof typeof ASKED]
     if (flags !== 0)
-      this.#answers = new Answers(this.#handle, this.#context, questions, error => this.#fail(error))
+      this.#answers = new Answers(this.#handle, this.#context!, questions, error => this.#fail(error))
     return flags
   }
 
@@ -106,7 +111,15 @@ export class HostEngine implements Engine, TlsOwner {
   #judge(verdict: number, reused: boolean): void {
     const socket = this.#socket
     const { isServer, requestCert, rejectUnauthorized, role } = this.#wanted
-    const error = isServer ? this.#clientError(verdict) : this.#serverError(verdict, reused)
+    let error: Error | undefined
+    try {
+      error = isServer ? this.#clientError(verdict, reused) : this.#serverError(verdict, reused)
+    } catch (thrown) {
+      // Its handshake is done, as in Node; but nothing goes to it, and nothing of it is believed.
+      this.#isUnjudged = true
+      this.#handle.partTls()
+      throw thrown
+    }
     if (error !== undefined) socket.authorizationError = codeOf(error)
     if (error !== undefined && rejectUnauthorized) {
       socket.destroy(role.rejected(error))
@@ -137,9 +150,11 @@ export class HostEngine implements Engine, TlsOwner {
     return checkServerIdentity(host, this.#session.getPeerCertificate(true))
   }
 
-  #clientError(verdict: number): Error | undefined {
-    if (!this.#renegotiation.requestCert || verdict === 0) return undefined
-    return verifyError(verdict, this.#verdict())
+  #clientError(verdict: number, reused: boolean): Error | undefined {
+    if (!this.#renegotiation.requestCert) return undefined
+    if (verdict !== 0) return verifyError(verdict, this.#verdict())
+    // A session that goes on is all right by itself, also one of a client that has no certificate.
+    return reused && !this.#session.hasPeerCertificate ? noCertificate() : undefined
   }
 
   /** In OpenSSL's words. */
@@ -156,7 +171,7 @@ export class HostEngine implements Engine, TlsOwner {
   }
 
   ended(status: number): boolean {
-    if (!this.#isSecure) {
+    if (!this.#isSecure || this.#isUnjudged) {
       if (status !== 0) return this.#fail(errors.readFailed(status))
       clearTimeout(this.#timer)
       const { isServer, options, role } = this.#wanted
@@ -170,6 +185,12 @@ export class HostEngine implements Engine, TlsOwner {
     if (status === 0 && this.#wanted.requireCloseNotify && !this.#session.closeNotify)
       return this.#fail(errors.truncated())
     return false
+  }
+
+  closed(): void {
+    clearTimeout(this.#timer)
+    this.#context = undefined
+    this.#answers = undefined
   }
 
   #fail(error: Error): true {
@@ -188,8 +209,8 @@ export class HostEngine implements Engine, TlsOwner {
           this.#tell('keylog', Buffer.concat([news.bytes, Buffer.from('\n')]))
           break
         case 'session':
-          if (this.#isJudged) this.#tell('session', news.bytes)
-          else this.#sessions.push(news.bytes)
+          if (this.#isJudged) this.#tell('session', bound(news.bytes, this.#wanted.host))
+          else this.#sessions.push(bound(news.bytes, this.#wanted.host))
           break
         case 'response':
           throwLater(() => this.#wanted.questions.response!(news.bytes.length > 0 ? news.bytes : null))
@@ -219,9 +240,15 @@ export class HostEngine implements Engine, TlsOwner {
     const verdict = Number(this.#handle.tlsFact('verdict')?.toString('latin1').split('\0')[0])
     const { isServer, role } = this.#wanted
     const { requestCert, rejectUnauthorized } = this.#renegotiation
-    const error = isServer
-      ? this.#clientError(verdict)
-      : this.#serverError(verdict, this.#session.isSessionReused())
+    const reused = this.#session.isSessionReused()
+    let error: Error | undefined
+    try {
+      error = isServer ? this.#clientError(verdict, reused) : this.#serverError(verdict, reused)
+    } catch (thrown) {
+      // Bytes come and go already.
+      socket.destroy()
+      throw thrown
+    }
     socket.authorizationError = error === undefined ? null : codeOf(error)
     socket.authorized = error === undefined && (!isServer || requestCert)
     if (error !== undefined && rejectUnauthorized) socket.destroy(role.rejected(error))

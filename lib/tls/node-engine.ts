@@ -3,18 +3,21 @@
 
 import * as tls from 'node:tls'
 import { Handle } from '../engine/once.js'
+import { nodeNet } from '../node/net.js'
 import { readIntoBuffer } from '../onread.js'
 import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWritten } from '../symbols.js'
 import { Carrier } from './carrier.js'
 import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
+import { keep } from './heard.js'
 import { throwLater } from './later.js'
 import { type Hearer, NodeServer } from './node-server.js'
 import { NodeSession } from './node-session.js'
-import type { Wanted } from './options.js'
+import { takesAddresses, type Wanted } from './options.js'
 import { endEarly } from './roles.js'
-import type { Engine, SecureSocket } from './types.js'
+import type { Engine, Questions, SecureSocket } from './types.js'
+import { noCertificate } from './verify.js'
 
 type Bytes = Uint8Array | string
 
@@ -52,7 +55,7 @@ export class NodeEngine implements Engine {
     const { options, host, servername, session, rejectUnauthorized, role, questions } = this.#wanted
     const over = tls.connect({
       ...options,
-      ...(servername === '' ? {} : { servername }),
+      ...(servername === '' || (!takesAddresses && nodeNet.isIP(servername) !== 0) ? {} : { servername }),
       ...(session.length === 0 ? {} : { session: Buffer.from(session) }),
       host,
       rejectUnauthorized,
@@ -87,8 +90,12 @@ export class NodeEngine implements Engine {
         else if (event === 'secureConnection') {
           this.#watch(socket, handle, over, fail)
           this.#shaken(socket, over, () => this.#secure(socket, handle, over))
-        } else if (event === 'newSession') throwLater(() => server?.emit(event, ...args))
-        else return server?.emit(event, ...args) ?? false
+        } else if (event === 'newSession') {
+          // Without a listener Node goes on by itself.
+          if (server === undefined || server.listenerCount(event) === 0) return false
+          const [id, session, done] = args as Parameters<NonNullable<Questions['store']>>
+          throwLater(() => keep(server, id, session, done))
+        } else return server?.emit(event, ...args) ?? false
         return true
       },
       listenerCount: event =>
@@ -99,6 +106,10 @@ export class NodeEngine implements Engine {
 
   /** The handshake is done, and Node has judged the peer: `judge` says so. */
   #shaken(socket: SecureSocket, over: tls.TLSSocket, judge: () => void): void {
+    if (socket.destroyed) {
+      over.destroy()
+      return
+    }
     let judged = false
     const once = (): void => {
       if (judged) return
@@ -113,10 +124,19 @@ export class NodeEngine implements Engine {
 
   #secure(socket: SecureSocket, handle: HandleOverNode, over: tls.TLSSocket): void {
     // Deno's server says yes of a client that it has not asked for a certificate.
-    const { isServer, requestCert } = this.#wanted
+    const { isServer, requestCert, rejectUnauthorized, role } = this.#wanted
     socket.authorized = over.authorized && (!isServer || requestCert)
     socket.authorizationError = over.authorizationError ?? null
-    throwLater(() => this.#wanted.role.secure(socket))
+    if (isServer && socket.authorized && isAnonymous(over)) {
+      const error = noCertificate()
+      socket.authorized = false
+      socket.authorizationError = error.code!
+      if (rejectUnauthorized) {
+        socket.destroy(role.rejected(error))
+        return
+      }
+    }
+    throwLater(() => role.secure(socket))
     if (!socket.destroyed) handle.open(over)
     const { _readableState: state } = socket
     if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
@@ -144,6 +164,11 @@ export class NodeEngine implements Engine {
 /** What a handler throws must not unwind through Node's TLSSocket, which has more to tell. */
 function tell(socket: SecureSocket, event: string, value: unknown): void {
   throwLater(() => socket.emit(event, value))
+}
+
+/** A client whose session went on and which has no certificate: Node believes it before 24.21. */
+function isAnonymous(over: tls.TLSSocket): boolean {
+  return over.isSessionReused() && over.getPeerX509Certificate() === undefined
 }
 
 /** Node's error for the end of the connection in the handshake. */

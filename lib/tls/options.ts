@@ -4,10 +4,17 @@
 
 import * as tls from 'node:tls'
 import { nodeError } from '../errors.js'
+import { nodeNet } from '../node/net.js'
 import type { Connection } from '../state.js'
 import type { StartTlsOptions } from '../types.js'
-import { validateFunction, validateNumber, validateObject, validateString } from '../validate.js'
-import type { Context } from './context.js'
+import {
+  invalidArgValue,
+  validateFunction,
+  validateNumber,
+  validateObject,
+  validateString,
+} from '../validate.js'
+import { assertSecureContext, type Context } from './context.js'
 import type { Hearer, NodeServer } from './node-server.js'
 import { questionsOf } from './questions.js'
 import type { Questions, Role } from './types.js'
@@ -57,7 +64,13 @@ export function wanted(
   const options = { ...given } as Record<string, unknown>
   const isServer = options.isServer === true
   const protocols: { ALPNProtocols?: Uint8Array } = {}
-  if (options.ALPNProtocols) convertALPNProtocols(options.ALPNProtocols, protocols)
+  if (options.ALPNProtocols) {
+    convertALPNProtocols(options.ALPNProtocols, protocols)
+    // As Node's own side of OpenSSL, which servers do not come to with it.
+    if (socket !== null && protocols.ALPNProtocols === undefined)
+      throw new TypeError('Must give a Buffer as first argument')
+  }
+  if (socket !== null && options.secureContext) assertSecureContext(options.secureContext)
   const unsupported = ONLY_NODE.find(name => options[name])
   return {
     options,
@@ -78,23 +91,38 @@ export function wanted(
   }
 }
 
+/** Whether Node's `connect()` takes an IP address for a name (SNI), with a warning. */
+export const takesAddresses = Number.parseInt(process.versions.node, 10) < 26
+
+/** What Node says to `servername` of a client that connects. */
+export function assertName(given: unknown): void {
+  if (takesAddresses || typeof given !== 'string' || nodeNet.isIP(given) === 0) return
+  const reason = 'Setting the TLS ServerName to an IP address is not permitted.'
+  throw invalidArgValue('options.servername', given, reason)
+}
+
 function servername(given: unknown): string {
   if (given === undefined || given === null || given === '') return ''
   validateString(given, 'options.servername')
   return given
 }
 
-function sessionBytes(given: unknown): Uint8Array {
+export function sessionBytes(given: unknown): Uint8Array {
   if (!given) return nothing
-  if (typeof given === 'string') return Buffer.from(given, 'latin1')
+  return typeof given === 'string' ? Buffer.from(given, 'latin1') : bytesOf(given, 'Session')
+}
+
+/** Throws as Node's own side of OpenSSL does, which takes any view. */
+export function bytesOf(given: unknown, name: string): Uint8Array {
   if (given instanceof Uint8Array) return given
-  throw nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', 'Session must be a buffer')
+  if (ArrayBuffer.isView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
+  throw nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', `${name} must be a buffer`)
 }
 
 // Nothing but an explicit false, or Node's environment variable, turns it off.
 function rejects(options: Record<string, unknown>, isServer: boolean): boolean {
   if (isServer) return options.rejectUnauthorized !== false
-  if (options.rejectUnauthorized !== undefined) return options.rejectUnauthorized !== false
+  if ('rejectUnauthorized' in options) return options.rejectUnauthorized !== false
   return rejectsByDefault()
 }
 
@@ -117,5 +145,6 @@ function minDHSize(given: unknown): number {
 function handshakeTimeout(given: unknown, isServer: boolean): number {
   if (given === undefined) return isServer ? 120_000 : 0
   validateNumber(given, 'options.handshakeTimeout')
-  return given
+  // A timer with more than this runs out at once.
+  return Math.min(given, 2 ** 31 - 1)
 }

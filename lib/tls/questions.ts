@@ -18,14 +18,14 @@ export function questionsOf(
 ): Questions {
   const questions: Questions = {}
   const { SNICallback, ALPNCallback, ALPNProtocols, requestOCSP } = options
-  if (ALPNCallback) {
-    validateFunction(ALPNCallback, 'options.ALPNCallback')
-    if (ALPNProtocols) throw twoWays()
-  }
   if (!isServer) {
     if (requestOCSP && socket !== null)
       questions.response = response => void socket.emit('OCSPResponse', response)
     return questions
+  }
+  if (ALPNCallback) {
+    validateFunction(ALPNCallback, 'options.ALPNCallback')
+    if (ALPNProtocols) throw twoWays()
   }
   if (SNICallback) {
     validateFunction(SNICallback, 'options.SNICallback')
@@ -45,10 +45,10 @@ export function contextAmong(
   }
 }
 
-/** A name of `server.addContext()`, in which a star stands for anything but a dot. */
+/** A name of `server.addContext()`, in which a star stands for anything but a dot. Names have no case. */
 export function patternOf(servername: string): RegExp {
   const quoted = servername.split('*').map(part => part.replace(/[\\^$.+?()[\]{}|/-]/g, '\\$&'))
-  return new RegExp(`^${quoted.join('[^.]*')}$`)
+  return new RegExp(`^${quoted.join('[^.]*')}$`, 'i')
 }
 
 function twoWays(): Error {

@@ -206,7 +206,9 @@ export const Server = function Server(
   const options: Options = typeof given === 'function' ? {} : { ...given }
   const onSecure = typeof given === 'function' ? given : listener
   const node = new NodeServer(options as tls.TlsOptions)
-  const want = wanted({ ...options, isServer: true }, null, role)
+  // Node has no server that waits for ever.
+  const handshakeTimeout = options.handshakeTimeout || undefined
+  const want = wanted({ ...options, handshakeTimeout, isServer: true }, null, role)
   this[kTerms] = { wanted: want, node, options, context: contextOf({ node, options }) }
   this._contexts = []
   this.requestCert = options.requestCert === true

@@ -10,6 +10,7 @@ import type {
 } from 'node:tls'
 import type { Fact, Handle } from '../engine/once.js'
 import type { TlsSession } from '../types.js'
+import { bound } from './bound-session.js'
 import { certificates, detailed, legacy } from './certificate.js'
 import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
 import { serverError, verifyError } from './verify.js'
@@ -18,12 +19,13 @@ import { serverError, verifyError } from './verify.js'
 export class HostSession implements TlsSession {
   readonly engine = 'openssl'
   #handle: Handle
-  #isServer: boolean
+  /** Of a client: the name of its server. */
+  #host: string | undefined
   #renegotiation: Renegotiation
 
-  constructor(handle: Handle, isServer: boolean, renegotiation: Renegotiation) {
+  constructor(handle: Handle, host: string | undefined, renegotiation: Renegotiation) {
     this.#handle = handle
-    this.#isServer = isServer
+    this.#host = host
     this.#renegotiation = renegotiation
   }
 
@@ -47,7 +49,11 @@ export class HostSession implements TlsSession {
   verifyError(): Error | null {
     const [verdict = '0', text = ''] = this.#text('verdict')?.split('\0') ?? []
     if (verdict === '0') return null
-    return this.#isServer ? verifyError(Number(verdict), text) : serverError(Number(verdict), text)
+    return this.#host === undefined ? verifyError(Number(verdict), text) : serverError(Number(verdict), text)
+  }
+
+  get hasPeerCertificate(): boolean {
+    return this.#handle.tlsFact('peerCertificates') !== undefined
   }
 
   getCertificate(): PeerCertificate | object | null {
@@ -85,7 +91,7 @@ export class HostSession implements TlsSession {
 
   getEphemeralKeyInfo(): EphemeralKeyInfo | object | null {
     // Only a client can tell.
-    if (this.#isServer || this.#handle.closed) return null
+    if (this.#host === undefined || this.#handle.closed) return null
     const [type, name, size] = this.#text('ephemeralKey')?.split('\0') ?? []
     if (type === undefined) return {}
     if (type === 'DH') return { type, size: Number(size) }
@@ -101,7 +107,8 @@ export class HostSession implements TlsSession {
   }
 
   getSession(): Buffer | undefined {
-    return this.#handle.tlsFact('session')
+    const session = this.#handle.tlsFact('session')
+    return session === undefined || this.#host === undefined ? session : bound(session, this.#host)
   }
 
   getTLSTicket(): Buffer | undefined {

@@ -13,7 +13,7 @@ import { ForeignHandle } from '../node/foreign-handle.js'
 import { acceptInstances, isInstance } from '../node/instances.js'
 import type { AcceptedOptions, SocketOptions } from '../options.js'
 import { Socket } from '../socket.js'
-import { type Connection, kHandle, kTls } from '../state.js'
+import { type Connection, kHandle, kReconnects, kTls } from '../state.js'
 import {
   validateBoolean,
   validateBuffer,
@@ -27,9 +27,9 @@ import { chooseEngine } from './engine.js'
 import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
 import { heard } from './heard.js'
 import type { Hearer } from './node-server.js'
-import { type Wanted, wanted } from './options.js'
+import { sessionBytes, type Wanted, wanted } from './options.js'
 import { unjudged } from './roles.js'
-import { prepare, start, startOver } from './start.js'
+import { prepare, start, startHeld, startOver } from './start.js'
 import { closeTogether } from './together.js'
 import type { Engine, Role, SecureSocket } from './types.js'
 
@@ -44,7 +44,7 @@ interface Session {
   started: boolean
   /** From here on errors are the program's; before, a server's. */
   released: boolean
-  /** Lets go what is held back until the connection has been taken over. */
+  /** Lets go what is held back until the connection has been taken over, or is there. */
   letGo: (() => void) | undefined
 }
 
@@ -76,7 +76,12 @@ export class TLSSocketMethods extends Socket {
     const { lower, engine, wanted, letGo } = session
     if (session.started || this.destroyed) return
     const secure = this as unknown as SecureSocket
-    if (lower === null) {
+    if (lower === null && letGo !== undefined) {
+      if (this[kHandle] === null || this.connecting) return
+      session.started = true
+      session.letGo = undefined
+      startHeld(secure, engine, wanted, letGo)
+    } else if (lower === null) {
       if (this[kHandle] === null && !this.connecting) return
       session.started = true
       start(secure, engine, wanted)
@@ -86,6 +91,22 @@ export class TLSSocketMethods extends Socket {
       session.started = true
       startOver(lower, secure, engine, wanted, () => takeOver(this, lower), letGo!)
     }
+  }
+
+  /** Begins anew: it stays a TLSSocket, of which nothing ever leaves unencrypted. */
+  override [kReconnects](): void {
+    const session = this[kSession]
+    session.engine = chooseEngine(session.wanted)
+    if (session.started || session.letGo === undefined) session.letGo = hold(this)
+    session.started = false
+    session.lower = null
+    this._parent = null
+    prepare(this as unknown as SecureSocket)
+    this[kTls] = session.engine
+    this.servername = null
+    this.secureConnecting = true
+    this.off('connect', this._start)
+    this.once('connect', this._start)
   }
 
   /** The name of the server that is wanted (SNI), if the handshake has not begun. */
@@ -99,8 +120,7 @@ export class TLSSocketMethods extends Socket {
 
   /** A session of an earlier connection, to go on with. */
   setSession(session: Buffer | string): void {
-    const bytes = typeof session === 'string' ? Buffer.from(session, 'latin1') : session
-    validateBuffer(bytes, 'session')
+    const bytes = sessionBytes(session)
     assertNotStarted(this, 'setSession')
     this[kSession].wanted.session = bytes
   }
@@ -378,9 +398,11 @@ export const TLSSocket = function TLSSocket(
   if (want.isServer) this.server = (options.server as never) ?? null
   if (below !== null) lean(this, below)
   if (accepted !== undefined || options[kRole] !== undefined) return undefined
-  // The program may still say whom it wants.
-  if (below === null) this.once('connect', this._start)
-  else process.nextTick(() => this._start())
+  // The program may still say whom it wants, and what it writes before is meant for TLS.
+  if (below === null) {
+    this[kSession].letGo = hold(this)
+    this.once('connect', this._start)
+  } else process.nextTick(() => this._start())
   return undefined
 } as unknown as TLSSocketFunction
 

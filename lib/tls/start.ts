@@ -1,6 +1,8 @@
 // `socket.startTLS()`: from plain bytes to TLS on the same socket. What was written before leaves first, unencrypted;
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
+import { Duplex } from 'node:stream'
+import type { Handle } from '../engine/once.js'
 import { errnoException } from '../errors.js'
 import { isForeign } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
@@ -10,9 +12,10 @@ import { type Connection, kHandle, kTls } from '../state.js'
 import { kOnWritten } from '../symbols.js'
 import type { StartTlsOptions } from '../types.js'
 import { validateFunction } from '../validate.js'
+import { canceled } from '../write.js'
 import { chooseEngine } from './engine.js'
 import { cannotStart, disconnected } from './errors.js'
-import { type Wanted, wanted } from './options.js'
+import { assertName, type Wanted, wanted } from './options.js'
 import type { Engine, Role, SecureSocket } from './types.js'
 
 /** What becomes of the handshake of a socket that stays what it is. */
@@ -28,6 +31,7 @@ export function startTls(
   listener: (() => void) | undefined,
 ): void {
   const options = wanted(given, socket, inPlace)
+  if (!options.isServer) assertName(options.servername)
   if (listener !== undefined) validateFunction(listener, 'listener')
   assertStartable(socket)
   const engine = chooseEngine(options)
@@ -49,9 +53,18 @@ export function prepare(socket: SecureSocket): void {
 /** Begins when the socket is connected, behind what was written until now. */
 export function start(socket: SecureSocket, engine: Engine, options: Wanted): void {
   socket[kTls] = engine
-  const buffered = takeBuffered(socket._readableState)
-  socket[kHandle]?.readStop()
+  const buffered = settleReads(socket)
   whenWritten(socket, () => begin(socket, engine, options, buffered))
+}
+
+/**
+ * The same for a socket that has been secure from the beginning, in the tick in which it is connected: nothing of it
+ * leaves unencrypted. `letGo`: what it has been asked for until then.
+ */
+export function startHeld(socket: SecureSocket, engine: Engine, options: Wanted, letGo: () => void): void {
+  socket[kTls] = engine
+  begin(socket, engine, options, settleReads(socket))
+  letGo()
 }
 
 /**
@@ -66,8 +79,7 @@ export function startOver(
   take: () => void,
   letGo: () => void,
 ): void {
-  const buffered = takeBuffered(lower._readableState)
-  lower[kHandle]?.readStop()
+  const buffered = settleReads(lower)
   whenWritten(lower, () => {
     if (socket.destroyed) return
     take()
@@ -89,6 +101,15 @@ function assertStartable(socket: Connection): void {
     throw cannotStart(
       'what has been received was turned into text: call it before setEncoding(), or read first',
     )
+}
+
+/** Nothing is read any more, or relayed. What was read and nobody has taken is returned. */
+function settleReads(socket: Connection): Buffer[] {
+  const handle = socket[kHandle]
+  handle?.readStop()
+  // What it has for this socket is plain, and has been sent before.
+  handle?.stopRelayTo()
+  return takeBuffered(socket._readableState)
 }
 
 function begin(
@@ -114,7 +135,7 @@ function begin(
 
 /**
  * Calls `start` when the socket is connected and the kernel has all that was written until now: what is written later
- * waits in the stream. Nothing is read meanwhile.
+ * waits in the stream. Nothing is read meanwhile. If the socket closes before, it is as it was.
  */
 function whenWritten(socket: Connection, start: () => void): void {
   if (isIdle(socket)) {
@@ -127,50 +148,74 @@ function whenWritten(socket: Connection, start: () => void): void {
     _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void
     _writev(chunks: Chunk[], done: Done): void
   }
-  const restore = override(socket, {
-    _read: () => {},
-    _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
-      if (data === marker) settle(() => done())
-      else _write.call(socket, data, encoding, done)
-    },
-    _writev(chunks: Chunk[], done: Done): void {
-      const at = chunks.findIndex(({ chunk }) => chunk === marker)
-      if (at < 0) {
-        _writev.call(socket, chunks, done)
-        return
-      }
-      const later = chunks.slice(at + 1)
-      const rest = (): void => (later.length > 0 ? _writev.call(socket, later, done) : done())
-      if (at === 0) {
-        settle(rest)
-        return
-      }
-      _writev.call(socket, chunks.slice(0, at), error => (error ? done(error) : settle(rest)))
-    },
-  })
-  function settle(goOn: () => void): void {
+  const changed = [
+    override(socket, {
+      _read: () => {},
+      _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void {
+        if (data === marker) settle(done, done)
+        else _write.call(socket, data, encoding, done)
+      },
+      _writev(chunks: Chunk[], done: Done): void {
+        const at = chunks.findIndex(({ chunk }) => chunk === marker)
+        if (at < 0) {
+          _writev.call(socket, chunks, done)
+          return
+        }
+        const later = chunks.slice(at + 1)
+        const rest = (): void => (later.length > 0 ? _writev.call(socket, later, done) : done())
+        const drop = (): void => done(later.length > 0 ? canceled() : null)
+        if (at === 0) {
+          settle(rest, drop)
+          return
+        }
+        _writev.call(socket, chunks.slice(0, at), error => (error ? done(error) : settle(rest, drop)))
+      },
+      _destroy(error: Error | null, done: Done): void {
+        restore()
+        abandon?.()
+        socket._destroy(error, done)
+      },
+    }),
+  ]
+  const restore = (): void => {
+    for (const undo of changed.splice(0).reverse()) undo()
+  }
+  let abandon: (() => void) | undefined
+  if (!socket.connecting) changed.push(barReads(socket[kHandle]))
+  function settle(goOn: () => void, drop: () => void): void {
     if (socket.destroyed) return
+    abandon = drop
     if (socket.connecting) {
-      socket.once('connect', () => settle(goOn))
+      const connected = (): void => settle(goOn, drop)
+      socket.once('connect', connected)
+      changed.push(() => void socket.off('connect', connected))
       return
     }
     const handle = socket[kHandle]
     if (handle !== null && handle.flush() === 0 && handle.writeQueueSize > 0) {
+      changed.push(barReads(handle))
       const before = socket[kOnWritten]
       const undo = override(socket, {
         [kOnWritten](status: number): void {
           undo()
           before.call(socket, status)
-          settle(goOn)
+          settle(goOn, drop)
         },
       })
+      changed.push(undo)
       return
     }
     restore()
     start()
     goOn()
   }
-  socket.write(marker)
+  // The stream's own: a program may have put another `write` in its place, which gives the stream copies.
+  Duplex.prototype.write.call(socket, marker, 'utf8')
+}
+
+/** Whoever asks the handle for bytes gets none: those that come are ciphertext, and for the session. */
+function barReads(handle: Handle | null): () => void {
+  return handle === null ? () => {} : override(handle, { readStart: () => 0 })
 }
 
 /** Nothing waits in the stream or in the handle, and nothing is under way. */

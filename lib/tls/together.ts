@@ -12,6 +12,8 @@ type Callbacks = ((() => void) | undefined)[]
 export function closeTogether(handle: Handle, upper: Duplex): void {
   const { close, reset } = handle
   let told: Callbacks | undefined = []
+  /** It is the lower one that has reset the connection. */
+  let isBelow = false
   const all = (): void => {
     const callbacks = told!
     told = undefined
@@ -22,7 +24,7 @@ export function closeTogether(handle: Handle, upper: Duplex): void {
   const late = (callbacks: Callbacks): void => {
     const { canceled = [] } = handle
     delete handle.canceled
-    if (told !== undefined) told.unshift(...callbacks)
+    if (told !== undefined) told[isBelow ? 'push' : 'unshift'](...canceled, ...callbacks)
     else setImmediate(() => handle.runInAsyncScope(() => [...canceled, ...callbacks].forEach(each)))
   }
   override(handle, {
@@ -41,7 +43,12 @@ export function closeTogether(handle: Handle, upper: Duplex): void {
         return 0
       }
       told!.push(...callbacks)
-      return reset.call(handle, all)
+      const status = reset.call(handle, all)
+      if (status === 0 && !upper.destroyed) {
+        isBelow = true
+        upper.destroy()
+      }
+      return status
     },
   })
 }

@@ -49,6 +49,11 @@ export function verifyError(verdict: number, text: string): NodeJS.ErrnoExceptio
   return fromLoop(() => Object.assign(new Error(text), { code: CODES[verdict] ?? 'UNSPECIFIED' }))
 }
 
+/** A server's, about a client of whom it has asked for one. */
+export function noCertificate(): NodeJS.ErrnoException {
+  return verifyError(2, 'unable to get issuer certificate')
+}
+
 export type CheckServerIdentity = typeof tls.checkServerIdentity
 
 let warned = false

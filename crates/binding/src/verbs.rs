@@ -303,6 +303,10 @@ verbs! { engine:
         engine.verb_then_pump(|reactor| reactor.tls_open(slot))
     }
 
+    fn c"tlsPart"(slot: u32) -> i32 {
+        engine.verb_then_pump(|reactor| reactor.tls_part(slot))
+    }
+
     fn c"tlsAnswer"(slot: u32, question: u32, context: Value, first: Bytes, second: Bytes) -> i32 {
         engine.verb_then_pump(|reactor| {
             // SAFETY: in a call from JavaScript; lib/ passes on what `tlsCaptured` has returned, or undefined.

@@ -129,7 +129,10 @@ impl Connection {
     ) -> Step {
         SCRATCH.with_borrow_mut(|scratch| match self.sealed().session.phase {
             Phase::Handshaking => self.handshake_step(site, turn, sink, scratch),
-            Phase::Verifying => Step::Done,
+            Phase::Verifying => {
+                let memory = room(&mut scratch.input, FIRST_READ);
+                self.hold_until_answered(memory, site.key.slot, sink)
+            }
             Phase::Open => self.open_step(site, turn, sink, scratch),
             Phase::Ended => {
                 if self.reading.take().is_some() {

@@ -43,6 +43,18 @@ impl Reactor {
         Ok(())
     }
 
+    /// The owner does not come to say whether the peer's certificate is all right. The peer gets the rest of the handshake;
+    /// no bytes go up or down, but the end of the connection is told.
+    ///
+    /// # Errors
+    /// `EINVAL` unless a handshake has been reported as done.
+    pub fn tls_part(&mut self, slot: u32) -> io::Result<()> {
+        let (connection, site) = self.connection_at(slot)?;
+        connection.part_session(site)?;
+        self.ask_readable(slot);
+        Ok(())
+    }
+
     /// The answer to what [`TlsEvent::Asks`](crate::TlsEvent::Asks) has told of. The pump goes on with the handshake.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::ptr;
 
 use super::ffi;
 use super::session::Session;
-use super::words::{bytes, certificate, clear_errors, counted, parts, session_der, text_of};
+use super::words::{Tidy, bytes, certificate, counted, parts, session_der, text_of};
 
 /// What can be asked of a session. Where there is none, the answer is no bytes; parts of an answer are separated by NUL
 /// unless it says otherwise.
@@ -45,6 +45,7 @@ pub enum Fact {
 impl Session {
     pub(crate) fn fact(&mut self, fact: Fact) -> Vec<u8> {
         let openssl = self.openssl;
+        let _tidy = Tidy(openssl);
         let ssl = self.raw();
         match fact {
             Fact::Failure => self.failure.clone(),
@@ -272,6 +273,7 @@ impl Session {
         label: &[u8],
         context: Option<&[u8]>,
     ) -> Option<Vec<u8>> {
+        let _tidy = Tidy(self.openssl);
         let mut material = vec![0; length];
         let given = context.unwrap_or_default();
         // SAFETY: all three are borrowed for the call.
@@ -287,7 +289,6 @@ impl Session {
                 c_int::from(context.is_some()),
             )
         };
-        clear_errors(self.openssl);
         (result == 1).then_some(material)
     }
 }

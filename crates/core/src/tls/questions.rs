@@ -10,7 +10,7 @@ use super::callbacks::shared_of;
 use super::context::Context;
 use super::ffi::{self, OpenSsl, Ssl, SslSession};
 use super::session::{News, Phase, Session};
-use super::words::{bytes, clear_errors, counted, refused, text_of};
+use super::words::{Tidy, bytes, counted, refused, text_of};
 
 /// What an owner wants to be asked or told. Nothing of it costs anything if it is not wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,8 +83,6 @@ fn decoded(openssl: &'static OpenSsl, der: &[u8]) -> Option<Resumable> {
     let length = c_long::try_from(der.len()).ok()?;
     // SAFETY: reads at most `length` bytes from there, and makes a new session.
     let raw = unsafe { (openssl.d2i_SSL_SESSION)(ptr::null_mut(), &mut at, length) };
-    // What is left of a failure would be taken for one of the handshake's.
-    clear_errors(openssl);
     NonNull::new(raw).map(|raw| Resumable { raw, openssl })
 }
 
@@ -198,6 +196,7 @@ impl Session {
     /// When it is no answer to what was asked, or OpenSSL has no memory for it.
     pub(crate) fn answer(&mut self, answer: &Answer<'_>) -> io::Result<()> {
         let openssl = self.openssl;
+        let _tidy = Tidy(openssl);
         let asked = self.asked();
         match *answer {
             Answer::Hello { session, protocol } if asked == Some(Question::Hello) => {

@@ -10,7 +10,7 @@ use super::callbacks::{self, Indices, Shared};
 use super::context::Context;
 use super::ffi::{self, OpenSsl, Ssl};
 use super::questions::Asks;
-use super::words::{clear_errors, failure, refused};
+use super::words::{Tidy, clear_errors, failure, refused};
 
 /// What a session is started with.
 #[derive(Default)]
@@ -116,7 +116,7 @@ impl Session {
             return Err(refused());
         }
         let openssl = context.openssl;
-        clear_errors(openssl);
+        let _tidy = Tidy(openssl);
         let index = callbacks::indices(openssl)?;
         // SAFETY: the context is alive; the SSL takes a reference of its own.
         let ssl = unsafe { (openssl.SSL_new)(context.raw.as_ptr()) };
@@ -194,9 +194,8 @@ impl Session {
         unsafe { (openssl.SSL_set_connect_state)(ssl) };
         if let Some(name) = start.servername {
             let name = name.as_ptr().cast_mut().cast();
-            if self.control(ffi::SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, name) != 1 {
-                return Err(refused());
-            }
+            // A name that is too long is not sent, as in Node.
+            self.control(ffi::SSL_CTRL_SET_TLSEXT_HOSTNAME, 0, name);
         }
         if !start.protocols.is_empty() {
             let length = start.protocols.len() as c_uint;
@@ -237,7 +236,10 @@ impl Session {
         let length = der.len() as c_long;
         // SAFETY: reads at most `length` bytes from there, and makes a new session.
         let session = unsafe { (openssl.d2i_SSL_SESSION)(ptr::null_mut(), &mut at, length) };
-        let session = NonNull::new(session).ok_or_else(refused)?;
+        // What is no session is no session to resume, as in Node.
+        let Some(session) = NonNull::new(session) else {
+            return Ok(());
+        };
         // SAFETY: the SSL takes a reference of its own.
         let set = unsafe { (openssl.SSL_set_session)(self.raw(), session.as_ptr()) };
         // SAFETY: the reference that `d2i_SSL_SESSION` gave.
@@ -301,7 +303,9 @@ impl Session {
         shared.input = whole.as_ptr();
         shared.left = whole.len();
         mem::swap(&mut shared.output, output);
+        // OpenSSL takes what is there already for the outcome of its call.
         clear_errors(self.openssl);
+        let _tidy = Tidy(self.openssl);
         let result = call(self, self.raw());
         let shared = self.shared_mut();
         mem::swap(&mut shared.output, output);
@@ -411,7 +415,6 @@ impl Session {
             // It goes on when the peer answers. If that fails, reading finds out.
             // SAFETY: as above, and its BIO reads and writes what `with` has put there.
             unsafe { (session.openssl.SSL_do_handshake)(ssl) };
-            clear_errors(session.openssl);
             Ok(())
         });
         self.held = held;
@@ -543,12 +546,12 @@ impl Session {
         self.with(&[], output, |session, ssl| {
             // SAFETY: the handshake is done. The result says whether the peer has sent its own, which `open` finds out.
             unsafe { (session.openssl.SSL_shutdown)(ssl) };
-            clear_errors(session.openssl);
         });
     }
 
     /// At most so many bytes go into one record from now on; false if OpenSSL does not like the number.
     pub(crate) fn set_max_send_fragment(&mut self, size: usize) -> bool {
+        let _tidy = Tidy(self.openssl);
         self.control(
             ffi::SSL_CTRL_SET_MAX_SEND_FRAGMENT,
             size as c_long,

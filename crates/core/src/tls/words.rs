@@ -96,6 +96,15 @@ pub(super) fn clear_errors(openssl: &OpenSsl) {
     }
 }
 
+/// Clears the thread's queue when it goes: what our calls leave there Node's crypto would take for its own.
+pub(super) struct Tidy(pub(super) &'static OpenSsl);
+
+impl Drop for Tidy {
+    fn drop(&mut self) {
+        clear_errors(self.0);
+    }
+}
+
 /// Library, reason and text of what is in OpenSSL's queue, which is empty afterwards.
 pub(super) fn failure(openssl: &OpenSsl) -> Vec<u8> {
     // SAFETY: the queue is the thread's own.

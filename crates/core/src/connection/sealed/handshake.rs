@@ -61,6 +61,16 @@ impl Connection {
         }
     }
 
+    /// See [`Reactor::tls_part`](crate::Reactor::tls_part).
+    pub(crate) fn part_session(&mut self, site: Site<'_>) -> io::Result<()> {
+        match &self.tls {
+            Some(sealed) if sealed.session.phase == Phase::Verifying => {}
+            _ => return Err(errno::error(errno::EINVAL)),
+        }
+        SCRATCH.with_borrow_mut(|scratch| self.part(&mut scratch.output, site));
+        Ok(())
+    }
+
     /// See [`Reactor::tls_answer`](crate::Reactor::tls_answer).
     pub(crate) fn answer_session(&mut self, answer: &Answer<'_>) -> io::Result<()> {
         let Some(sealed) = &mut self.tls else {
@@ -153,8 +163,13 @@ impl Connection {
         }
     }
 
-    /// While the owner thinks about an answer the connection may end, and hardly anything else comes.
-    fn hold_until_answered(&mut self, memory: &mut [u8], slot: u32, sink: &mut impl Sink) -> Step {
+    /// While the owner thinks about an answer, or about the peer, the connection may end, and hardly anything else comes.
+    pub(super) fn hold_until_answered(
+        &mut self,
+        memory: &mut [u8],
+        slot: u32,
+        sink: &mut impl Sink,
+    ) -> Step {
         if self.sealed().session.held() >= MAX_HELD {
             return Step::Done;
         }
