@@ -31,9 +31,18 @@ const NEXT_TRY = 16
 const FIRST_PENALTY = 4
 const MAX_PENALTY = 256
 
+export function relayingOf(socket: Connection): Relaying {
+  return (socket[kRelay] ??= {
+    wait: FIRST_WAIT,
+    penalty: FIRST_PENALTY,
+    heldUp: false,
+    shortTimer: null,
+  })
+}
+
 /** `from` has just piped a chunk to its only destination. */
 export function relayPiped(from: Connection): void {
-  const relaying = (from[kRelay] ??= { wait: FIRST_WAIT, penalty: FIRST_PENALTY, heldUp: false })
+  const relaying = relayingOf(from)
   if (relaying.wait > 0) relaying.wait--
   else begin(from)
 }
@@ -75,7 +84,7 @@ function begin(from: Connection): void {
 
 /** The first chunk that is piped from here need not pass through JavaScript. */
 export function startsAtOnce(from: Connection): void {
-  from[kRelay] = { wait: 0, penalty: FIRST_PENALTY, heldUp: false }
+  relayingOf(from).wait = 0
 }
 
 /** A relay of this socket has ended. */

@@ -132,7 +132,7 @@ export interface FilesToSend {
   writev(chunks: Chunk[], done: Done): void
 }
 
-/** When the bytes that are piped to another socket may go without JavaScript. */
+/** When the bytes that are piped to another socket, or from one, may go without JavaScript. */
 export interface Relaying {
   /** How many chunks are to come before. */
   wait: number
@@ -140,6 +140,8 @@ export interface Relaying {
   penalty: number
   /** Bytes waited for the destination after the last chunk: it is tried again when this socket resumes. */
   heldUp: boolean
+  /** The idle timer, if it was set for less than the whole time because bytes have passed by since. */
+  shortTimer: NodeJS.Timeout | null
 }
 
 /** The addresses of a host, tried one after the other. */

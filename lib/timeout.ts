@@ -1,7 +1,8 @@
 // A Socket's idle timer. It only reports that nothing has happened, and closes nothing. Sockets without one pay
 // nothing.
 
-import { type Connection, kHandle, kLastWriteQueueSize, kTimeout } from './state.js'
+import { relayingOf } from './relay.js'
+import { type Connection, kHandle, kLastWriteQueueSize, kRelay, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
 
 function expired(socket: Connection): void {
@@ -10,9 +11,7 @@ function expired(socket: Connection): void {
     // A relay moves bytes without our knowing.
     const left = socket.timeout - handle.relayIdle
     if (left > 0) {
-      socket[kTimeout] = setTimeout(expired, left, socket).unref()
-      shorter.add(socket[kTimeout])
-      anyShorter = true
+      socket[kTimeout] = relayingOf(socket).shortTimer = setTimeout(expired, left, socket).unref()
       return
     }
     // Whatever moves next starts the timer again.
@@ -21,10 +20,6 @@ function expired(socket: Connection): void {
   }
   socket._onTimeout()
 }
-
-/** Timers that have begun before they were set, so to say. When they are to begin again they last the whole time. */
-const shorter = new WeakSet<NodeJS.Timeout>()
-let anyShorter = false
 
 export function setIdleTimeout(socket: Connection, msecs: number, callback?: () => void): void {
   if (socket.destroyed) return
@@ -45,14 +40,13 @@ export function refreshIdleTimers(socket: Connection): void {
   for (let s: Connection | null | undefined = socket; s != null; s = s._parent) {
     const timer = s[kTimeout]
     if (timer === null) continue
-    if (anyShorter && shorter.has(timer)) restart(s, timer)
-    else timer.refresh()
+    if (timer !== s[kRelay]?.shortTimer) {
+      timer.refresh()
+      continue
+    }
+    clearTimeout(timer)
+    s[kTimeout] = setTimeout(expired, s.timeout, s).unref()
   }
-}
-
-function restart(socket: Connection, timer: NodeJS.Timeout): void {
-  clearTimeout(timer)
-  socket[kTimeout] = setTimeout(expired, socket.timeout, socket).unref()
 }
 
 /** Stops the timers of the socket and of its parents. */
