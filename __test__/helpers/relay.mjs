@@ -32,6 +32,19 @@ export async function warmUp(from, to, count = 4) {
 }
 
 /**
+ * Records a socket's events: in which order reading and writing end is up to the peers. (`t.watch` would replace its
+ * `emit`, and a relay would not begin.)
+ */
+export function record(t, socket, name) {
+  for (const event of ['end', 'finish', 'unpipe', 'close', 'error', 'timeout']) {
+    const track = { end: `${name} reads`, finish: `${name} writes`, unpipe: `${name} writes` }[event] ?? name
+    socket.on(event, (...args) =>
+      t.log.to(track)(event, ...args.filter(arg => typeof arg !== 'object' || arg?.code)),
+    )
+  }
+}
+
+/**
  * client → a, b → peer: `a` and `b` are the ends of a proxy in the middle, not piped yet. `kinds`: 'tcp' or 'unix' for
  * either connection.
  */
@@ -46,4 +59,23 @@ export async function proxy(t, { kinds = ['tcp', 'tcp'], allowHalfOpen = true } 
   front.server.close()
   back.server.close()
   return { client: front.client, a: front.peer, b: back.client, peer: back.peer }
+}
+
+/**
+ * The same with `a` piped to `b`, and with `both` back as well: on ferronet bytes go from one to the other without
+ * JavaScript by now. With `recorded` the events of `a` and `b` are.
+ */
+export async function relaying(t, { both = false, recorded = false, ...options } = {}) {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t, options)
+  if (recorded) {
+    record(t, a, 'a')
+    record(t, b, 'b')
+  }
+  a.pipe(b)
+  if (both) b.pipe(a)
+  await warmUp(client, peer)
+  if (both) await warmUp(peer, client)
+  count.ran(both ? 2 : 1)
+  return { client, a, b, peer }
 }

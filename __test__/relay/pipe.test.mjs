@@ -7,20 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
 import { gc } from '../fixtures/robustness/memory.mjs'
 import { parity } from '../helpers/parity.mjs'
-import { proxy, relays, warmUp } from '../helpers/relay.mjs'
-
-/**
- * Records a socket's events: in which order reading and writing end is up to the peers. (`watch` would replace its
- * `emit`, and a relay would not begin.)
- */
-function record(t, socket, name) {
-  for (const event of ['end', 'finish', 'unpipe', 'close', 'error', 'timeout']) {
-    const track = { end: `${name} reads`, finish: `${name} writes`, unpipe: `${name} writes` }[event] ?? name
-    socket.on(event, (...args) =>
-      t.log.to(track)(event, ...args.filter(arg => typeof arg !== 'object' || arg?.code)),
-    )
-  }
-}
+import { proxy, record, relaying, relays, warmUp } from '../helpers/relay.mjs'
 
 const counters = socket => [socket.bytesRead, socket.bytesWritten]
 
@@ -31,15 +18,7 @@ for (const kinds of [
   ['unix', 'unix'],
 ]) {
   parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, { on: 'unix' }, async t => {
-    const count = relays(t)
-    const { client, a, b, peer } = await proxy(t, { kinds })
-    record(t, a, 'a')
-    record(t, b, 'b')
-    a.pipe(b)
-    b.pipe(a)
-    await warmUp(client, peer)
-    await warmUp(peer, client)
-    count.ran(2)
+    const { client, a, b, peer } = await relaying(t, { kinds, both: true, recorded: true })
     const [there, back] = [new Check(), new Check()]
     await Promise.all([
       pipeline(source(9_000_000), client),
@@ -100,11 +79,7 @@ parity('a pipeline whose destination is reset fails with its error', async t => 
 })
 
 parity('counters tell of every byte that has arrived', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   t.log('saw', ...counters(a), ...counters(b))
   for (let round = 1; round <= 5; round++) {
     client.write(Buffer.alloc(round * 1000))
@@ -121,15 +96,7 @@ parity('counters tell of every byte that has arrived', async t => {
 
 for (const who of ['client', 'peer']) {
   parity(`the ${who} resets its connection`, async t => {
-    const count = relays(t)
-    const { client, a, b, peer } = await proxy(t)
-    record(t, a, 'a')
-    record(t, b, 'b')
-    a.pipe(b)
-    b.pipe(a)
-    await warmUp(client, peer)
-    await warmUp(peer, client)
-    count.ran(2)
+    const { client, a, b, peer } = await relaying(t, { both: true, recorded: true })
     const [near, far] = who === 'client' ? [a, b] : [b, a]
     const closed = once(near, 'close')
     const gone = who === 'client' ? client : peer
@@ -141,11 +108,7 @@ for (const who of ['client', 'peer']) {
 }
 
 parity('writes fail when the destination is gone and does not read', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   const failed = new Promise(resolve => b.on('close', resolve))
   client.on('error', () => {})
   a.on('error', () => {})
@@ -159,10 +122,7 @@ parity('writes fail when the destination is gone and does not read', async t => 
 })
 
 parity('a slow reader stops the sender', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
+  const { client, a, peer } = await relaying(t)
   peer.pause()
   const check = new Check()
   const sent = pipeline(source(60_000_000), client)
@@ -175,7 +135,6 @@ parity('a slow reader stops the sender', async t => {
   }
   t.log('stopped', before < 60_000_000, client.writableNeedDrain)
   await Promise.all([sent, pipeline(peer, check)])
-  count.ran()
   t.log('saw', check.right, check.wrong)
 })
 
@@ -263,15 +222,7 @@ parity('a destination that was full when it was un-piped can be collected', asyn
 })
 
 parity('half-open: each direction ends by itself', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  record(t, a, 'a')
-  record(t, b, 'b')
-  a.pipe(b)
-  b.pipe(a)
-  await warmUp(client, peer)
-  await warmUp(peer, client)
-  count.ran(2)
+  const { client, a, b, peer } = await relaying(t, { both: true, recorded: true })
   client.end('last')
   t.log('saw', String(await t.drained(peer)))
   t.log('saw', a.readableEnded, a.writableEnded, b.readableEnded, b.writableEnded)
@@ -283,14 +234,7 @@ parity('half-open: each direction ends by itself', async t => {
 })
 
 parity('without allowHalfOpen the end of one side ends both', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t, { allowHalfOpen: false })
-  record(t, a, 'a')
-  record(t, b, 'b')
-  a.pipe(b)
-  b.pipe(a)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t, { allowHalfOpen: false, both: true, recorded: true })
   const closed = Promise.all([once(a, 'close'), once(b, 'close')])
   client.end('last')
   peer.resume()
@@ -299,11 +243,7 @@ parity('without allowHalfOpen the end of one side ends both', async t => {
 })
 
 parity('traffic holds off the idle time-out, and silence does not', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   peer.resume()
   let timeouts = 0
   a.setTimeout(400, () => timeouts++)
@@ -324,11 +264,7 @@ parity('traffic holds off the idle time-out, and silence does not', async t => {
 })
 
 parity('an idle time-out that began late lasts its whole time again', { module: 'ferronet' }, async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, peer } = await relaying(t)
   a.setTimeout(60_000)
   const [symbol] = Object.getOwnPropertySymbols(a).filter(
     ({ description }) => description === 'ferronet.timeout',
@@ -346,11 +282,7 @@ parity('an idle time-out that began late lasts its whole time again', { module: 
 
 /** Everything that `from` gets from here on, and what becomes of it at `peer`. */
 async function looked(t, look, after = () => {}) {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   const arrived = t.drained(peer)
   await look({ client, a, b, peer })
   client.end('the rest')
@@ -477,23 +409,15 @@ for (const [what, look] of Object.entries(looks)) {
 }
 
 parity('the program ends the destination in the middle', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
+  const { a, b, peer } = await relaying(t)
   a.on('error', () => {})
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
   const arrived = t.drained(peer)
   b.end('over')
   t.log('saw', String(await arrived), a.destroyed, b.writableEnded)
 })
 
 parity('what the destination has not taken goes out before what the program writes', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, b, peer } = await relaying(t)
   peer.pause()
   const total = 30_000_000
   pipeline(source(total), client).catch(() => {})
@@ -522,11 +446,7 @@ parity('what the destination has not taken goes out before what the program writ
 })
 
 parity('a process ends when only relays without a reference are left', async t => {
-  const count = relays(t)
-  const { client, a, b, peer } = await proxy(t)
-  a.pipe(b)
-  await warmUp(client, peer)
-  count.ran()
+  const { client, a, peer } = await relaying(t)
   a.unref()
   client.write('one')
   t.log('saw', String((await once(peer, 'data'))[0]))
@@ -536,14 +456,7 @@ parity('a process ends when only relays without a reference are left', async t =
 })
 
 parity('small messages have their turn beside bulk', async t => {
-  const count = relays(t)
-  const [bulk, small] = [await proxy(t), await proxy(t)]
-  for (const { a, b } of [bulk, small]) {
-    a.pipe(b)
-    b.pipe(a)
-  }
-  await warmUp(bulk.client, bulk.peer)
-  await warmUp(small.client, small.peer)
+  const [bulk, small] = [await relaying(t, { both: true }), await relaying(t, { both: true })]
   const check = new Check()
   let over = false
   const done = Promise.all([pipeline(source(80_000_000), bulk.client), pipeline(bulk.peer, check)]).then(
@@ -557,6 +470,5 @@ parity('small messages have their turn beside bulk', async t => {
     answers++
   }
   await done
-  count.ran(2)
   t.log('saw', answers > 2)
 })

@@ -11,7 +11,7 @@ import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
 import { parity, parityProcess } from '../helpers/parity.mjs'
-import { proxy, relays, warmUp } from '../helpers/relay.mjs'
+import { proxy, relaying, relays, warmUp } from '../helpers/relay.mjs'
 
 const ours = { module: 'ferronet', on: 'unix' }
 const size = Number(process.env.FERRONET_RELAY_MEGABYTES ?? 40) * 1024 * 1024
@@ -114,14 +114,10 @@ const DOINGS = {
 const seeds = Number(process.env.FERRONET_RELAY_SEEDS ?? 12)
 for (let seed = 1; seed <= seeds; seed++) {
   parity(`a program that looks at random loses and reorders nothing: seed ${seed}`, ours, async t => {
-    const count = relays(t)
     const below = random(seed)
     const kinds = [['tcp', 'unix'][below(2)], ['tcp', 'unix'][below(2)]]
-    const { client, a, b, peer } = await proxy(t, { kinds })
-    a.pipe(b)
     // The first relay does not depend on how the chunks fall.
-    await warmUp(client, peer)
-    count.ran()
+    const { client, a, b, peer } = await relaying(t, { kinds })
     const warm = a.bytesRead
     const check = new Check()
     peer.on('data', chunk => check.write(chunk))
@@ -151,13 +147,7 @@ const descriptors = () => readdirSync('/proc/self/fd').length
 
 /** A relay with bytes stuck in it. */
 async function stuck(t) {
-  const count = relays(t)
-  const all = await proxy(t)
-  all.a.pipe(all.b)
-  all.b.pipe(all.a)
-  await warmUp(all.client, all.peer)
-  await warmUp(all.peer, all.client)
-  count.ran(2)
+  const all = await relaying(t, { both: true })
   all.peer.pause()
   for (const socket of Object.values(all)) socket.on('error', () => {})
   for (let round = 0; round < 400 && all.client.writableLength === 0; round++) {
