@@ -37,7 +37,7 @@ export async function fuzz({
     node: new Pool({ name: 'node:net', module: 'node:net' }, size),
     subjects: subjects.map(subject => new Pool(subject, size)),
   }
-  const counts = { seeds: 0, alike: 0, flaky: 0, known: 0, different: 0 }
+  const counts = { seeds: 0, alike: 0, flaky: 0, known: 0, different: 0, relays: 0 }
   const cases = new Map()
   const note = (seed, result) => {
     counts.seeds++
@@ -77,6 +77,7 @@ export async function fuzz({
     await Promise.all([worker(), worker(), worker()])
     for (const one of all.slice(shrinkMost)) found({ ...one, seeds: sorted(one.seeds) })
   } finally {
+    for (const pool of pools.subjects) counts.relays += pool.relays
     await Promise.all([pools.node, ...pools.subjects].map(pool => pool.end()))
   }
   return counts

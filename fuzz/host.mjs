@@ -2,6 +2,7 @@
 // plain data, and its views go back; with `log`, the log too.
 
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { interpret, uncaught } from './interpret.mjs'
@@ -20,6 +21,10 @@ try {
   await new Promise(() => {})
 }
 
+// Nothing else shows that bytes have passed JavaScript by.
+const begun =
+  process.argv[2] === 'ferronet' ? createRequire(import.meta.url)('../dist/lib/relay.js').begun : { count: 0 }
+
 const directory = mkdtempSync(join(tmpdir(), 'ferronet-fuzz-'))
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 process.on('uncaughtException', error => {
@@ -36,6 +41,7 @@ function stray(error) {
 }
 
 process.on('message', async ({ id, program, options, withLog }) => {
+  const before = begun.count
   const result = await interpret(net, program, { ...options, directory })
   process.send({
     id,
@@ -43,6 +49,7 @@ process.on('message', async ({ id, program, options, withLog }) => {
     log: withLog ? result.log : undefined,
     tainted: result.lost.length > 0,
     libuv: process.versions.uv,
+    relays: begun.count - before,
   })
 })
 process.send({ ready: true })

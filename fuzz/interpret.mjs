@@ -2,7 +2,7 @@
 // host.mjs, one program after the other, and leaves nothing open. views.mjs decides which parts of the log are compared.
 
 import { join } from 'node:path'
-import { Writable } from 'node:stream'
+import { PassThrough, Writable } from 'node:stream'
 import { Stream } from './content.mjs'
 import { Random } from './program.mjs'
 
@@ -20,6 +20,12 @@ const WRITTEN = new Set([
   'connection',
   'drop',
 ])
+
+/**
+ * What is recorded of sockets that are piped to others (joined.mjs), with listeners: if `emit` were replaced, no relay
+ * would begin.
+ */
+const NOTICED = ['end', 'finish', 'close', 'error', 'timeout']
 
 const SOCKET_OPTIONS = ['allowHalfOpen', 'noDelay', 'highWaterMark']
 
@@ -242,7 +248,8 @@ class Run {
       in: up,
       out: down,
     }
-    this.#watch(actor)
+    if (settings.reads === 'joined') this.#notice(actor)
+    else this.#watch(actor)
     if (!settings.deaf) socket.on('error', () => {})
     this.#read(actor)
     if (again) {
@@ -254,8 +261,11 @@ class Run {
   #newStreams(actor) {
     actor.received = 0
     actor.out = new Stream(++this.#streams)
-    const echoes = this.program.sockets[actor.number - 1].accepted.reads.startsWith('echo')
+    const { reads, with: other } = this.program.sockets[actor.number - 1].accepted
+    const echoes = reads.startsWith('echo') || other === actor.number
     actor.in = echoes && actor.track === actor.name ? actor.out : new Stream(++this.#streams)
+    const partner = this.#actors.get(`client${other}`)
+    if (partner !== undefined && partner !== actor) [actor.in, partner.in] = [partner.out, actor.out]
   }
 
   // --- reading
@@ -369,6 +379,20 @@ class Run {
       const result = Reflect.apply(emit, this, [event, ...args])
       run.#fire(count === 1 ? `${actor.name} ${event}` : `${actor.name} ${event} ${count}`)
       return result
+    }
+  }
+
+  #notice(actor) {
+    this.#actors.set(actor.name, actor)
+    for (const event of NOTICED) {
+      actor.emitter.on(event, (...args) => {
+        if (this.#over) return
+        this.#stumble()
+        const count = (actor.counts.get(event) ?? 0) + 1
+        actor.counts.set(event, count)
+        this.#happened(actor, event, args)
+        this.#fire(count === 1 ? `${actor.name} ${event}` : `${actor.name} ${event} ${count}`)
+      })
     }
   }
 
@@ -509,7 +533,18 @@ class Run {
         return 'bytes'
       }
       case 'unpipe':
-        return socket.unpipe()
+        if (op.turns === undefined) return socket.unpipe()
+        return this.#look(actor, op)
+      case 'pipe':
+        actor.to = this.#actors.get(op.to)?.emitter
+        actor.end = op.end
+        return actor.to === undefined ? 'no such socket' : socket.pipe(actor.to, { end: op.end })
+      case 'pour':
+        return this.#pour(actor, op, op.count)
+      case 'writeNothing':
+        return socket.writable && socket.write('')
+      case 'count':
+        return socket.bytesRead >= 0 && socket.bytesWritten >= 0
       case 'idle':
         if (op.ms > 0) this.#idle = Math.max(this.#idle, op.ms)
         return socket.setTimeout(op.ms)
@@ -525,8 +560,28 @@ class Run {
         this.#arrives(actor)
         return undefined
       default:
-        return socket[op.verb]()
+        return op.turns === undefined ? socket[op.verb]() : this.#look(actor, op)
     }
+  }
+
+  #pour(actor, op, left) {
+    const { emitter: socket } = actor
+    if (socket.destroyed || socket.writableEnded) return undefined
+    this.#send(actor, { ...op, verb: 'write' })
+    if (left > 1) this.#later(op.every, () => this.#pour(actor, op, left - 1))
+    else if (op.ends) socket.end()
+    return undefined
+  }
+
+  /** Does something to a socket that is taken back some turns later. */
+  #look(actor, op) {
+    const undo = LOOKS[op.verb](actor.emitter, actor)
+    const wait = left => {
+      if (left === 0) undo?.()
+      else this.#later('immediate', () => wait(left - 1))
+    }
+    this.#later('immediate', () => wait(op.turns))
+    return undefined
   }
 
   #send({ emitter, out }, op) {
@@ -627,6 +682,48 @@ class Run {
     await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
     return [...new Set(open.values())].sort()
   }
+}
+
+/** What a program may do to a socket for some time without changing what arrives. Each returns how to take it back. */
+const LOOKS = {
+  pause(socket, actor) {
+    socket.pause()
+    // Without a destination what flows is lost; `pipe` resumes.
+    return () => actor.unpiped || socket.resume()
+  },
+  cork(socket) {
+    socket.cork()
+    return () => socket.uncork()
+  },
+  listen(socket) {
+    const listener = () => {}
+    socket.on('data', listener)
+    return () => socket.off('data', listener)
+  },
+  second(socket) {
+    const second = new PassThrough().resume()
+    socket.pipe(second)
+    return () => socket.unpipe(second)
+  },
+  unpipe(socket, actor) {
+    if (actor.to === undefined || actor.unpiped) return undefined
+    actor.unpiped = true
+    socket.unpipe(actor.to)
+    return () => {
+      actor.unpiped = false
+      socket.pipe(actor.to, { end: actor.end })
+    }
+  },
+  wrapWrite: socket => wrap(socket, 'write'),
+  wrapEmit: socket => wrap(socket, 'emit'),
+}
+
+function wrap(socket, method) {
+  const original = socket[method]
+  socket[method] = function (...args) {
+    return Reflect.apply(original, this, args)
+  }
+  return () => Reflect.deleteProperty(socket, method)
 }
 
 /** Bytes that the handle has read and that neither the stream nor the program has. */

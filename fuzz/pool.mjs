@@ -12,6 +12,8 @@ export class Pool {
   #hosts = []
   #free = []
   #queue = []
+  /** How many relays have begun in the programs. */
+  relays = 0
 
   /** `subject`: `{ name, module, driver }`; `node`: the path of the Node to run. */
   constructor(subject, { size, node }) {
@@ -48,7 +50,9 @@ export class Pool {
       this.#hosts.push(host)
     }
     try {
-      task.resolve(await host.run(task))
+      const result = await host.run(task)
+      this.relays += result.relays ?? 0
+      task.resolve(result)
     } catch (error) {
       task.reject(error)
     }

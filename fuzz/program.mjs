@@ -6,6 +6,8 @@
 //     sockets: [{ start: [who, event], hop, target, made, client: { reads, …options }, accepted: { reads } }],
 //     ops: [{ id, actor, on: [who, event, …], hop, verb, … }] }
 //
+// Every fifth seed is a program of joined.mjs.
+//
 // Actors are 'server', 'client1' and its opposite 'accepted1', 'client2', … An operation runs once, the first time its
 // event comes. `hop` is the delay between the event and the operation.
 //
@@ -13,6 +15,8 @@
 // depends on that. So most programs are `paired`: their sockets connect one after the other, and 'connect' and 'start'
 // trigger nothing until both ends exist. The other programs act at once, but destroy nothing, so that it makes no
 // difference to what arrives.
+
+import { generateJoined } from './joined.mjs'
 
 /** A small random generator, the same everywhere. Its quality does not matter. */
 export class Random {
@@ -123,6 +127,7 @@ const PEACEFUL = { write: 60, end: 14, cork: 4, uncork: 4, options: 2 }
 /** The program of a seed. */
 export function generate(seed) {
   const random = new Random(seed)
+  if (seed % 5 === 0) return named(generateJoined(random, seed))
   const paired = random.chance(0.75)
   const theme = !paired
     ? PEACEFUL
@@ -137,10 +142,7 @@ export function generate(seed) {
   const context = { random, theme, program, sizes, bytes: 0 }
   for (let number = 1; number <= count; number++) makeConversation(context, number)
   if (paired) makeServerOps(context)
-  const letters = 'abcdefghijklmnopqrstuvwxyz'
-  program.ops.forEach((op, at) => {
-    op.id = at < 26 ? letters[at] : letters[Math.floor(at / 26) - 1] + letters[at % 26]
-  })
+  named(program)
   // Only now do we know what 'received' waits for, and which operations follow another's callback.
   for (const op of program.ops) {
     if (op.on[1] === 'received') op.on = [op.on[0], 'received', threshold(random, program, op.on[0])]
@@ -152,6 +154,15 @@ export function generate(seed) {
       if (!leadsTo(program, before, op)) op.on = [before.id, 'callback']
     }
   }
+  return program
+}
+
+/** Gives every operation its name. */
+function named(program) {
+  const letters = 'abcdefghijklmnopqrstuvwxyz'
+  program.ops.forEach((op, at) => {
+    op.id = at < 26 ? letters[at] : letters[Math.floor(at / 26) - 1] + letters[at % 26]
+  })
   return program
 }
 
@@ -402,7 +413,7 @@ function makeServerOps({ random, program }) {
 
 /** How many bytes a program may send, all sides together. */
 export function volume(program) {
-  return program.ops.reduce((sum, op) => sum + (op.verb === 'read' ? 0 : (op.size ?? 0)), 0)
+  return program.ops.reduce((sum, op) => sum + (op.verb === 'read' ? 0 : (op.size ?? 0) * (op.count ?? 1)), 0)
 }
 
 // --- in words -----------------------------------------------------------------------------------------------------
@@ -419,7 +430,8 @@ const HOP_WORDS = {
 /** A program as lines to read. */
 export function spell(program) {
   const { transport, paired, server, sockets, ops } = program
-  const lines = [`server    ${transport}${paired ? '' : ', not paired'}${settings(server)}`]
+  const violent = program.violent ? ', violent' : ''
+  const lines = [`server    ${transport}${paired ? '' : ', not paired'}${violent}${settings(server)}`]
   const list = actor => {
     for (const op of ops)
       if (op.actor === actor) lines.push(`  ${op.id.padEnd(3)} ${moment(op)}: ${action(op)}`)
@@ -446,6 +458,10 @@ function moment({ actor, on: [who, event, amount], hop }) {
 
 function action(op) {
   const callback = op.callback ? ', callback' : ''
+  if (op.verb === 'pour')
+    return `${op.count} × write(${bytes(op.size)} ${op.as})${HOP_WORDS[op.every]} in between${op.ends ? ', end()' : ''}`
+  if (op.verb === 'pipe') return `pipe(${op.to}${op.end ? '' : ', { end: false }'})`
+  if (op.turns !== undefined) return `${op.verb}, for ${op.turns} turns`
   if (op.as !== undefined) return `${op.verb}(${bytes(op.size)} ${op.as}${callback})`
   const detail = op.size ?? op.ms ?? op.what
   return `${op.verb}(${detail ?? ''}${op.callback ? (detail === undefined ? 'callback' : callback) : ''})`

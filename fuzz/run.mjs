@@ -53,7 +53,9 @@ try {
   console.error(error.message)
   process.exit(2)
 }
-const { seeds, alike, flaky, known, different } = counts
+const { seeds, alike, flaky, known, different, relays } = counts
+if (options.module === 'ferronet' && !options.onlyNode)
+  console.log(`\n${relays} ${relays === 1 ? 'relay' : 'relays'} began`)
 console.log(`\n${seeds} seeds, ${alike} alike, ${flaky} flaky, ${known} known, ${different} different`)
 process.exitCode = different > 0 ? 1 : 0
 

@@ -65,7 +65,7 @@ function* simplifications(program) {
       const settings = program.sockets[at][side]
       if (settings.reads !== 'flow') yield change(() => ({ [side]: { reads: 'flow' } }))
       for (const option of Object.keys(side === 'client' ? client : accepted)) {
-        if (['reads', 'buffer', 'by', 'signal'].includes(option)) continue
+        if (['reads', 'buffer', 'by', 'signal', 'with'].includes(option)) continue
         yield change(socket => ({ [side]: without(socket[side], option) }))
       }
     }
@@ -84,6 +84,8 @@ function* simplifications(program) {
     for (const size of [1, 10, 1024, 16 * 1024, 64 * 1024]) {
       yield change(op => op.as && op.size > size && { size })
     }
+    yield change(({ count }) => count > 4 && { count: 4 })
+    yield change(({ turns }) => turns > 0 && { turns: 0 })
     yield change(({ on }) => on[1] === 'received' && on[2] > 1 && { on: [on[0], on[1], 1] })
   }
 }

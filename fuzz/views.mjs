@@ -10,6 +10,8 @@ import { volume } from './program.mjs'
 
 const READING = new Set(['connect', 'ready', 'data', 'end', 'error', 'close', 'sink finish', 'iterated'])
 const WRITING = new Set(['connect', 'ready', 'drain', 'finish', 'error', 'close'])
+// In programs with joined sockets these depend on how bytes fall into chunks, and on what lies between two ends.
+const OPEN_IF_JOINED = new Set(['drain', 'sink finish', 'readableFlowing', 'timeout'])
 // What every kernel buffers, even if nobody reads.
 const SMALL = 8 * 1024
 
@@ -23,11 +25,14 @@ export function viewsOf(program, { log, outcome, lost }) {
     tracks.get(entry.track).push(entry)
   }
   // After an error the outcome of such a program is no longer certain.
-  if (!program.paired && log.some(({ kind, name }) => name === 'error' || kind === 'uncaught')) {
-    views['an error'] = 'yes'
+  const failed = log.some(({ kind, name }) => name === 'error' || kind === 'uncaught')
+  if (program.violent || ((!program.paired || program.joined) && failed)) {
+    // How much is on its way between piped sockets when one of them is destroyed, is open, and so is who is told.
+    if (!program.violent) views['an error'] = 'yes'
     for (const { track, kind, name } of log) if (kind === 'wrong') views[`${track}: wrong`] = name
     return views
   }
+  const strict = program.paired && !program.joined
   const small = volume(program) <= SMALL
   for (const [track, entries] of tracks) {
     if (track === 'process') {
@@ -37,7 +42,7 @@ export function viewsOf(program, { log, outcome, lost }) {
         .sort()
         .join('; ')
     } else if (track === 'server') serverViews(views, entries)
-    else socketViews(views, track, entries, { small, paired: program.paired })
+    else socketViews(views, track, entries, { small, strict, joined: program.joined })
   }
   return views
 }
@@ -50,22 +55,23 @@ function serverViews(views, entries) {
   common(views, 'server', entries)
 }
 
-function socketViews(views, track, entries, { small, paired }) {
+function socketViews(views, track, entries, { small, strict, joined }) {
   const order = kinds =>
     collapse(
       entries
         .filter(({ kind, name }) => kinds(kind, name))
         .map(entry => (entry.kind === 'data' ? 'data' : line(entry))),
     )
+  const isOpen = name => joined && OPEN_IF_JOINED.has(name)
   const timeouts = entries.filter(({ name }) => name === 'timeout')
-  if (timeouts.length > 0) views[`${track}: timeout`] = 'yes'
+  if (timeouts.length > 0 && !isOpen('timeout')) views[`${track}: timeout`] = 'yes'
   views[`${track}: order, reading`] = order(
-    (kind, name) => kind === 'data' || (kind === 'event' && READING.has(name)),
+    (kind, name) => kind === 'data' || (kind === 'event' && READING.has(name) && !isOpen(name)),
   )
   views[`${track}: order, writing`] = order(
-    (kind, name) => kind === 'callback' || (kind === 'event' && WRITING.has(name)),
+    (kind, name) => kind === 'callback' || (kind === 'event' && WRITING.has(name) && !isOpen(name)),
   )
-  if (small && paired) {
+  if (small && strict) {
     views[`${track}: order`] = order(
       (kind, name) => kind === 'data' || kind === 'callback' || (kind === 'event' && name !== 'timeout'),
     )
@@ -74,11 +80,12 @@ function socketViews(views, track, entries, { small, paired }) {
     entries.reduce((sum, { kind, value }) => sum + (kind === 'data' ? value : 0), 0),
   )
   for (const { kind, name } of entries) if (kind === 'wrong') views[`${track}: wrong`] = name
-  // In a program that acts at once the order of events is open; only the outcome is promised.
-  common(views, track, paired ? entries : entries.filter(({ kind }) => kind === 'final'))
+  // In a program that acts at once the order of events is open, and so is when bytes come that have passed through other
+  // sockets; only the outcome is promised.
+  common(views, track, strict ? entries : entries.filter(({ kind }) => kind === 'final'), isOpen)
 }
 
-function common(views, track, entries) {
+function common(views, track, entries, isOpen = () => false) {
   const seen = new Map()
   for (const entry of entries) {
     const { kind, name, value, state } = entry
@@ -88,7 +95,9 @@ function common(views, track, entries) {
     seen.set(label, count)
     const key = `${track}: ${label}${count > 1 ? ` (${count})` : ''}`
     if (kind !== 'event' && kind !== 'final') views[key] = told(value)
-    for (const [property, found] of Object.entries(state ?? {})) views[`${key}, ${property}`] = String(found)
+    for (const [property, found] of Object.entries(state ?? {})) {
+      if (!isOpen(property)) views[`${key}, ${property}`] = String(found)
+    }
   }
 }
 

@@ -142,7 +142,7 @@ export interface Relaying {
   penalty: number
   /** Bytes waited for the destination after the last chunk: it is tried again when this socket resumes. */
   heldUp: boolean
-  /** The idle timer, if it began when bytes had passed by for a while: begun again it has to last longer. */
+  /** The idle timer, if it was set for less than the whole time because bytes have passed by since. */
   shortTimer: NodeJS.Timeout | null
 }
 
