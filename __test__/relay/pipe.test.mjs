@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
 import { parity } from '../helpers/parity.mjs'
-import { proxy, relays, warmUp } from '../helpers/relay.mjs'
+import { proxy, relays, warmUp, where } from '../helpers/relay.mjs'
 
 /**
  * Records a socket's events: in which order reading and writing end is up to the peers. (`watch` would replace its
@@ -28,7 +28,7 @@ for (const kinds of [
   ['unix', 'tcp'],
   ['unix', 'unix'],
 ]) {
-  parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, { on: 'unix' }, async t => {
+  parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, where(...kinds), async t => {
     const count = relays(t)
     const { client, a, b, peer } = await proxy(t, { kinds })
     record(t, a, 'a')
@@ -53,7 +53,7 @@ for (const kinds of [
 }
 
 for (const kind of ['tcp', 'unix']) {
-  parity(`an echo by pipe: ${kind}`, { on: 'unix' }, async t => {
+  parity(`an echo by pipe: ${kind}`, where(kind), async t => {
     const count = relays(t)
     const path = kind === 'unix' ? { path: t.socketPath() } : {}
     const { client, peer } = await t.pair({ server: { allowHalfOpen: true }, ...path })
