@@ -179,7 +179,8 @@ async function joinRoom(endpoint) {
     console.error(`starttls-chat: ${text(endpoint)}: ${explain(err)}`)
     process.exitCode = 1
   })
-  socket.on('close', () => process.stdin.destroy())
+  const input = createInterface({ input: process.stdin })
+  socket.on('close', () => input.close()) // an open terminal would keep the process alive
 
   // Nothing is said between the command and its answer: it would be in the clear.
   const turnSecure = () =>
@@ -192,7 +193,7 @@ async function joinRoom(endpoint) {
       socket.write('STARTTLS\r\n')
     })
 
-  for await (const line of createInterface({ input: process.stdin })) {
+  for await (const line of input) {
     if (line !== '/secure') socket.write(`${line}\r\n`)
     else if (!socket.encrypted) await turnSecure()
   }

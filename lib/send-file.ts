@@ -119,7 +119,9 @@ class Files implements FilesToSend {
       if (this.#places.size === 0) socket[kFiles] = null
       sending.release()
     }
-    return sending.outcome()
+    const sent = sending.outcome()
+    await sending.closed()
+    return sent
   }
 
   write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void {
@@ -163,6 +165,7 @@ class Sending {
   #error: unknown
   #onAbort = (): void => this.#aborted()
   #hasBegun = false
+  #closed = Promise.resolve()
 
   constructor(socket: Sender, wanted: Wanted) {
     this.#socket = socket
@@ -170,7 +173,8 @@ class Sending {
     this.#at = wanted.start
     this.#isOurs = !isFileHandle(wanted.file)
     // At once, so that there is no wait when it is the file's turn. What fails is told then.
-    this.#opened = isFileHandle(wanted.file) ? Promise.resolve(wanted.file) : open(wanted.file)
+    if (isFileHandle(wanted.file)) this.#opened = Promise.resolve(wanted.file)
+    else this.#opened = socket.writable ? open(wanted.file) : Promise.reject(socketClosed())
     this.#opened.catch(() => {})
     wanted.signal?.addEventListener('abort', this.#onAbort)
   }
@@ -184,7 +188,12 @@ class Sending {
   release(): void {
     this.#wanted.signal?.removeEventListener('abort', this.#onAbort)
     // What has failed to open is nothing to close.
-    if (this.#isOurs) this.#opened.then(file => file.close()).catch(() => {})
+    if (this.#isOurs) this.#closed = this.#opened.then(file => file.close()).catch(() => {})
+  }
+
+  /** After a file that was sent. On Windows the directory of one that is still open cannot be removed. */
+  closed(): Promise<void> {
+    return this.#closed
   }
 
   #aborted(): void {

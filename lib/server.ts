@@ -29,7 +29,7 @@ import {
   targetOf,
 } from './listen.js'
 import { clusterOfWorker } from './node/cluster.js'
-import { isNative, listenOnNative } from './node/foreign.js'
+import { listenOnForeign } from './node/foreign.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
 import {
@@ -136,8 +136,8 @@ export class ServerMethods extends EventEmitter {
     const options = (given._handle || given.handle || given) as AnyOptions
     // An earlier call whose host is still being looked up no longer counts.
     this._listeningId++
-    if (isNative(options) || options instanceof Handle) {
-      const handle = options instanceof Handle ? options : listenOnNative(options)
+    const handle = options instanceof Handle ? options : listenOnForeign(options)
+    if (handle !== undefined) {
       if (typeof handle === 'number') {
         process.nextTick(emitError, this, listenException(handle, null, -1))
         return this

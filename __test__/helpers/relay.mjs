@@ -23,6 +23,9 @@ export function relays(t) {
   }
 }
 
+/** Where there are connections of these kinds that can be half-open: Windows' named pipes cannot. */
+export const where = (...kinds) => (kinds.includes('unix') ? { on: 'unix' } : {})
+
 /** Writes a byte at a time and waits for it at the other end: a relay begins after a few chunks. */
 export async function warmUp(from, to, count = 4) {
   for (let byte = 0; byte < count; byte++) {

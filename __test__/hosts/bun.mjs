@@ -203,6 +203,7 @@ export const differences = [
       'tls/server': [
         'wrong options, *',
         'a client that speaks no TLS, *',
+        'a server without a certificate, *',
         'requestCert, rejectUnauthorized true, a certificate that is self-signed, *',
         'requestCert, rejectUnauthorized true, a certificate that is missing, *',
       ],

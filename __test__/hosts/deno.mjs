@@ -53,17 +53,6 @@ export const differences = [
     },
   },
   {
-    because: "Deno's Buffer#compare refuses ends behind the end, which the test counts on",
-    scenarios: {
-      'interop/streams': [
-        'pipeline from a socket through gzip and gunzip to another',
-        'Readable.from into a socket, with backpressure',
-        'a compressed stream that is cut off',
-        'sockets of this module and of node:net piped into each other',
-      ],
-    },
-  },
-  {
     because: "Node's flags are none of Deno's",
     scenarios: {
       'connect/options': [

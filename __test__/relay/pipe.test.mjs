@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
 import { gc } from '../fixtures/robustness/memory.mjs'
 import { parity } from '../helpers/parity.mjs'
-import { proxy, record, relaying, relays, warmUp } from '../helpers/relay.mjs'
+import { proxy, record, relaying, relays, warmUp, where } from '../helpers/relay.mjs'
 
 const counters = socket => [socket.bytesRead, socket.bytesWritten]
 
@@ -17,7 +17,7 @@ for (const kinds of [
   ['unix', 'tcp'],
   ['unix', 'unix'],
 ]) {
-  parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, { on: 'unix' }, async t => {
+  parity(`a proxy carries both directions and both ends: ${kinds.join(', ')}`, where(...kinds), async t => {
     const { client, a, b, peer } = await relaying(t, { kinds, both: true, recorded: true })
     const [there, back] = [new Check(), new Check()]
     await Promise.all([
@@ -34,7 +34,7 @@ for (const kinds of [
 }
 
 for (const kind of ['tcp', 'unix']) {
-  parity(`an echo by pipe: ${kind}`, { on: 'unix' }, async t => {
+  parity(`an echo by pipe: ${kind}`, where(kind), async t => {
     const count = relays(t)
     const path = kind === 'unix' ? { path: t.socketPath() } : {}
     const { client, peer } = await t.pair({ server: { allowHalfOpen: true }, ...path })

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { pipeline } from 'node:stream/promises'
 import { Check, source } from '../fixtures/interop/bytes.mjs'
 import { parity } from '../helpers/parity.mjs'
-import { proxy, relays } from '../helpers/relay.mjs'
+import { proxy, relays, where } from '../helpers/relay.mjs'
 
 const ours = { module: 'ferronet' }
 
@@ -15,7 +15,7 @@ for (const kinds of [
 ]) {
   parity(
     `it resolves with the bytes of both directions: ${kinds.join(', ')}`,
-    { ...ours, on: 'unix' },
+    { ...ours, ...where(...kinds) },
     async t => {
       const count = relays(t)
       const { client, a, b, peer } = await proxy(t, { kinds, allowHalfOpen: false })

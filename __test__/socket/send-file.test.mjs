@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { open, truncate, writeFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { identity } from '../fixtures/interop/certificate.mjs'
@@ -161,8 +162,9 @@ parity('before startTLS() it leaves unencrypted, and what comes behind waits', o
   client.startTLS({ rejectUnauthorized: false })
   const later = client.sendFile(path, { end: 3 })
   client.write('c')
+  const secure = once(peer, 'secure')
   assert.equal(await sent, bytes.length)
-  await once(peer, 'secure')
+  await secure
   assert.equal(hash(Buffer.concat(plain).subarray(1, -1)), hash(bytes))
   const arrived = t.drained(peer)
   peer.resume()
@@ -259,6 +261,32 @@ for (const what of ['a file', '/proc/self/status']) {
     },
   )
 }
+
+// On Windows the directory of a file that is open cannot be removed.
+parity('when it has settled, no file is open', ours, async t => {
+  const { client, peer } = await t.pair()
+  peer.resume()
+  const path = await file(t, 'the file')
+  const fs = createRequire(import.meta.url)('node:fs/promises')
+  const count = { opened: 0, closed: 0 }
+  t.cleanup(() => Object.assign(fs, { open }))
+  fs.open = async (...args) => {
+    count.opened++
+    const handle = await open(...args)
+    const { close } = handle
+    handle.close = async () => {
+      await t.turns(10)
+      await Reflect.apply(close, handle, [])
+      count.closed++
+    }
+    return handle
+  }
+  await client.sendFile(path)
+  assert.deepEqual(count, { opened: 1, closed: 1 })
+  client.end().on('error', () => {})
+  await assert.rejects(client.sendFile(path), { code: 'ERR_STREAM_WRITE_AFTER_END' })
+  assert.equal(count.opened, 1, 'opened for a socket that takes no more')
+})
 
 parity('arguments are checked', ours, async t => {
   const { client } = await t.pair()

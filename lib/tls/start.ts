@@ -2,7 +2,7 @@
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
 import { Duplex } from 'node:stream'
-import type { Handle } from '../engine/once.js'
+import type { SocketHandle } from '../engine/once.js'
 import { errnoException } from '../errors.js'
 import { isForeign } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
@@ -214,7 +214,7 @@ function whenWritten(socket: Connection, start: () => void): void {
 }
 
 /** Whoever asks the handle for bytes gets none: those that come are ciphertext, and for the session. */
-function barReads(handle: Handle | null): () => void {
+function barReads(handle: SocketHandle | null): () => void {
   return handle === null ? () => {} : override(handle, { readStart: () => 0 })
 }
 

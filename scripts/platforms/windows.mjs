@@ -24,9 +24,12 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 process.chdir(root)
 const cache = resolve('.cache/windows')
 const target = 'x86_64-pc-windows-gnu'
-/** How long one test file may take, and one scenario in it: Wine is slow, and so are two busy cores. */
+/**
+ * How long one test file may take, and one scenario in it unless FERRONET_TEST_TIMEOUT says otherwise: Wine is slow, and
+ * so are two busy cores.
+ */
 const PATIENCE = 20 * 60_000
-const SCENARIO = 5 * 60_000
+const SCENARIO = process.env.FERRONET_TEST_TIMEOUT || `${5 * 60_000}`
 
 const HELP = `node scripts/platforms/windows.mjs [--node 20|22] [--shard N/M] [--no-build] [--verbose] [FILE …]
 
@@ -116,7 +119,7 @@ function build() {
 
 async function testWith(node) {
   console.log(`\n> Node ${node.version} for Windows, under ${run('wine', ['--version']).trim()}`)
-  const env = { FERRONET_ADDON: `Z:${addon.replaceAll('/', '\\')}`, FERRONET_TEST_TIMEOUT: `${SCENARIO}` }
+  const env = { FERRONET_ADDON: `Z:${addon.replaceAll('/', '\\')}`, FERRONET_TEST_TIMEOUT: SCENARIO }
   for (const file of files) {
     const without = NOT_HERE.find(({ files }) => files.test(file))
     if (without) {
