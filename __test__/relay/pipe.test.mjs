@@ -293,23 +293,6 @@ parity('an idle time-out that began late lasts its whole time again', { module: 
   assert.equal(timer()._idleTimeout, 60_000)
 })
 
-parity('an idle time-out that began late lasts its whole time again', { module: 'ferronet' }, async t => {
-  const { client, a, peer } = await relaying(t)
-  a.setTimeout(60_000)
-  const [symbol] = Object.getOwnPropertySymbols(a).filter(
-    ({ description }) => description === 'ferronet.timeout',
-  )
-  const timer = () => a[symbol]
-  // As if the time were over, and the last byte had passed by only then.
-  Object.defineProperty(a._handle, 'relayIdle', { value: 20_000 })
-  timer()._onTimeout(a)
-  assert.equal(timer()._idleTimeout, 40_000)
-  a.on('data', () => {})
-  client.write('.')
-  await once(peer, 'data')
-  assert.equal(timer()._idleTimeout, 60_000)
-})
-
 /** Everything that `from` gets from here on, and what becomes of it at `peer`. */
 async function looked(t, look, after = () => {}) {
   const { client, a, b, peer } = await relaying(t)
