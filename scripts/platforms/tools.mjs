@@ -121,10 +121,17 @@ export function python() {
       throw new Missing(
         `Python cannot make a virtual environment. Debian: apt-get install python3-venv.\n${made.stdout}${made.stderr}`,
       )
-    capture(join(bin, 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...PYTHON_PACKAGES])
+    capture(join(bin, 'python'), [
+      '-m',
+      'pip',
+      'install',
+      '--quiet',
+      '--disable-pip-version-check',
+      ...PYTHON_PACKAGES,
+    ])
     writeFileSync(stamp, wanted)
   }
-  return { bin, python: join(bin, 'python'), pip: join(bin, 'pip') }
+  return { bin, python: join(bin, 'python') }
 }
 
 /** What a Python wheel for a platform, such as `musllinux_1_2_x86_64`, holds, unpacked. `wanted` is an exact version. */
@@ -132,7 +139,10 @@ export function wheel(name, wanted, platform) {
   return cached(cache('wheels', `${name}-${wanted}-${platform}`), directory => {
     console.log(`> fetching ${name} ${wanted} for ${platform} …`)
     const only = ['--no-deps', '--only-binary', ':all:', '--platform', platform, '--dest', directory]
-    capture(python().pip, [
+    // Not the program `pip`, which knows where the environment was made and does not outlive its move.
+    capture(python().python, [
+      '-m',
+      'pip',
       'download',
       '--quiet',
       '--disable-pip-version-check',
