@@ -45,7 +45,7 @@ fn what_has_arrived_is_read_in_the_first_pump_after_reading_starts(host: &mut Ho
         host.read(other.0);
         while host.step_if_due() {}
         let gate = Arc::clone(&host.gate);
-        let held = gate.lock().expect("no panic");
+        let held = gate.close();
         other.1.write_all(b"held up").expect("room");
         host.until(|host| !host.seen.of(other.0).bytes.is_empty());
 

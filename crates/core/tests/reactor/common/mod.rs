@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
@@ -55,21 +55,44 @@ pub(crate) struct Host {
     pub(crate) reactor: Reactor,
     pub(crate) seen: Seen,
     pub(crate) pumps: usize,
-    /// A test that holds this holds up the helper thread as soon as it rings.
-    pub(crate) gate: Arc<Mutex<()>>,
+    pub(crate) gate: Arc<Gate>,
     rings: Receiver<()>,
     deadline: Instant,
+}
+
+/// Where the helper thread passes when it rings.
+#[derive(Default)]
+pub(crate) struct Gate {
+    passing: Mutex<()>,
+    closed: Mutex<()>,
+}
+
+impl Gate {
+    /// Until this is dropped the helper thread is held up as soon as it rings. It is not on its way through now, so what
+    /// happens from here on makes it ring.
+    pub(crate) fn close(&self) -> MutexGuard<'_, ()> {
+        let _nobody = self.passing.lock().expect("no panic");
+        self.closed.lock().expect("no panic")
+    }
+
+    // A test that panicked has poisoned them, and the thread shall end all the same.
+    fn pass(&self, ring: impl FnOnce()) {
+        let _passing = self.passing.lock();
+        ring();
+        drop(self.closed.lock());
+    }
 }
 
 impl Host {
     pub(crate) fn start(kind: DriverKind) -> Self {
         let (ring, rings) = mpsc::channel();
         // When the host is gone, nobody has to hear the bell.
-        let gate = Arc::new(Mutex::new(()));
-        let held = Arc::clone(&gate);
+        let gate = Arc::new(Gate::default());
+        let way = Arc::clone(&gate);
         let bell = Box::new(move || {
-            let _ = ring.send(());
-            drop(held.lock());
+            way.pass(|| {
+                let _ = ring.send(());
+            });
         });
         let reactor = Reactor::start(kind, bell).expect("a reactor");
         assert_eq!(reactor.driver(), kind);
