@@ -72,6 +72,18 @@ class Kit {
     }
     return { server, client, peer }
   }
+
+  /** A session of a client's, once the server's tickets have come. */
+  async earned(server, options) {
+    const { client, peer } = await this.meet({ over: server, client: options })
+    const session = client.getProtocol() === 'TLSv1.3' ? first(client, 'session') : client.getSession()
+    client.resume()
+    peer.write('bytes')
+    const kept = await session
+    peer.end()
+    await this.t.closed(client)
+    return kept
+  }
 }
 
 /** The first argument of the event, when it is emitted. */

@@ -1,16 +1,12 @@
 // How a connection ends that is in TLS: announced or not, in one direction or both, early or in the middle of an event.
 
+import { deepEqual as equal } from 'node:assert/strict'
 import tls from 'node:tls'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
 import { upgrades } from '../helpers/upgrade.mjs'
 
 const server = { isServer: true, ...identity }
 const own = { module: 'ferronet' }
-
-function equal(seen, wanted) {
-  if (JSON.stringify(seen) !== JSON.stringify(wanted))
-    throw new Error(`${JSON.stringify(seen)} instead of ${JSON.stringify(wanted)}`)
-}
 
 /** A client of Node's whose socket is at hand, and the socket at our end, secure. */
 async function withNode(t, upgrade, { listen = {}, ...options } = {}) {

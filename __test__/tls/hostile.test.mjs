@@ -1,6 +1,7 @@
 // A connection that is destroyed, or whose server is closed, at any step of its handshake: the same is told as by
 // node:tls, 'close' comes once, the other connections go on, and nothing is left behind.
 
+import { deepEqual as equal } from 'node:assert/strict'
 import { constants } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { certificates } from '../helpers/certificates.mjs'
@@ -9,11 +10,6 @@ import { upgrades } from '../helpers/upgrade.mjs'
 
 const { good } = certificates()
 const own = { module: 'ferronet' }
-
-function equal(seen, wanted) {
-  if (JSON.stringify(seen) !== JSON.stringify(wanted))
-    throw new Error(`${JSON.stringify(seen)} instead of ${JSON.stringify(wanted)}`)
-}
 
 /** Counts 'close' of a socket. */
 function closes(socket) {

@@ -1,6 +1,7 @@
 // Bytes around the moment in which a connection turns secure: what was plain stays what it was, and nothing else goes out
 // or comes in as if it had been in TLS.
 
+import { deepEqual as equal } from 'node:assert/strict'
 import nodeNet from 'node:net'
 import { proxy, relays, warmUp } from '../helpers/relay.mjs'
 import { first, identity, secured, trust } from '../helpers/tls.mjs'
@@ -8,11 +9,6 @@ import { upgrades } from '../helpers/upgrade.mjs'
 
 const server = { isServer: true, ...identity }
 const own = { module: 'ferronet' }
-
-function equal(seen, wanted) {
-  if (JSON.stringify(seen) !== JSON.stringify(wanted))
-    throw new Error(`${JSON.stringify(seen)} instead of ${JSON.stringify(wanted)}`)
-}
 
 /** A listener that keeps what it gets; `hello` waits for the hello of a client. */
 async function wire(t) {
@@ -23,6 +19,16 @@ async function wire(t) {
   const all = () => Buffer.concat(got).toString('latin1')
   const isHello = () => all().includes('\x16\x03\x01')
   return { listener, all, hello: () => t.until(isHello) }
+}
+
+/** What arrives in TLS of a client that has begun to turn secure (`near`). */
+async function sealed(t, upgrade, client, peer, near) {
+  const far = await upgrade(peer, server)
+  const arrived = t.drained(far)
+  far.resume()
+  await near
+  client.end()
+  return String(await arrived)
 }
 
 // --- what goes out ----------------------------------------------------------------------------------------------------
@@ -107,12 +113,7 @@ upgrades('writes on both sides of the call, in a corked socket', own, async (t, 
   client.uncork()
   await t.until(() => peer.readableLength >= 15 || peer.read(0) !== null)
   equal(String(peer.read(15)), 'plain as before')
-  const far = await upgrade(peer, server)
-  const arrived = t.drained(far)
-  far.resume()
-  await near
-  client.end()
-  equal(String(await arrived), 'secret from here on')
+  equal(await sealed(t, upgrade, client, peer, near), 'secret from here on')
 })
 
 upgrades('a socket that closes before startTLS() can begin, and connects again', own, async (t, upgrade) => {
@@ -161,12 +162,7 @@ upgrades('small plain writes for which there is no room', own, async (t, upgrade
       resolve()
     })
   })
-  const far = await upgrade(peer, server)
-  const arrived = t.drained(far)
-  far.resume()
-  await near
-  client.end()
-  equal(String(await arrived), 'secret')
+  equal(await sealed(t, upgrade, client, peer, near), 'secret')
 })
 
 upgrades('bytes of a relay that wait for room', { ...own, on: 'linux' }, async (t, upgrade) => {

@@ -1,5 +1,6 @@
 // The recipes of docs/tls.md: HTTPS and HTTP/2 with the TLS of ferronet.
 
+import { deepEqual as equal } from 'node:assert/strict'
 import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
@@ -7,11 +8,6 @@ import { certificates } from '../helpers/certificates.mjs'
 import { first, secured, trust } from '../helpers/tls.mjs'
 
 const own = { module: 'ferronet' }
-
-function equal(seen, wanted) {
-  if (JSON.stringify(seen) !== JSON.stringify(wanted))
-    throw new Error(`${JSON.stringify(seen)} instead of ${JSON.stringify(wanted)}`)
-}
 
 const agentOver = tls =>
   class FerronetAgent extends https.Agent {

@@ -2,18 +2,6 @@
 
 import { first, secured, trust } from '../helpers/tls.mjs'
 
-/** A session of a client's, once the server's tickets have come. */
-async function earned(t, kit, server, options) {
-  const { client, peer } = await kit.meet({ over: server, client: options })
-  const session = client.getProtocol() === 'TLSv1.3' ? first(client, 'session') : client.getSession()
-  client.resume()
-  peer.write('bytes')
-  const kept = await session
-  peer.end()
-  await t.closed(client)
-  return kept
-}
-
 async function again(t, kit, server, session) {
   const { client, peer } = await kit.meet({ over: server, client: { session } })
   t.log('again', client.isSessionReused(), peer.isSessionReused(), client.authorized)
@@ -23,7 +11,7 @@ async function again(t, kit, server, session) {
 
 secured('a session goes on', { both: true }, async (t, kit) => {
   const server = await kit.listen()
-  const session = await earned(t, kit, server)
+  const session = await kit.earned(server)
   t.log('session', Buffer.isBuffer(session))
   await again(t, kit, server, session)
 })
@@ -41,7 +29,7 @@ secured('a session is told of behind secureConnect', { both: true }, async (t, k
 
 secured('setSession before the handshake', { both: true }, async (t, kit) => {
   const server = await kit.listen()
-  const session = await earned(t, kit, server)
+  const session = await kit.earned(server)
   const socket = t.connect(t.to(server))
   const client = t.own(new kit.tls.TLSSocket(socket, { ...kit.limits, ca: trust.ca, isServer: false }))
   client.setServername('localhost')
@@ -53,7 +41,7 @@ secured('setSession before the handshake', { both: true }, async (t, kit) => {
 
 secured('other ticket keys end what was', { both: true }, async (t, kit) => {
   const server = await kit.listen()
-  const session = await earned(t, kit, server)
+  const session = await kit.earned(server)
   const keys = server.getTicketKeys()
   server.setTicketKeys(Buffer.alloc(48, 7))
   await again(t, kit, server, session)
@@ -65,7 +53,7 @@ secured('two servers with the same ticket keys', { both: true }, async (t, kit) 
   const ticketKeys = Buffer.alloc(48, 3)
   const one = await kit.listen({ ticketKeys })
   const other = await kit.listen({ ticketKeys })
-  const session = await earned(t, kit, one)
+  const session = await kit.earned(one)
   await again(t, kit, other, session)
   t.log('keys', one.getTicketKeys().equals(ticketKeys))
 })

@@ -1,6 +1,7 @@
 // What can be wrong with options, peers, sessions and answers: the errors are those of node:tls, and each is told by the
 // socket that it belongs to.
 
+import { deepEqual as equal } from 'node:assert/strict'
 import { createPrivateKey, generateKeyPairSync, constants as openssl } from 'node:crypto'
 import nodeNet from 'node:net'
 import { certificates } from '../helpers/certificates.mjs'
@@ -9,11 +10,6 @@ import { first, outcome, secured, told, trust } from '../helpers/tls.mjs'
 const all = certificates()
 const own = { module: 'ferronet' }
 const major = Number.parseInt(process.versions.node, 10)
-
-function equal(seen, wanted) {
-  if (JSON.stringify(seen) !== JSON.stringify(wanted))
-    throw new Error(`${JSON.stringify(seen)} instead of ${JSON.stringify(wanted)}`)
-}
 
 // --- options ----------------------------------------------------------------------------------------------------------
 
@@ -273,25 +269,13 @@ secured('a checkServerIdentity that destroys the socket', byUs, async (t, kit) =
 
 // --- sessions ---------------------------------------------------------------------------------------------------------
 
-/** A session of a client's, once the server's tickets have come. */
-async function earned(t, kit, server, options) {
-  const { client, peer } = await kit.meet({ over: server, client: options })
-  const session = client.getProtocol() === 'TLSv1.3' ? first(client, 'session') : client.getSession()
-  client.resume()
-  peer.write('bytes')
-  const kept = await session
-  peer.end()
-  await t.closed(client)
-  return kept
-}
-
 // Node's does it since 22.23.
 const bound = { ...own, ...byUs }
 
 secured('a session is not good for a server of another name', bound, async (t, kit) => {
   const server = await kit.listen({ key: all.good.key, cert: all.good.cert })
   const client = { ca: all.good.ca }
-  const session = await earned(t, kit, server, client)
+  const session = await kit.earned(server, client)
   for (const [servername, wanted] of [
     ['localhost', true],
     ['other.name', 'ERR_TLS_CERT_ALTNAME_INVALID'],
@@ -309,9 +293,9 @@ secured('a session is not good for a server of another name', bound, async (t, k
   equal([last.isSessionReused(), last.authorized], [false, false])
 })
 
-secured('a session of nobody knows whom', bound, async (t, kit) => {
+secured('a session of nobody knows whom', bound, async (_t, kit) => {
   const server = await kit.listen()
-  const session = await earned(t, kit, server)
+  const session = await kit.earned(server)
   // The form that Node's and ours have: 22 bytes, a length, a name, and the session.
   const raw = session.subarray(24 + session.readUInt16BE(22))
   for (const [rejectUnauthorized, reused] of [
@@ -338,7 +322,7 @@ if (major >= 22) {
       equal([client.isSessionReused(), client.authorized], [session !== undefined, true])
       return session ?? (await given)
     }
-    await theirs(await earned(t, kit, server))
+    await theirs(await kit.earned(server))
     const session = await theirs()
     const { client } = await kit.meet({ over: server, client: { session } })
     equal([client.isSessionReused(), client.authorized], [true, true])
@@ -366,7 +350,7 @@ secured('a session that is nonsense', { both: true }, async (t, kit) => {
 // Node's says so since 24.21.
 for (const rejectUnauthorized of [false, true]) {
   const title = `a client without a certificate is nobody, also when its session goes on, ${rejectUnauthorized}`
-  secured(title, { ...own, both: true }, async (t, kit) => {
+  secured(title, { ...own, both: true }, async (_t, kit) => {
     const { key, cert, ca } = all.good
     const ticketKeys = Buffer.alloc(48, 9)
     const first = await kit.listen({
@@ -378,7 +362,7 @@ for (const rejectUnauthorized of [false, true]) {
       rejectUnauthorized: false,
     })
     const second = await kit.listen({ key, cert, ca, ticketKeys, requestCert: true, rejectUnauthorized })
-    const session = await earned(t, kit, first, { ca })
+    const session = await kit.earned(first, { ca })
     const far = new Promise(resolve => {
       second.once('secureConnection', peer => resolve([peer.authorized, peer.authorizationError]))
       second.once('tlsClientError', () => resolve(['refused']))
