@@ -95,10 +95,12 @@ if (major >= 26) {
   }
 }
 
+// One key for both sides: what another passphrase makes of it is noise, and one time in 256 noise that ends like a key.
+const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+const pem = { type: 'pkcs8', format: 'pem' }
+const locked = privateKey.export({ ...pem, cipher: 'aes-128-cbc', passphrase: 'open' })
+
 secured('keys that cannot be read', async (t, { tls }) => {
-  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
-  const pem = { type: 'pkcs8', format: 'pem' }
-  const locked = privateKey.export({ ...pem, cipher: 'aes-128-cbc', passphrase: 'open' })
   const wrong = {
     'no passphrase': { key: locked },
     'another passphrase': { key: locked, passphrase: 'shut' },
