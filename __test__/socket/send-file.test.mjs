@@ -67,6 +67,23 @@ for (const kind of ['tcp', 'path']) {
   })
 }
 
+parity('a long file leaves behind a write that waits', ours, async t => {
+  const { client, peer } = await t.pair({ server: { pauseOnConnect: true } })
+  const bytes = randomBytes(8 * 1024 * 1024 + 17)
+  const path = await file(t, bytes)
+  const written = new Promise(resolve => client.write(bytes, resolve))
+  const sent = client.sendFile(path)
+  client.write('the end')
+  const arrived = t.drained(peer)
+  peer.resume()
+  await written
+  const again = client.sendFile(path, { end: 2 })
+  client.end()
+  assert.deepEqual(await Promise.all([sent, again]), [bytes.length, 3])
+  const whole = Buffer.concat([bytes, bytes, Buffer.from('the end'), bytes.subarray(0, 3)])
+  assert.equal(hash(await arrived), hash(whole))
+})
+
 parity('other sockets have their turn beside it', ours, async t => {
   const [bulk, small] = [await t.pair(), await t.pair()]
   const path = await file(t, Buffer.alloc(16 * 1024 * 1024))

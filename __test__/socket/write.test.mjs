@@ -190,6 +190,44 @@ parity('the callbacks of writes that wait come in order, before drain', async ({
   log('arrived', peer.bytesRead)
 })
 
+parity('what the callback of a write that waited writes comes behind it', async ({ pair, log, seen }) => {
+  const { client, peer } = await pair({ server: { pauseOnConnect: true } })
+  const block = Buffer.alloc(8 * 1024 * 1024)
+  client.on('drain', () => log('drain', client.writableLength))
+  client.write(block, () => {
+    log('large written', client.bytesWritten)
+    log(
+      'small',
+      client.write('x', () => log('small written')),
+    )
+    client.write('', () => {
+      log('nothing written')
+      client.write(block, () => {
+        log('large again', client.bytesWritten)
+        client.end('z', () => log('ended', client.bytesWritten))
+      })
+    })
+  })
+  peer.resume()
+  await seen(peer, 'end')
+  log('arrived', peer.bytesRead)
+})
+
+parity(
+  'a callback of a write that waited may throw: the rest leaves all the same',
+  async ({ pair, log, seen, catchUncaught }) => {
+    const { client, peer } = await pair({ server: { pauseOnConnect: true } })
+    catchUncaught()
+    client.write(Buffer.alloc(8 * 1024 * 1024), () => {
+      client.end('z', () => log('ended'))
+      throw new Error('of the callback')
+    })
+    peer.resume()
+    await seen(peer, 'end')
+    log('arrived', peer.bytesRead)
+  },
+)
+
 parity(
   'a write before connect is queued and sent in order',
   async ({ net, own, listen, to, log, drained, watch }) => {

@@ -6,12 +6,17 @@ import { EFAULT, engine } from './engine.js'
 export class Backlog {
   /** Bytes left. */
   size = 0
+  /** Its owner is hearing that all of it is sent. */
+  isDone = false
+  /** Something has been added since then, be it a chunk of no bytes. */
+  hasMore = false
   #chunks: Uint8Array[] = []
   /** Where the first chunk goes on. */
   #offset = 0
 
   /** `offset`: how much of the chunk has been sent. */
   add(chunk: Uint8Array, offset = 0): void {
+    this.hasMore = true
     if (chunk.byteLength === offset) return
     if (this.#chunks.length === 0) this.#offset = offset
     this.#chunks.push(chunk)
@@ -39,6 +44,12 @@ export class Backlog {
       if (engine.blocked()) return 1
     }
     return 0
+  }
+
+  /** Before its owner hears that all of it is sent. */
+  done(): void {
+    this.isDone = true
+    this.hasMore = false
   }
 
   // A program may have transferred a chunk's memory away meanwhile: better no byte than the wrong one.

@@ -194,12 +194,12 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     this.#relayFrom?.stopRelay()
     outbox.flushWaiting()
     if (this.#writeErrno !== 0) return { sent: this.#writeErrno, blocked: false }
-    if (this.#backlog !== null) return { sent: 0, blocked: true }
+    if (this.#backlog !== null && !this.#backlog.isDone) return { sent: 0, blocked: true }
     const sent = engine.sendFile(this.slot, descriptor, offset, count)
     if (sent < 0) return { sent: this.#reason(sent), blocked: false }
     this.bytesWritten += sent
     const blocked = engine.blocked()
-    if (blocked) this.#queue(nothing)
+    if (blocked) this.#queue(nothing).isDone = false
     return { sent, blocked }
   }
 
@@ -247,12 +247,13 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     return 1
   }
 
-  #queue(chunk: Uint8Array, offset = 0): void {
+  #queue(chunk: Uint8Array, offset = 0): Backlog {
     if (this.#backlog === null) {
       this.#backlog = new Backlog()
       hold()
     }
     this.#backlog.add(chunk, offset)
+    return this.#backlog
   }
 
   #dropBacklog(): void {
@@ -295,15 +296,33 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   }
 
   #onWritable(): void {
-    if (this.#backlog === null) {
+    const backlog = this.#backlog
+    if (backlog === null) {
       // A shutdown was refused for now: the peer of a pipe has read everything, or the kernel has room for TLS's end.
-      if (this.#finFollows && this.slot >= 0 && !this.#isHandshaking) this.#finish()
+      this.#goOnEnding()
       return
     }
-    const status = this.#sendBacklog()
+    const status = backlog.send(this.slot)
     if (status === 1) return
-    if (status < 0) this.#writeErrno = status
-    this.owner?.[kOnWritten]?.(status)
+    if (status < 0 || !onWindows) this.#dropBacklog()
+    if (status < 0) this.#writeErrno = this.#reason(status)
+    // libuv on Windows counts a write as pending until its callback is over: what is written there has to wait, too.
+    else backlog.done()
+    try {
+      this.owner?.[kOnWritten]?.(status < 0 ? this.#writeErrno : 0)
+    } finally {
+      if (this.#backlog === backlog && backlog.isDone) this.#reuse(backlog)
+      this.#goOnEnding()
+    }
+  }
+
+  #reuse(backlog: Backlog): void {
+    backlog.isDone = false
+    if (backlog.hasMore) post(this, this.#onWritable)
+    else this.#dropBacklog()
+  }
+
+  #goOnEnding(): void {
     if (this.#finFollows && this.slot >= 0 && !this.#isHandshaking) this.#finish()
   }
 
@@ -311,7 +330,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   get writeQueueSize(): number {
     if (this.#backlog === null) return 0
     // What the addon has sealed is not sent before the backlog is gone.
-    return this.tls === null ? this.#backlog.size : Math.max(this.#backlog.size, 1)
+    return this.tls === null || this.#backlog.isDone ? this.#backlog.size : Math.max(this.#backlog.size, 1)
   }
 
   /** The error that ended sending, or 0. */
