@@ -1,10 +1,8 @@
-// The process that runs programs for pool.mjs, one after the other, over IPC: `host.mjs <module>`. A program comes as
-// plain data, and its views go back; with `log`, the log too.
+// The process that runs programs for pool.mjs, one after the other, over IPC: `host.mjs <module>
+// <directory>`. A program comes as plain data, and its views go back; with `log`, the log too.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { interpret, uncaught } from './interpret.mjs'
 import { viewsOf } from './views.mjs'
 
@@ -25,7 +23,8 @@ try {
 const begun =
   process.argv[2] === 'ferronet' ? createRequire(import.meta.url)('../dist/lib/relay.js').begun : { count: 0 }
 
-const directory = mkdtempSync(join(tmpdir(), 'ferronet-fuzz-'))
+// The parent removes it when this process is killed, and this process when the parent is gone.
+const directory = process.argv[3]
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 process.on('uncaughtException', error => {
   if (!uncaught(error)) stray(error)

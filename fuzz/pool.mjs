@@ -2,6 +2,9 @@
 // one program at a time. A process that dies or hangs is replaced, and its program's outcome says so.
 
 import { fork } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const HOST = fileURLToPath(new URL('host.mjs', import.meta.url))
@@ -71,7 +74,8 @@ class Host {
 
   constructor({ module, driver }, node) {
     const { NODE_OPTIONS, NODE_V8_COVERAGE, FERRONET_DRIVER, FERRONET_REGISTER, ...env } = process.env
-    this.#child = fork(HOST, [module], {
+    const directory = mkdtempSync(join(tmpdir(), 'ferronet-fuzz-'))
+    this.#child = fork(HOST, [module, directory], {
       execPath: node,
       execArgv: ['--no-warnings'],
       env: driver ? { ...env, FERRONET_DRIVER: driver } : env,
@@ -85,11 +89,13 @@ class Host {
     this.#exited = new Promise(resolve => {
       this.#child.on('error', error => {
         this.loadError = error.message
+        rmSync(directory, { recursive: true, force: true })
         resolve()
       })
       // Not 'close', which does not come to a parent that has disconnected.
       this.#child.on('exit', (code, signal) => {
         this.usable = false
+        rmSync(directory, { recursive: true, force: true })
         const how = signal ?? `exit code ${code}`
         // Its last message may still be on the way.
         setTimeout(() => {

@@ -149,7 +149,7 @@ class Runner {
 
   constructor(file) {
     this.file = file
-    this.directory = mkdtempSync(join(tmpdir(), 'ferronet-traces-'))
+    this.directory = mkdtempSync(join(tmpdir(), 'ferronet-'))
     ava.after.always(async () => {
       await Promise.all([...this.#hosts.values()].map(host => host.end()))
       rmSync(this.directory, { recursive: true, force: true })
@@ -168,7 +168,7 @@ class Runner {
     const fd = openSync(path, 'w')
     const { program, flags } = startFor(run)
     const child = spawn(program, [...flags, ...execArgv, hostFile, this.file, run.moduleName, title], {
-      env: environment(run),
+      env: { ...environment(run), FERRONET_TEST_SCRATCH: this.directory },
       stdio: ['ignore', 'pipe', 'pipe', fd],
     })
     closeSync(fd)
@@ -235,7 +235,7 @@ class Host {
     const fd = openSync(this.tracePath, 'w')
     const { program, flags } = startFor(run)
     this.child = fork(hostFile, [runner.file, run.moduleName], {
-      env: environment(run),
+      env: { ...environment(run), FERRONET_TEST_SCRATCH: runner.directory },
       execPath: program,
       execArgv: flags,
       stdio: ['ignore', 'pipe', 'pipe', fd, 'ipc'],

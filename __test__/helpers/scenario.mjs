@@ -2,7 +2,6 @@
 // scenarios share. Runs in the scenario's own process, never in ava's.
 
 import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setImmediate as immediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
@@ -148,7 +147,8 @@ export class Scenario {
   }
 
   directory() {
-    const path = mkdtempSync(join(tmpdir(), 'ferronet-'))
+    // The test file's own process removes all of them, also those of a process that was killed.
+    const path = mkdtempSync(join(process.env.FERRONET_TEST_SCRATCH, 'd-'))
     this.alias(path, 'tmp')
     this.cleanup(() => rmSync(path, { recursive: true, force: true }))
     return path
