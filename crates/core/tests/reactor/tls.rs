@@ -79,6 +79,44 @@ fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
     host.until(|host| host.seen.of(far).bytes == b"for those who trust");
 }
 
+fn without_an_answer_the_peer_gets_the_rest_of_the_handshake_alone(host: &mut Host) {
+    let (near, far) = host.tcp_pair();
+    host.reactor
+        .tls_start(near, &context(true), &CLIENT)
+        .expect("start");
+    host.reactor
+        .tls_start(far, &context(false), &server())
+        .expect("start");
+    let refused = |host: &mut Host, slot| {
+        let parted = host.reactor.tls_part(slot);
+        assert_eq!(parted.map_err(|e| errno::code(&e)), Err(errno::EINVAL));
+    };
+    refused(host, near);
+    host.until(|host| is_secure(host, near));
+    let secret = |host: &mut Host| {
+        let sent = host.reactor.write(near, &[IoSlice::new(b"secret")]);
+        let sent = sent.expect("no error");
+        assert_eq!((sent.bytes, sent.all), (0, false));
+    };
+    secret(host);
+    while host.step_if_due() {}
+    assert_eq!(host.seen.of(far).tls, []);
+
+    host.reactor.tls_part(near).expect("a handshake");
+    host.until(|host| is_secure(host, far));
+    host.reactor.tls_open(far).expect("open");
+    refused(host, far);
+    host.read(far);
+    host.read(near);
+    host.send(far, b"for nobody");
+    secret(host);
+    while host.step_if_due() {}
+    assert_eq!(host.seen.of(far).bytes, b"");
+    host.close(far);
+    host.until(|host| host.seen.of(near).ended);
+    assert_eq!(host.seen.of(near).bytes, b"");
+}
+
 fn the_last_of_the_handshake_leaves_with_what_is_written_first(host: &mut Host) {
     for writes in [true, false] {
         let listener = TcpListener::bind(loopback()).expect("bind");
@@ -339,6 +377,7 @@ fn contexts_that_are_not_one_are_none(_: &mut Host) {
 under_both_drivers! {
     two_ends_shake_hands_and_talk,
     nothing_is_told_before_the_owner_has_looked,
+    without_an_answer_the_peer_gets_the_rest_of_the_handshake_alone,
     the_last_of_the_handshake_leaves_with_what_is_written_first,
     much_data_arrives_as_it_was_sent,
     an_announced_end_is_an_end_and_the_other_way_stays_open,
