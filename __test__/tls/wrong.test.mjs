@@ -147,15 +147,21 @@ secured('a handshakeTimeout that is none, or too much for a timer', async (t, ki
 
 // --- peers ------------------------------------------------------------------------------------------------------------
 
-/** Passes on what a client and a server say, until `count` bytes have come from one of them; then both connections end. */
-async function cutter(t, server, from, count) {
+/**
+ * Passes on what a client and a server say, until `count` bytes have come from one of them; then both connections end, or
+ * are reset.
+ */
+async function cutter(t, server, from, count, resets) {
   const listener = t.own(
     nodeNet.createServer(near => {
       const far = t.own(nodeNet.connect(t.to(server)))
       t.own(near)
       let left = count
       const end = () => {
-        for (const socket of [near, far]) socket.end(() => socket.destroy())
+        for (const socket of [near, far]) {
+          if (resets) socket.write('', () => socket.resetAndDestroy())
+          else socket.end(() => socket.destroy())
+        }
       }
       for (const [source, target, counts] of [
         [near, far, from === 'client'],
@@ -176,15 +182,28 @@ async function cutter(t, server, from, count) {
   return listener
 }
 
-for (const from of ['client', 'server']) {
-  secured(`the connection ends behind a number of bytes of the ${from}`, { both: true }, async (t, kit) => {
+// In and around the headers of records and messages, and in the middle of them.
+const places = [1, 2, 4, 5, 6, 9, 10, 11, 44, 100, 127, 128, 200]
+const undef = '<undefined>'
+const reset = { code: 'ECONNRESET', message: 'read ECONNRESET', library: undef, reason: undef }
+/** Before libuv 1.52, a reset behind bytes is an end. */
+const resets = { libuv: '1.52', expected: { main: places.map(count => [`${count}`, reset, [reset]]) } }
+
+for (const [how, from] of [
+  ['ends', 'client'],
+  ['ends', 'server'],
+  ['is reset', 'client'],
+  ['is reset', 'server'],
+]) {
+  const title = `the connection ${how} behind a number of bytes of the ${from}`
+  const options = { both: true, ...(how === 'is reset' && resets) }
+  secured(title, options, async (t, kit) => {
     const server = await kit.listen()
     const failed = []
     server.on('tlsClientError', error => failed.push(told(error)))
     server.on('secureConnection', () => failed.push('secure'))
-    // In and around the headers of records and messages, and in the middle of them.
-    for (const count of [1, 2, 4, 5, 6, 9, 10, 11, 44, 100, 127, 128, 200]) {
-      const client = kit.connect(await cutter(t, server, from, count))
+    for (const count of places) {
+      const client = kit.connect(await cutter(t, server, from, count, how === 'is reset'))
       client.resume()
       const near = await outcome(client)
       await t.closed(client)
