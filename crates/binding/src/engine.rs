@@ -22,6 +22,9 @@ use crate::vigil::Vigil;
 
 /// How often completions that post more completions are run before the other users of the event loop get their turn.
 const ROUNDS: usize = 8;
+/// How often, while the loop does not sleep, the system is asked in one iteration: some microseconds, for which the other
+/// users of the event loop wait.
+const LOOKS: u32 = 8;
 /// Words of `state`: how many entries of the log wait to be sent, and how many sockets go on with what they hold.
 const WAITING: usize = 0;
 const RESUMED: usize = 1;
@@ -263,6 +266,11 @@ impl Engine {
     /// event loop, as libuv does. The rest waits for the next iteration, so that everything else in the process has
     /// its turn in between, and so that programs are never told more in one iteration than Node would tell them.
     fn visit(&self) {
+        self.visit_after(Reactor::turn);
+    }
+
+    /// The same, when the system has been asked already, or is in `ask`.
+    fn visit_after(&self, ask: impl FnOnce(&Reactor)) {
         let in_iterations = self.event_loop.is_libuv();
         if in_iterations && self.pumped.replace(true) {
             self.late.set(true);
@@ -274,7 +282,7 @@ impl Engine {
             if !in_iterations {
                 reactor.begin();
             }
-            reactor.turn();
+            ask(reactor);
         }
         self.deliver(Reactor::pump);
         // Like libuv, we read a socket again whose read was full, once its handler has returned.
@@ -318,6 +326,13 @@ impl Engine {
         if self.event_loop.is_libuv() {
             self.vigil.set_busy(busy);
         }
+    }
+
+    /// While the loop does not sleep: asks the system itself, a few times, whether a socket is ready. The loop's next poll
+    /// would tell the same, but a whole iteration of the loop takes longer, and so does asking about a descriptor behind
+    /// a descriptor.
+    fn finds_any(&self) -> bool {
+        !self.pumped.get() && self.has(|reactor| (0..LOOKS).any(|_| reactor.look()))
     }
 
     /// There are events: maybe the loop does not sleep for a while.
@@ -422,6 +437,10 @@ impl Visitor for Engine {
             if self.vigil.is_on() && self.driver == DriverKind::HelperThread {
                 // Nothing announces what is ready while we have the thread's driver.
                 self.visit();
+                return;
+            }
+            if self.vigil.is_on() && self.finds_any() {
+                self.visit_after(|_| {});
                 return;
             }
             if !self.again_due.take() {

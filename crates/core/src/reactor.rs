@@ -424,6 +424,12 @@ impl Reactor {
         self.driver.turn();
     }
 
+    /// As [`Reactor::turn`]. Returns whether there are sockets for [`Reactor::pump`] now.
+    pub fn look(&self) -> bool {
+        self.driver.turn();
+        !self.ready.is_empty()
+    }
+
     /// For an owner that does not sleep for a while: from here on it calls [`Reactor::turn`] itself, the helper thread
     /// waits, and nobody rings. Nothing happens with the in-loop driver.
     pub fn take_driver(&self) {

@@ -66,6 +66,10 @@ impl ReadyList {
         queue.extend(self.entries().list.drain(..));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries().list.is_empty()
+    }
+
     /// Whether the first entry is to ring. Returns whether there are entries already, which may not have rung.
     pub(crate) fn set_silent(&self, silent: bool) -> bool {
         let mut entries = self.entries();
