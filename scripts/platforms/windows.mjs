@@ -16,6 +16,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { certificates } from '../../__test__/helpers/certificates.mjs'
 import { compiled } from '../../__test__/helpers/native.mjs'
 import { has, readTap, run, Wine } from './wine.mjs'
 import { LACKING, NOT_HERE } from './wine-lacks.mjs'
@@ -49,6 +50,8 @@ if (values.help) {
 checkTools()
 const addon = build()
 compiled({ platform: 'win32', prefix: 'x86_64-w64-mingw32-' })
+// Made here for all processes that inherit them: there is no openssl for Windows.
+certificates()
 if (!existsSync('dist/index.js')) run('npm', ['run', 'build:ts'])
 const wine = new Wine(cache)
 wine.prepare()
