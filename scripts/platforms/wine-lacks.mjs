@@ -109,6 +109,12 @@ export const LACKING = [
     reason: RESET,
   },
   {
+    file: 'process/cluster-shared.test.mjs',
+    title: 'a connection that is reset while it is dealt out',
+    seen: /- 'peer close', \+ 'peer error', - false, \+ \{ \+ code: 'ECONNRESET'/,
+    reason: "a reset that comes before the first read arrives as an end, in Node's own net too if it reads later",
+  },
+  {
     file: 'engine/nested-loop.test.mjs',
     title: "messages that came together reach their sockets while the first one's handler runs the loop",
     seen: /node:net: Error: not finished/,
