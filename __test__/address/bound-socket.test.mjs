@@ -992,9 +992,9 @@ linux('many reservations leave no descriptor behind', async t => {
 
 // On an older Node there is nothing to adopt, or no path.
 const { BoundSocket: NodesBoundSocket } = nodeNet
-const nodesPath = NodesBoundSocket && Object.getOwnPropertyDescriptor(NodesBoundSocket.prototype, 'isPipe')
-const nodes = (title, main, scenario, has = NodesBoundSocket) => {
-  if (has !== undefined) {
+const nodesHasPaths = NodesBoundSocket !== undefined && 'isPipe' in NodesBoundSocket.prototype
+const nodes = (title, main, scenario, isThere = NodesBoundSocket !== undefined) => {
+  if (isThere) {
     parity(title, { on: 'unix', since: '99', expected: { main } }, scenario)
   }
 }
@@ -1069,5 +1069,5 @@ nodes(
     t.attempt('listen', () => t.net.createServer().listen(bound))
     t.log('left', bound.address(), existsSync(bound.address()))
   },
-  nodesPath,
+  nodesHasPaths,
 )
