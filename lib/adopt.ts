@@ -3,8 +3,8 @@
 import { adoptBound, isBound } from './bound.js'
 import type { Handle } from './engine/once.js'
 import { errnoException } from './errors.js'
-import { adoptDescriptor, adoptNative, isNative } from './node/foreign.js'
-import { type ForeignHandle, foreignHandle } from './node/foreign-handle.js'
+import { adoptDescriptor, adoptNative, hasDescriptor, isNative } from './node/foreign.js'
+import { ForeignHandle, foreignHandle } from './node/foreign-handle.js'
 import type { SocketOptions } from './options.js'
 import { type Connection, kBoundPath, kBoundSource } from './state.js'
 import { invalidArgType, validateInt32 } from './validate.js'
@@ -21,7 +21,8 @@ export function handleOf(socket: Connection, options: SocketOptions): Handle | F
     if (typeof options.handle !== 'object' && typeof options.handle !== 'function') {
       throw invalidArgType('options.handle', 'an instance of BoundSocket or a handle', options.handle)
     }
-    if (!isNative(options.handle) || options.handle.fd < 0) return foreignHandle(options.handle)
+    if (options.handle instanceof ForeignHandle) return options.handle
+    if (!isNative(options.handle) || !hasDescriptor(options.handle)) return foreignHandle(options.handle)
     return opened(adoptNative(options.handle))
   }
   if (options.fd === undefined) return null

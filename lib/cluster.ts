@@ -1,12 +1,14 @@
 // Listening in a cluster worker: the primary has the address. Under round robin it accepts the connections and sends
 // them to the workers on its list; otherwise it sends a copy of its listening descriptor, and each worker accepts for
-// itself.
+// itself. What it sends has no descriptor on Windows: libuv reads, writes and accepts there.
 
 import type { Endpoint, Handle, Owner } from './engine/once.js'
 import { endpointException, errnoOf } from './errors.js'
 import { argumentsOf, EVERYBODY_READS, EVERYBODY_WRITES, type Listener, type Plan } from './listen.js'
 import { type Cluster, type Query, type Subscription, setOwner } from './node/cluster.js'
-import { adoptNative, copyNative, isNative, type Native } from './node/foreign.js'
+import { adoptNative, copyNative, hasDescriptor, isNative, type Native } from './node/foreign.js'
+import { foreignHandle } from './node/foreign-handle.js'
+import { ForeignListener } from './node/foreign-listener.js'
 import { kOnConnection } from './symbols.js'
 
 /** Asks the primary; `done` gets the listener, or the error that Node's `listen` would emit. */
@@ -24,7 +26,7 @@ export function listenThroughPrimary(
       return
     }
     if (status === 0 && handle !== null) {
-      const listener = isNative(handle) ? Shared.of(handle) : new Subscribed(handle, server)
+      const listener = isNative(handle) ? share(handle) : new Subscribed(handle, server)
       // The primary also says that it has the port when another socket of its own has it.
       status = typeof listener === 'number' ? listener : portTaken(listener, query.port)
       if (status === 0) {
@@ -50,6 +52,10 @@ function portTaken(listener: Listener, port: number | null): number {
   const found = listener.sockname()
   if (typeof found === 'number') return found
   return typeof found === 'object' && found.port !== port ? errnoOf('EADDRINUSE') : 0
+}
+
+function share(native: Native): Listener | number {
+  return hasDescriptor(native) ? Shared.of(native) : new ForeignListener(native)
 }
 
 /** The primary's listening socket, on which we accept through a descriptor of our own. */
@@ -127,7 +133,7 @@ class Subscribed implements Listener {
       this.#owner?.[kOnConnection]?.(status)
       return
     }
-    const handle = adoptNative(client)
+    const handle = hasDescriptor(client) ? adoptNative(client) : foreignHandle(client)
     if (typeof handle !== 'number') this.#owner?.[kOnConnection]?.(0, handle)
     else {
       client.close()

@@ -119,7 +119,8 @@ export function endpointException(
 
 /** `listen EADDRINUSE: address already in use 127.0.0.1:80` */
 export function listenException(errno: number, address: string | null, port: number): SystemError {
-  const [code, text] = named(errno)
+  // Here Node has other words for a number that nobody knows.
+  const [code, text] = systemErrors.get(errno) ?? ['UNKNOWN', 'unknown error']
   const error: SystemError = fromCall(() =>
     Object.assign(new Error(`listen ${code}: ${text}${at(address, port)}`), {
       code,

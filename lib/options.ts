@@ -82,7 +82,7 @@ export class AcceptedOptions implements SocketOptions {
   decodeStrings = streamOptions.decodeStrings;
   [kRemembered]: Remembered
   constructor(
-    public handle: Handle,
+    public handle: SocketHandle,
     public allowHalfOpen: boolean,
     public pauseOnCreate: boolean,
     public readableHighWaterMark: number,

@@ -12,7 +12,7 @@ import { adoptBound, isBound } from './bound.js'
 import { listenThroughPrimary } from './cluster.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
-import { type Endpoint, Handle } from './engine/once.js'
+import { type Endpoint, Handle, type SocketHandle } from './engine/once.js'
 import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
 import { connectionsOf } from './iterate.js'
 import {
@@ -29,7 +29,7 @@ import {
   targetOf,
 } from './listen.js'
 import { clusterOfWorker } from './node/cluster.js'
-import { listenOnForeign } from './node/foreign.js'
+import { listenOnForeign } from './node/foreign-listener.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
 import {
@@ -224,7 +224,7 @@ export class ServerMethods extends EventEmitter {
 
   // --- accept ---------------------------------------------------------------------------------------------------
 
-  [kOnConnection](status: number, client?: Handle): void {
+  [kOnConnection](status: number, client?: SocketHandle): void {
     if (debugging) debug('connection: status %d, %j', status, client?.peername())
     if (client === undefined) {
       // A full descriptor table is no 'error' in Node either. Node closes the clients that wait; here they are accepted
@@ -425,7 +425,7 @@ function lookupAndListen(server: Server, plan: HostPlan): void {
   })
 }
 
-function endsOf(client: Handle): object {
+function endsOf(client: SocketHandle): object {
   const local = localEnd(client)
   const remote = remoteEnd(client)
   return Object.assign(Object.create(null), {
@@ -438,7 +438,7 @@ function endsOf(client: Handle): object {
   })
 }
 
-function blocks(list: BlockList, client: Handle): boolean {
+function blocks(list: BlockList, client: SocketHandle): boolean {
   const address = remoteEnd(client)?.address
   if (address === undefined) return false
   const family = nodeNet.isIP(address)

@@ -503,7 +503,7 @@ export class SocketMethods extends Base {
   resetAndDestroy(): this {
     const handle = this[kHandle]
     if (handle === null) this.destroy(socketClosed())
-    else if (handle.kind !== 'tcp' || isForeign(handle)) throw invalidHandleType()
+    else if (isForeign(handle) ? !handle.isTcp : handle.kind !== 'tcp') throw invalidHandleType()
     else if (this.connecting) this.once('connect', () => this._reset())
     else this._reset()
     return this

@@ -8,16 +8,12 @@ import { recorded } from '../helpers/recorded.mjs'
 
 const expected = recorded('bound-socket')
 
-// Paths came later than addresses.
-const versions = { tcp: ['24.19', '26.4'], path: ['24.20', '26.7'] }
-const tcp = (title, scenario) =>
-  parity(title, { on: 'unix', since: versions.tcp, expected: expected(title) }, scenario)
-const path = (title, scenario) =>
-  parity(title, { on: 'unix', since: versions.path, expected: expected(title) }, scenario)
-const linux = (title, scenario) =>
-  parity(title, { on: 'linux', since: versions.path, expected: expected(title) }, scenario)
+// Node 24.19 and 26.4 had them first, without paths, and connected from them with other events.
+const since = ['24.20', '26.7']
+const test = (title, scenario) => parity(title, { on: 'unix', since, expected: expected(title) }, scenario)
+const linux = (title, scenario) => parity(title, { on: 'linux', since, expected: expected(title) }, scenario)
 const alone = (title, scenario) =>
-  parityProcess(title, { on: 'unix', since: versions.tcp, expected: expected(title) }, scenario)
+  parityProcess(title, { on: 'unix', since, expected: expected(title) }, scenario)
 
 const loopback = { host: '127.0.0.1' }
 
@@ -55,24 +51,24 @@ const isOpen = fd => {
 
 // --- the constructor ----------------------------------------------------------------------------------------------
 
-tcp('without options: any port of 0.0.0.0', t => {
+test('without options: any port of 0.0.0.0', t => {
   for (const given of [[], [undefined], [{}]]) {
     const { address, family, port } = bind(t, ...given).address()
     t.log('bound', address, family, port > 0)
   }
 })
 
-tcp('options that are no object throw ERR_INVALID_ARG_TYPE', ({ net, attempt }) => {
+test('options that are no object throw ERR_INVALID_ARG_TYPE', ({ net, attempt }) => {
   for (const options of [null, [], () => {}, 1, 'x', true]) {
     attempt(String(options), () => new net.BoundSocket(options))
   }
 })
 
-tcp('a BoundSocket is made with new', ({ net, attempt }) => {
+test('a BoundSocket is made with new', ({ net, attempt }) => {
   attempt('call', () => net.BoundSocket(loopback))
 })
 
-tcp('port takes what a port can be, and throws ERR_SOCKET_BAD_PORT otherwise', t => {
+test('port takes what a port can be, and throws ERR_SOCKET_BAD_PORT otherwise', t => {
   for (const port of [0, '0', '0x0', null, undefined]) {
     t.attempt(`port ${port}`, () => bind(t, { ...loopback, port }).address().port > 0)
   }
@@ -81,59 +77,59 @@ tcp('port takes what a port can be, and throws ERR_SOCKET_BAD_PORT otherwise', t
   }
 })
 
-tcp('port is the port', t => {
+test('port is the port', t => {
   const { port } = bind(t).address()
   // The first is not listening, so the address is not in use yet.
   t.log('same', bind(t, { ...loopback, port }).address().port === port)
   t.log('as a string', bind(t, { ...loopback, port: `${port}` }).address().port === port)
 })
 
-tcp('host is a numeric address', t => {
+test('host is a numeric address', t => {
   for (const host of ['127.0.0.1', '::1', '::', '0.0.0.0', '::ffff:127.0.0.1', null, undefined]) {
     const { address, family } = bind(t, { host }).address()
     t.log(`host ${host}`, address, family)
   }
 })
 
-tcp(
-  'host as a name throws ERR_INVALID_ARG_VALUE, as another type ERR_INVALID_ARG_TYPE',
-  ({ net, attempt }) => {
-    for (const host of ['localhost', '', ' 127.0.0.1', '127.0.0.1\0', '01.2.3.4', 1, true, {}]) {
-      attempt(`host ${JSON.stringify(host)}`, () => new net.BoundSocket({ host }))
-    }
-  },
-)
+test('host as a name throws ERR_INVALID_ARG_VALUE, as another type ERR_INVALID_ARG_TYPE', ({
+  net,
+  attempt,
+}) => {
+  for (const host of ['localhost', '', ' 127.0.0.1', '127.0.0.1\0', '01.2.3.4', 1, true, {}]) {
+    attempt(`host ${JSON.stringify(host)}`, () => new net.BoundSocket({ host }))
+  }
+})
 
-tcp('ipv6Only and reusePort are booleans', t => {
+test('ipv6Only and reusePort are booleans', t => {
   for (const value of [true, false, null, undefined, 1, 0, 'true', {}]) {
     t.attempt(`ipv6Only ${value}`, () => bind(t, { ipv6Only: value }).address().address)
     t.attempt(`reusePort ${value}`, () => bind(t, { reusePort: value }).address().address)
   }
 })
 
-tcp('options are checked in order: port, ipv6Only, reusePort, host', ({ net, attempt }) => {
+test('options are checked in order: port, ipv6Only, reusePort, host', ({ net, attempt }) => {
   attempt('all', () => new net.BoundSocket({ port: -1, ipv6Only: 1, reusePort: 1, host: 1 }))
   attempt('three', () => new net.BoundSocket({ ipv6Only: 1, reusePort: 1, host: 1 }))
   attempt('two', () => new net.BoundSocket({ reusePort: 1, host: 1 }))
   attempt('one', () => new net.BoundSocket({ host: 1 }))
 })
 
-tcp('bind errors throw: EADDRNOTAVAIL', ({ net, attempt }) => {
+test('bind errors throw: EADDRNOTAVAIL', ({ net, attempt }) => {
   attempt('IPv4', () => new net.BoundSocket({ host: '192.0.2.1' }))
   attempt('IPv6', () => new net.BoundSocket({ host: '2001:db8::1' }))
   attempt('with a port', () => new net.BoundSocket({ host: '192.0.2.1', port: 1023 }))
 })
 
-tcp('bind errors throw: EADDRINUSE, where somebody listens', async ({ net, listen, attempt }) => {
+test('bind errors throw: EADDRINUSE, where somebody listens', async ({ net, listen, attempt }) => {
   const { port } = (await listen()).address()
   attempt('in use', () => new net.BoundSocket({ ...loopback, port }))
 })
 
-tcp('ipv6Only means nothing to an IPv4 address', t => {
+test('ipv6Only means nothing to an IPv4 address', t => {
   t.attempt('ipv6Only', () => bind(t, { ...loopback, ipv6Only: true }).address().family)
 })
 
-tcp('ipv6Only leaves the port to IPv4, :: without it takes both', async t => {
+test('ipv6Only leaves the port to IPv4, :: without it takes both', async t => {
   const saying = word => t.own(t.net.createServer(peer => peer.on('error', () => {}).end(word)))
   const heard = async (port, host) => String(await t.drained(t.connect(port, host)))
   const four = saying('four').listen(0, '0.0.0.0')
@@ -161,13 +157,13 @@ linux('reusePort: two servers on one port, and neither without it', async t => {
 
 // --- paths --------------------------------------------------------------------------------------------------------
 
-path('path: the address is the path, and there is a socket', t => {
+test('path: the address is the path, and there is a socket', t => {
   const name = t.socketPath()
   const bound = bind(t, { path: name })
   t.log('bound', bound.address(), bound.isPipe, bound.fd() > 0, statSync(name).isSocket())
 })
 
-path('path excludes host, port, ipv6Only and reusePort', t => {
+test('path excludes host, port, ipv6Only and reusePort', t => {
   const name = t.socketPath()
   for (const more of [{ host: '::1' }, { port: 0 }, { ipv6Only: false }, { reusePort: false }]) {
     const [key] = Object.keys(more)
@@ -177,14 +173,14 @@ path('path excludes host, port, ipv6Only and reusePort', t => {
   }
 })
 
-path('path must be a string', t => {
+test('path must be a string', t => {
   for (const name of [null, 1, true, {}, []]) {
     t.attempt(JSON.stringify(name), () => new t.net.BoundSocket({ path: name }))
   }
   t.attempt('undefined', () => bind(t, { path: undefined }).isPipe)
 })
 
-path('bind errors of paths throw: EADDRINUSE, EACCES, EINVAL', t => {
+test('bind errors of paths throw: EADDRINUSE, EACCES, EINVAL', t => {
   const name = t.socketPath()
   bind(t, { path: name })
   t.attempt('in use', () => new t.net.BoundSocket({ path: name }))
@@ -193,7 +189,7 @@ path('bind errors of paths throw: EADDRINUSE, EACCES, EINVAL', t => {
   t.attempt('too long', () => new t.net.BoundSocket({ path: `/tmp/${'x'.repeat(200)}` }))
 })
 
-path('an empty path is bound to no name', t => {
+test('an empty path is bound to no name', t => {
   const bound = bind(t, { path: '' })
   t.log('bound', bound.address(), bound.isPipe)
 })
@@ -209,7 +205,7 @@ linux('an abstract path is in use until it is closed', t => {
 
 // --- members ------------------------------------------------------------------------------------------------------
 
-tcp('address() is the same object each time', t => {
+test('address() is the same object each time', t => {
   const bound = bind(t)
   const first = bound.address()
   t.log('same', bound.address() === first, Object.keys(first))
@@ -225,7 +221,7 @@ linux('fd() is the open descriptor, closed by close()', t => {
   }
 })
 
-path('isPipe tells, also when closed or adopted', t => {
+test('isPipe tells, also when closed or adopted', t => {
   for (const options of [loopback, { path: t.socketPath() }]) {
     const bound = new t.net.BoundSocket(options)
     t.log('open', bound.isPipe)
@@ -237,7 +233,7 @@ path('isPipe tells, also when closed or adopted', t => {
   }
 })
 
-path('close() frees the address, and unlinks the path', async t => {
+test('close() frees the address, and unlinks the path', async t => {
   const name = t.socketPath()
   const bound = new t.net.BoundSocket({ path: name })
   t.log('returned', bound.close(), existsSync(name))
@@ -249,13 +245,13 @@ path('close() frees the address, and unlinks the path', async t => {
   await t.seen(server, 'listening')
 })
 
-tcp('after close() every method throws ERR_SOCKET_HANDLE_ADOPTED', t => {
+test('after close() every method throws ERR_SOCKET_HANDLE_ADOPTED', t => {
   const bound = bind(t)
   bound.close()
   for (const method of ['address', 'fd', 'close']) t.attempt(method, () => bound[method]())
 })
 
-tcp('[Symbol.dispose]() closes, and does nothing when there is nothing to close', t => {
+test('[Symbol.dispose]() closes, and does nothing when there is nothing to close', t => {
   const bound = bind(t)
   t.log('disposed', bound[Symbol.dispose](), bound[Symbol.dispose]())
   t.attempt('address', () => bound.address())
@@ -264,13 +260,13 @@ tcp('[Symbol.dispose]() closes, and does nothing when there is nothing to close'
   t.log('adopted', adopted[Symbol.dispose](), socket.destroyed)
 })
 
-path('[Symbol.dispose]() unlinks the path', t => {
+test('[Symbol.dispose]() unlinks the path', t => {
   const name = t.socketPath()
   new t.net.BoundSocket({ path: name })[Symbol.dispose]()
   t.log('left', existsSync(name))
 })
 
-tcp('members are those of a class: nothing enumerable, nothing to see', t => {
+test('members are those of a class: nothing enumerable, nothing to see', t => {
   const { BoundSocket } = t.net
   const bound = bind(t)
   for (const name of ['constructor', 'address', 'fd', 'close', 'isPipe', Symbol.dispose]) {
@@ -287,7 +283,7 @@ tcp('members are those of a class: nothing enumerable, nothing to see', t => {
   t.log('export', flags)
 })
 
-tcp('methods borrowed by something else throw a TypeError', t => {
+test('methods borrowed by something else throw a TypeError', t => {
   const { prototype } = t.net.BoundSocket
   for (const borrow of [() => prototype.address(), () => prototype.isPipe, () => prototype.close.call({})]) {
     try {
@@ -298,7 +294,7 @@ tcp('methods borrowed by something else throw a TypeError', t => {
   }
 })
 
-tcp('a class can inherit from BoundSocket', async t => {
+test('a class can inherit from BoundSocket', async t => {
   class Reserved extends t.net.BoundSocket {
     constructor() {
       super(loopback)
@@ -322,7 +318,7 @@ const ways = {
   'new Server().listen(bound)': (server, bound) => server.listen(bound),
 }
 for (const [how, listen] of Object.entries(ways)) {
-  tcp(`${how} accepts on the reserved port`, async t => {
+  test(`${how} accepts on the reserved port`, async t => {
     const bound = bind(t)
     const { port } = bound.address()
     const server = t.watch(how.startsWith('new') ? new t.net.Server() : t.net.createServer(), 'server')
@@ -338,7 +334,7 @@ for (const [how, listen] of Object.entries(ways)) {
   })
 }
 
-tcp("the callback of listen(bound) is a 'listening' listener", async t => {
+test("the callback of listen(bound) is a 'listening' listener", async t => {
   const order = t.log
   const server = t.own(t.net.createServer())
   server.on('listening', () => order('event'))
@@ -348,7 +344,7 @@ tcp("the callback of listen(bound) is a 'listening' listener", async t => {
   await t.seen(server, 'listening')
 })
 
-tcp('listen() of an adopted or closed one throws ERR_SOCKET_HANDLE_ADOPTED', async t => {
+test('listen() of an adopted or closed one throws ERR_SOCKET_HANDLE_ADOPTED', async t => {
   const bound = bind(t)
   const server = t.watch(t.net.createServer(), 'server').listen(bound)
   const second = t.watch(t.net.createServer(), 'second')
@@ -363,7 +359,7 @@ tcp('listen() of an adopted or closed one throws ERR_SOCKET_HANDLE_ADOPTED', asy
   await t.seen(second, 'listening')
 })
 
-tcp('listen(bound) of a listening server throws and leaves it to the caller', async t => {
+test('listen(bound) of a listening server throws and leaves it to the caller', async t => {
   const server = t.own(t.net.createServer()).listen(bind(t))
   const bound = bind(t)
   t.attempt('listen', () => server.listen(bound))
@@ -371,7 +367,7 @@ tcp('listen(bound) of a listening server throws and leaves it to the caller', as
   await t.seen(server, 'listening')
 })
 
-tcp('two reservations of one port: the first to listen has it', async t => {
+test('two reservations of one port: the first to listen has it', async t => {
   const first = bind(t)
   const { port } = first.address()
   const second = bind(t, { ...loopback, port })
@@ -389,7 +385,7 @@ tcp('two reservations of one port: the first to listen has it', async t => {
   await t.seen(loser, 'listening')
 })
 
-tcp('a reserved port refuses clients before it listens', async t => {
+test('a reserved port refuses clients before it listens', async t => {
   const bound = bind(t, { ...loopback })
   const { port } = bound.address()
   const client = t.watch(t.connect(port, '127.0.0.1'), 'client')
@@ -398,7 +394,7 @@ tcp('a reserved port refuses clients before it listens', async t => {
   await t.closed(client)
 })
 
-tcp('the signal option counts for nothing beside a BoundSocket', async t => {
+test('the signal option counts for nothing beside a BoundSocket', async t => {
   const controller = new AbortController()
   const server = t.watch(t.net.createServer(), 'server')
   server.listen({ handle: bind(t), signal: controller.signal })
@@ -409,19 +405,19 @@ tcp('the signal option counts for nothing beside a BoundSocket', async t => {
   t.attempt('no signal', () => careless.listen({ handle: bind(t), signal: 5 }) === careless)
 })
 
-tcp('a server closed before it says so never listens', async t => {
+test('a server closed before it says so never listens', async t => {
   const server = t.watch(t.net.createServer(), 'server')
   server.listen(bind(t), () => t.log('called')).close(error => t.log('closed', error))
   await t.seen(server, 'close')
 })
 
-tcp('unref() before listen(bound) is remembered', async t => {
+test('unref() before listen(bound) is remembered', async t => {
   const server = t.own(t.net.createServer()).unref().listen(bind(t))
   t.log('referenced', server._handle.hasRef())
   await t.seen(server, 'listening')
 })
 
-tcp('the diagnostics channel of listen() tells of a BoundSocket', async t => {
+test('the diagnostics channel of listen() tells of a BoundSocket', async t => {
   const { subscribe, unsubscribe } = await import('node:diagnostics_channel')
   for (const name of ['asyncStart', 'asyncEnd', 'error']) {
     const channel = `tracing:net.server.listen:${name}`
@@ -435,7 +431,7 @@ tcp('the diagnostics channel of listen() tells of a BoundSocket', async t => {
   await t.seen(mine, 'listening')
 })
 
-path('a path is listened on, and unlinked when the server closes', async t => {
+test('a path is listened on, and unlinked when the server closes', async t => {
   const name = t.socketPath()
   const server = t.watch(
     t.net.createServer(peer => {
@@ -453,7 +449,7 @@ path('a path is listened on, and unlinked when the server closes', async t => {
   await t.seen(server, 'close')
 })
 
-path('readableAll and writableAll do nothing to a path that is bound', async t => {
+test('readableAll and writableAll do nothing to a path that is bound', async t => {
   const name = t.socketPath()
   const bound = bind(t, { path: name })
   const before = statSync(name).mode
@@ -463,7 +459,7 @@ path('readableAll and writableAll do nothing to a path that is bound', async t =
   await t.seen(server, 'listening')
 })
 
-path('a server that had a path can have a port', async t => {
+test('a server that had a path can have a port', async t => {
   const server = t.watch(t.net.createServer(), 'server')
   server.listen(bind(t, { path: t.socketPath() }))
   await t.seen(server, 'listening')
@@ -487,7 +483,7 @@ linux('an abstract path is listened on, and free when the server closes', async 
   t.attempt('free', () => new t.net.BoundSocket({ path: name }).close())
 })
 
-path('an empty path is listened on', async t => {
+test('an empty path is listened on', async t => {
   const server = t.watch(t.net.createServer(), 'server')
   server.listen(bind(t, { path: '' }))
   await t.seen(server, 'listening')
@@ -523,7 +519,7 @@ const clients = {
     t.watch(t.net.createConnection({ handle, port, host: '127.0.0.1' }), 'client'),
 }
 for (const [how, connect] of Object.entries(clients)) {
-  tcp(`${how} connects from the reserved port, in the same tick`, async t => {
+  test(`${how} connects from the reserved port, in the same tick`, async t => {
     const port = await tellingServer(t)
     const bound = reserve(t)
     const client = connect(t, bound, port)
@@ -537,7 +533,7 @@ for (const [how, connect] of Object.entries(clients)) {
   })
 }
 
-tcp('localAddress is concrete in the same tick, also from 0.0.0.0', async t => {
+test('localAddress is concrete in the same tick, also from 0.0.0.0', async t => {
   const port = await tellingServer(t)
   const client = t.own(new t.net.Socket({ handle: reserve(t, {}) }))
   t.log('bound', client.localAddress, client.localPort === t.reserved)
@@ -547,14 +543,14 @@ tcp('localAddress is concrete in the same tick, also from 0.0.0.0', async t => {
   await t.closed(client)
 })
 
-tcp('a Socket on a bound handle is neither connecting nor reading', async t => {
+test('a Socket on a bound handle is neither connecting nor reading', async t => {
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   t.log('fresh', facts(client), client.localPort === t.reserved, client.isPaused())
   await t.quiet()
   t.log('later', facts(client))
 })
 
-tcp('options of the Socket hold for one on a bound handle', async t => {
+test('options of the Socket hold for one on a bound handle', async t => {
   const port = await tellingServer(t)
   const options = { noDelay: true, keepAlive: true, allowHalfOpen: true, highWaterMark: 1000 }
   const handle = reserve(t)
@@ -567,7 +563,7 @@ tcp('options of the Socket hold for one on a bound handle', async t => {
   await t.closed(client)
 })
 
-tcp('pauseOnCreate, manualStart and readable: false change nothing before the connection', async t => {
+test('pauseOnCreate, manualStart and readable: false change nothing before the connection', async t => {
   for (const option of ['pauseOnCreate', 'manualStart']) {
     const client = t.watch(new t.net.Socket({ handle: reserve(t), [option]: true }), option)
     t.log(option, facts(client))
@@ -578,7 +574,7 @@ tcp('pauseOnCreate, manualStart and readable: false change nothing before the co
   t.log('readable', client.readable, client.readyState)
 })
 
-tcp('localAddress and localPort with a bound handle throw ERR_INVALID_ARG_VALUE', async t => {
+test('localAddress and localPort with a bound handle throw ERR_INVALID_ARG_VALUE', async t => {
   const port = await tellingServer(t)
   t.alias(port, 'port of the server')
   for (const more of [
@@ -600,7 +596,7 @@ tcp('localAddress and localPort with a bound handle throw ERR_INVALID_ARG_VALUE'
   await t.closed(client)
 })
 
-tcp('wrong arguments of connect() throw, and the bound handle is gone with net.connect', async t => {
+test('wrong arguments of connect() throw, and the bound handle is gone with net.connect', async t => {
   for (const options of [{}, { port: -1 }, { port: 'x' }, { port: {} }, { port: 1, host: 5 }]) {
     const handle = bind(t)
     t.attempt(JSON.stringify(options), () => t.net.connect({ handle, ...options }))
@@ -608,7 +604,7 @@ tcp('wrong arguments of connect() throw, and the bound handle is gone with net.c
   }
 })
 
-tcp('a name as host is looked up, for one address', async t => {
+test('a name as host is looked up, for one address', async t => {
   const port = await tellingServer(t)
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   const lookup = (host, options, callback) => {
@@ -621,7 +617,7 @@ tcp('a name as host is looked up, for one address', async t => {
   await t.closed(client)
 })
 
-tcp('localhost as host, and none, connect from the reserved port', async t => {
+test('localhost as host, and none, connect from the reserved port', async t => {
   const port = await tellingServer(t)
   for (const args of [[port, 'localhost'], [port]]) {
     const client = t.own(new t.net.Socket({ handle: reserve(t) }))
@@ -630,7 +626,7 @@ tcp('localhost as host, and none, connect from the reserved port', async t => {
   }
 })
 
-tcp('a name that leads to another family is an error', async t => {
+test('a name that leads to another family is an error', async t => {
   const port = await tellingServer(t)
   t.alias(port, 'port of the server')
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
@@ -638,7 +634,7 @@ tcp('a name that leads to another family is an error', async t => {
   await t.closed(client)
 })
 
-tcp('a lookup that fails is an error, and the port is free again', async t => {
+test('a lookup that fails is an error, and the port is free again', async t => {
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   const lookup = (_host, _options, callback) => callback(new Error('no such name'))
   client.connect({ port: 1, host: 'nowhere', lookup })
@@ -646,7 +642,7 @@ tcp('a lookup that fails is an error, and the port is free again', async t => {
   t.log('again', bind(t, { ...loopback, port: t.reserved }).address().port === t.reserved)
 })
 
-tcp('a refused connection is told like any other', async t => {
+test('a refused connection is told like any other', async t => {
   const gone = bind(t)
   const { port } = gone.address()
   t.alias(port, 'nobody')
@@ -678,7 +674,7 @@ linux('a second connection between the same two ends is EADDRNOTAVAIL', async t 
   await t.closed(late)
 })
 
-tcp('a listener on the port of a bound client is EADDRINUSE to it', async t => {
+test('a listener on the port of a bound client is EADDRINUSE to it', async t => {
   const bound = reserve(t)
   const server = t.watch(t.net.createServer(), 'server')
   server.listen(t.reserved, '127.0.0.1')
@@ -688,7 +684,7 @@ tcp('a listener on the port of a bound client is EADDRINUSE to it', async t => {
   await t.closed(client)
 })
 
-tcp('an address that the blockList blocks', async t => {
+test('an address that the blockList blocks', async t => {
   const blockList = new t.net.BlockList()
   blockList.addAddress('127.0.0.1')
   const client = t.watch(
@@ -699,7 +695,7 @@ tcp('an address that the blockList blocks', async t => {
   await t.closed(client)
 })
 
-tcp('connect() twice is EALREADY', async t => {
+test('connect() twice is EALREADY', async t => {
   const port = await tellingServer(t)
   t.alias(port, 'port of the server')
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
@@ -708,7 +704,7 @@ tcp('connect() twice is EALREADY', async t => {
   await t.closed(client)
 })
 
-tcp('a Socket connects again after its bound handle has closed, from any port', async t => {
+test('a Socket connects again after its bound handle has closed, from any port', async t => {
   const port = await tellingServer(t)
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   client.connect(port, '127.0.0.1').resume()
@@ -719,20 +715,20 @@ tcp('a Socket connects again after its bound handle has closed, from any port', 
   t.log('same port', client.localPort === t.reserved)
 })
 
-tcp('localAddress still throws when its bound handle has closed', async t => {
+test('localAddress still throws when its bound handle has closed', async t => {
   const client = t.watch(new t.net.Socket({ handle: bind(t) }), 'client')
   client.destroy()
   await t.closed(client)
   t.attempt('again', () => client.connect({ port: 1, host: '127.0.0.1', localAddress: '127.0.0.1' }))
 })
 
-tcp('a path as destination of a TCP handle is ignored', async t => {
+test('a path as destination of a TCP handle is ignored', async t => {
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   t.attempt('connect', () => client.connect({ path: t.socketPath() }) === client)
   await t.closed(client)
 })
 
-tcp('a Socket that had a bound handle can have a path', async t => {
+test('a Socket that had a bound handle can have a path', async t => {
   const name = t.socketPath()
   await t.listen({ path: name }, peer => peer.end('hi'))
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
@@ -743,7 +739,7 @@ tcp('a Socket that had a bound handle can have a path', async t => {
   t.log('connected', facts(client))
 })
 
-tcp('destroy() before connect() frees the port', async t => {
+test('destroy() before connect() frees the port', async t => {
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   client.destroy()
   await t.closed(client)
@@ -753,7 +749,7 @@ tcp('destroy() before connect() frees the port', async t => {
   await t.seen(server, 'listening')
 })
 
-tcp('destroy() while a name is looked up frees the port', async t => {
+test('destroy() while a name is looked up frees the port', async t => {
   const client = t.watch(new t.net.Socket({ handle: reserve(t) }), 'client')
   let answer
   client.connect({ port: 1, host: 'slow', lookup: (_host, _options, callback) => (answer = callback) })
@@ -780,27 +776,27 @@ linux('write() before connect() fails: EPIPE', async t => {
   await t.closed(large)
 })
 
-tcp('end() before connect() ends our side', async t => {
+test('end() before connect() ends our side', async t => {
   const client = t.watch(new t.net.Socket({ handle: bind(t) }), 'client')
   client.end(error => t.log('ended', error))
   await t.seen(client, 'finish')
   t.log('ended', facts(client))
 })
 
-tcp('reading before connect() is ENOTCONN', async t => {
+test('reading before connect() is ENOTCONN', async t => {
   const client = t.watch(new t.net.Socket({ handle: bind(t) }), 'client')
   client.resume()
   await t.closed(client)
   t.log('closed', facts(client))
 })
 
-tcp('resetAndDestroy() before connect()', async t => {
+test('resetAndDestroy() before connect()', async t => {
   const client = t.watch(new t.net.Socket({ handle: bind(t) }), 'client')
   t.attempt('reset', () => client.resetAndDestroy() === client)
   await t.closed(client)
 })
 
-tcp('setTimeout, setNoDelay, setKeepAlive, ref and unref before connect()', async t => {
+test('setTimeout, setNoDelay, setKeepAlive, ref and unref before connect()', async t => {
   const client = t.watch(new t.net.Socket({ handle: bind(t) }), 'client')
   t.attempt('set', () => client.setNoDelay(true).setKeepAlive(true, 1000) === client)
   t.log('referenced', client._handle.hasRef(), client.unref()._handle.hasRef(), client.ref()._handle.hasRef())
@@ -808,7 +804,7 @@ tcp('setTimeout, setNoDelay, setKeepAlive, ref and unref before connect()', asyn
   await t.seen(client, 'timeout')
 })
 
-path('a path as source: the local address is the path, and goes with the socket', async t => {
+test('a path as source: the local address is the path, and goes with the socket', async t => {
   const [name, mine] = [t.socketPath('server.sock'), t.socketPath('client.sock')]
   t.alias(mine, 'mine')
   await t.listen({ path: name }, peer => {
@@ -827,7 +823,7 @@ path('a path as source: the local address is the path, and goes with the socket'
   t.log('closed', facts(client), client.address(), existsSync(mine))
 })
 
-path('connect({ handle, path }) from a path', async t => {
+test('connect({ handle, path }) from a path', async t => {
   const name = t.socketPath('server.sock')
   const mine = t.socketPath('client.sock')
   t.alias(mine, 'mine')
@@ -839,7 +835,7 @@ path('connect({ handle, path }) from a path', async t => {
   t.log('left', existsSync(mine))
 })
 
-path('localAddress and localPort count for nothing with a path as source', async t => {
+test('localAddress and localPort count for nothing with a path as source', async t => {
   const name = t.socketPath('server.sock')
   await t.listen({ path: name }, peer => peer.end('hi'))
   const client = t.watch(new t.net.Socket({ handle: bind(t, { path: t.socketPath() }) }), 'client')
@@ -851,20 +847,20 @@ path('localAddress and localPort count for nothing with a path as source', async
   await t.closed(client)
 })
 
-path('a port as destination of a path throws ERR_INVALID_ARG_TYPE', t => {
+test('a port as destination of a path throws ERR_INVALID_ARG_TYPE', t => {
   const client = t.own(new t.net.Socket({ handle: bind(t, { path: t.socketPath() }) }))
   t.attempt('connect', () => client.connect(80, '127.0.0.1'))
   t.log('left', facts(client))
 })
 
-path('a path that leads nowhere is told, and the source is unlinked', async t => {
+test('a path that leads nowhere is told, and the source is unlinked', async t => {
   const mine = t.socketPath()
   const client = t.watch(t.net.connect({ handle: bind(t, { path: mine }), path: `${mine}-none` }), 'client')
   await t.closed(client)
   t.log('left', existsSync(mine))
 })
 
-path('destroy() before connect() unlinks at once, and the address is remembered', async t => {
+test('destroy() before connect() unlinks at once, and the address is remembered', async t => {
   const mine = t.socketPath()
   const client = t.watch(new t.net.Socket({ handle: bind(t, { path: mine }) }), 'client')
   client.destroy()
@@ -873,7 +869,7 @@ path('destroy() before connect() unlinks at once, and the address is remembered'
   t.log('closed', client.address(), client.localAddress)
 })
 
-path('a Socket that had a path connects again', async t => {
+test('a Socket that had a path connects again', async t => {
   const name = t.socketPath('server.sock')
   await t.listen({ path: name }, peer => peer.end('hi'))
   const client = t.watch(new t.net.Socket({ handle: bind(t, { path: t.socketPath() }) }), 'client')
@@ -910,7 +906,7 @@ linux('an abstract path as source', async t => {
   t.attempt('free', () => new t.net.BoundSocket({ path: mine }).close())
 })
 
-path('a Socket is no second owner: new Socket({ handle }) of an adopted one throws', t => {
+test('a Socket is no second owner: new Socket({ handle }) of an adopted one throws', t => {
   const bound = bind(t)
   t.own(new t.net.Socket({ handle: bound }))
   t.attempt('again', () => new t.net.Socket({ handle: bound }))
@@ -994,10 +990,11 @@ linux('many reservations leave no descriptor behind', async t => {
 
 // --- Node's own ---------------------------------------------------------------------------------------------------
 
-// On an older Node there is nothing to adopt.
+// On an older Node there is nothing to adopt, or no path.
 const { BoundSocket: NodesBoundSocket } = nodeNet
-const nodes = (title, main, scenario) => {
-  if (NodesBoundSocket !== undefined) {
+const nodesHasPaths = NodesBoundSocket !== undefined && 'isPipe' in NodesBoundSocket.prototype
+const nodes = (title, main, scenario, isThere = NodesBoundSocket !== undefined) => {
+  if (isThere) {
     parity(title, { on: 'unix', since: '99', expected: { main } }, scenario)
   }
 }
@@ -1072,4 +1069,5 @@ nodes(
     t.attempt('listen', () => t.net.createServer().listen(bound))
     t.log('left', bound.address(), existsSync(bound.address()))
   },
+  nodesHasPaths,
 )

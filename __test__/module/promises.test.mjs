@@ -152,7 +152,7 @@ promises(
         name: 'Error',
         code: 'ENOENT',
         syscall: 'connect',
-        message: 'connect ENOENT <tmp>/s.sock',
+        message: `connect ENOENT ${process.platform === 'win32' ? '\\\\.\\pipe\\ferronet-<unique>-s.sock' : '<tmp>/s.sock'}`,
         cause: '<undefined>',
       },
     ],

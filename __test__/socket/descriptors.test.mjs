@@ -480,7 +480,7 @@ for (const [how, wrap] of Object.entries({
   'listen({ _handle })': handle => ({ _handle: handle }),
   'listen({ handle, port }) of which only the handle counts,': handle => ({ handle, port: 'nonsense' }),
 })) {
-  parity(`${how} takes a bound handle of Node's`, unix, async t => {
+  parity(`${how} takes a bound handle of Node's`, async t => {
     const server = t.watch(
       t.net.createServer(peer => peer.end('welcome')),
       'server',
@@ -492,7 +492,7 @@ for (const [how, wrap] of Object.entries({
   })
 }
 
-parity("listen() takes what one of Node's servers listens on", unix, async t => {
+parity("listen() takes what one of Node's servers listens on", async t => {
   const theirs = nodeNet.createServer().listen(0, '127.0.0.1')
   await once(theirs, 'listening')
   const server = t.watch(

@@ -42,7 +42,8 @@ for (const [family, how] of [
   })
 }
 
-parity('Unix: an answer of many reads and the end of the peer, sent in one go', async t => {
+// A pipe of Windows takes no such write while nobody reads.
+parity('Unix: an answer of many reads and the end of the peer, sent in one go', { on: 'unix' }, async t => {
   const peer = await Peer.start(t.cleanup)
   const server = await t.listen({ path: t.socketPath() })
   const accepted = new Promise(resolve => server.once('connection', resolve))

@@ -289,14 +289,16 @@ parity('listen, ref and close go through a handle that was made before', async t
 })
 
 parity('a listen that fails on the handle is the server’s error', async t => {
-  const handle = t.net._createServerHandle('127.0.0.1', 0, 4)
-  handle.listen = backlog => {
-    t.log('backlog', backlog)
-    return -98
+  for (const status of [-98, -9999]) {
+    const handle = t.net._createServerHandle('127.0.0.1', 0, 4)
+    handle.listen = backlog => {
+      t.log('backlog', backlog)
+      return status
+    }
+    const server = t.watch(t.net.createServer(), `server ${status}`)
+    server.listen(handle, 7)
+    await t.seen(server, 'error')
   }
-  const server = t.watch(t.net.createServer(), 'server')
-  server.listen(handle, 7)
-  await t.seen(server, 'error')
 })
 
 parity('what is put on the prototype of handles is called for all of them', async t => {

@@ -39,7 +39,7 @@ secured('a stream that is no socket', { both: true }, async (t, kit) => {
   const server = t.own(kit.tls.createServer({ ...identity, ...kit.limits }))
   server.on('secureConnection', socket => {
     t.own(socket)
-    t.log('server', socket instanceof kit.tls.TLSSocket, socket.encrypted)
+    t.log('server', socket instanceof kit.tls.TLSSocket, socket.encrypted, socket.server === server)
     socket.end('hello')
   })
   server.emit('connection', far)
@@ -81,7 +81,7 @@ secured("a socket of node:net, under ferronet's server", async (t, kit) => {
   const server = t.own(kit.tls.createServer(identity))
   server.on('secureConnection', socket => {
     t.own(socket)
-    t.log('server', socket.remoteAddress, socket instanceof kit.tls.TLSSocket)
+    t.log('server', socket.remoteAddress, socket instanceof kit.tls.TLSSocket, socket.server === server)
     socket.end('hello')
   })
   const listener = t.own(nodeNet.createServer(socket => server.emit('connection', t.own(socket))))

@@ -13,6 +13,7 @@ import { spelled } from './endpoint.js'
 import { EAGAIN, EBADF, ECANCELED, EINVAL, ENOTCONN, EPIPE, engine, out, slots } from './engine.js'
 import {
   closed,
+  closeLater,
   closeSoon,
   hold,
   post,
@@ -508,7 +509,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     this.recount()
     const all = this.canceled === undefined ? callbacks : [...this.canceled, ...callbacks]
     // On Windows libuv closes a handle once it has seen that what was under way is cancelled: an iteration later.
-    if (busy && onWindows) setImmediate(closeSoon, this, all)
+    if (busy && onWindows) closeLater(this, all)
     else closeSoon(this, all)
   }
 

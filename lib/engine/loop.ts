@@ -116,6 +116,8 @@ interface Closing<H extends AsyncResource = AsyncResource> {
 // The last one closed is the first to be told, as in libuv.
 let closing: Closing[] = []
 let closingNow: Closing[] = []
+/** Those of `closeLater` whose iteration has not come. */
+const closingLater = new Set<AsyncResource>()
 
 /** Has the callbacks called in the closing phase, each by itself. */
 export function closeSoon(handle: AsyncResource, callbacks: Closing['callbacks']): void {
@@ -124,9 +126,18 @@ export function closeSoon(handle: AsyncResource, callbacks: Closing['callbacks']
   if (closing.length === 1) engine.closeSoon()
 }
 
+/** The same an iteration later, as libuv does on Windows with a handle that has something under way. */
+export function closeLater(handle: AsyncResource, callbacks: Closing['callbacks']): void {
+  closingLater.add(handle)
+  setImmediate(() => {
+    closingLater.delete(handle)
+    closeSoon(handle, callbacks)
+  })
+}
+
 /** The handles whose close callbacks have not been called. */
 export function uncalled(): AsyncResource[] {
-  return [...closing, ...closingNow].map(({ handle }) => handle)
+  return [...[...closing, ...closingNow].map(({ handle }) => handle), ...closingLater]
 }
 
 export function closed(): void {

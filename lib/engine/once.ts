@@ -8,10 +8,11 @@
 import { nodeNet } from '../node/net.js'
 import type * as seam from './handle.js'
 import type { Owner as AnyOwner } from './owner.js'
+import type { SocketHandle } from './socket-handle.js'
 
 export { type Endpoint, spelled } from './endpoint.js'
 export type { Facts } from './handle.js'
-export type Owner = AnyOwner<seam.Handle>
+export type Owner = AnyOwner<SocketHandle>
 
 export type { SocketHandle } from './socket-handle.js'
 export type { Fact, TlsContext, TlsOwner, TlsStart } from './tls.js'

@@ -6,7 +6,6 @@
 
 import { Handle, kindOfDescriptor } from '../engine/once.js'
 import { invalidFdType } from '../errors.js'
-import { host } from './host.js'
 
 /** The members of a libuv handle that we need. */
 export interface Native {
@@ -23,7 +22,12 @@ export function isNative(value: unknown): value is Native {
   return (kind === 'TCP' || kind === 'Pipe') && typeof (value as Native).fd === 'number'
 }
 
-function isPipe(native: Native): boolean {
+/** Not on Windows, and not if it is closed. */
+export function hasDescriptor(native: Native): boolean {
+  return native.fd >= 0
+}
+
+export function isPipe(native: Native): boolean {
   return native.constructor.name === 'Pipe'
 }
 
@@ -39,39 +43,6 @@ export function adoptDescriptor(fd: number, provider = 'WRAP'): Handle | number 
 export function adoptNative(native: Native, provider = 'WRAP'): Handle | number {
   const handle = copyNative(native, provider)
   if (typeof handle !== 'number') native.close()
-  return handle
-}
-
-/** What a Server listens on, given what Node's servers listen on, or Bun's; undefined for anything else. */
-export function listenOnForeign(value: unknown): Handle | number | undefined {
-  if (isNative(value)) return listenOnNative(value)
-  return isOfBun(value) ? listenOnBuns(value) : undefined
-}
-
-/** A path is removed when the handle that bound it closes, so that handle stays open. Node too takes the descriptor only. */
-function listenOnNative(native: Native): Handle | number {
-  return isPipe(native) ? copyNative(native, 'SERVERWRAP') : adoptNative(native, 'SERVERWRAP')
-}
-
-/** What Bun's own servers listen on (1.4) is no handle of libuv's, and has a descriptor too. */
-interface BunListener {
-  readonly fd: number
-  /** The path, if it is no port. */
-  readonly unix?: string
-  stop(): void
-}
-
-function isOfBun(value: unknown): value is BunListener {
-  if (host !== 'Bun' || value === null || typeof value !== 'object') return false
-  const { fd, stop } = value as Partial<BunListener>
-  return typeof fd === 'number' && typeof stop === 'function'
-}
-
-/** With the descriptor itself both of us would accept from it, and close it. */
-function listenOnBuns(listener: BunListener): Handle | number {
-  const pipe = listener.unix !== undefined
-  const handle = Handle.adopt(pipe ? 'pipe' : 'tcp', `${pipe ? 'PIPE' : 'TCP'}SERVERWRAP`, listener.fd, true)
-  if (!pipe && typeof handle !== 'number') listener.stop()
   return handle
 }
 

@@ -8,6 +8,7 @@ import { EventEmitter } from 'node:events'
 import type { Duplex } from 'node:stream'
 import type * as tls from 'node:tls'
 import { adoptMethods } from '../constructor.js'
+import { isForeign } from '../node/foreign-handle.js'
 import { isInstance, standsFor } from '../node/instances.js'
 import type { StreamInternals } from '../node/stream-state.js'
 import type { AcceptedOptions } from '../options.js'
@@ -20,7 +21,7 @@ import { type Context, createSecureContext, isSecureContext, isUnavailable, newC
 import { serverOptions } from './engine.js'
 import { disconnected } from './errors.js'
 import { heard } from './heard.js'
-import { NodeServer } from './node-server.js'
+import { type Hearer, NodeServer } from './node-server.js'
 import { type Wanted, wanted } from './options.js'
 import { contextAmong, patternOf } from './questions.js'
 import { judge, shaken, told } from './roles.js'
@@ -56,9 +57,10 @@ export class TLSServerMethods extends PlainServer {
   // --- accept ---------------------------------------------------------------------------------------------------
 
   override [kNewSocket](options: AcceptedOptions): Socket {
-    // Where nobody else looks at the connection before it is secure, one object is enough for both.
+    // Where nobody else looks at the connection before it is secure, one object is enough for both. In a cluster on
+    // Windows the connection is libuv's, and Node's server accepts it.
     const { connection } = (this as unknown as StreamInternals)._events
-    if (connection !== onConnection) return super[kNewSocket](options)
+    if (connection !== onConnection || isForeign(options.handle)) return super[kNewSocket](options)
     options.manualStart = true
     return accept(this, undefined, { [kAccepted]: options })
   }
@@ -121,7 +123,18 @@ function onConnection(this: Server, raw: Duplex): void {
     return
   }
   const { requestCert, rejectUnauthorized } = this
-  this[kTerms].node.accept(raw, this, { requestCert, rejectUnauthorized })
+  this[kTerms].node.accept(raw, inTheNameOf(this), { requestCert, rejectUnauthorized })
+}
+
+/** Node's code has made the socket, whose `server` is Node's until somebody sees it. */
+function inTheNameOf(server: Server): Hearer {
+  return {
+    emit(event, ...args) {
+      for (const each of args) if (each instanceof nodeTls.TLSSocket) Object.assign(each, { server })
+      return server.emit(event, ...args)
+    },
+    listenerCount: event => server.listenerCount(event),
+  }
 }
 
 function accept(server: Server, lower: Connection | undefined, accepted: Options = {}): TLSSocket {

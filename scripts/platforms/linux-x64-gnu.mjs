@@ -25,8 +25,8 @@ import {
 
 const NODES = ['20', '22', '24', '26']
 const DEBIAN = 'bullseye'
-/** What Node 26 needs beside the smallest system. */
-const PACKAGES = 'libatomic1'
+/** Beside the smallest system: Node 26 needs the one, tests of TLS the other. */
+const PACKAGES = 'libatomic1,openssl'
 /** Of this machine's environment, what names files that are not there: Node would say so on stderr. */
 const ELSEWHERE = {
   NODE_EXTRA_CA_CERTS: undefined,

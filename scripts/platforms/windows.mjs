@@ -12,10 +12,11 @@
 // `lacking: <test>: <reason seen>`. Any other test that fails runs once more, alone: a busy machine makes some late. If it
 // passes then, it has passed, and a line `second try: <test>` says so.
 
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { certificates } from '../../__test__/helpers/certificates.mjs'
 import { compiled } from '../../__test__/helpers/native.mjs'
 import { has, readTap, run, Wine } from './wine.mjs'
 import { LACKING, NOT_HERE } from './wine-lacks.mjs'
@@ -48,7 +49,14 @@ if (values.help) {
 
 checkTools()
 const addon = build()
+// Where the loader, and the tests of it, look for a binary that has been built here.
+const place = resolve('native/ferronet.win32-x64-msvc.node')
+copyFileSync(addon, place)
+process.on('exit', () => rmSync(place, { force: true }))
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
 compiled({ platform: 'win32', prefix: 'x86_64-w64-mingw32-' })
+// Made here for all processes that inherit them: there is no openssl for Windows.
+certificates()
 if (!existsSync('dist/index.js')) run('npm', ['run', 'build:ts'])
 const wine = new Wine(cache)
 wine.prepare()
@@ -119,7 +127,7 @@ function build() {
 
 async function testWith(node) {
   console.log(`\n> Node ${node.version} for Windows, under ${run('wine', ['--version']).trim()}`)
-  const env = { FERRONET_ADDON: `Z:${addon.replaceAll('/', '\\')}`, FERRONET_TEST_TIMEOUT: SCENARIO }
+  const env = { FERRONET_TEST_TIMEOUT: SCENARIO }
   for (const file of files) {
     const without = NOT_HERE.find(({ files }) => files.test(file))
     if (without) {
