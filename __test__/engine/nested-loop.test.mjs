@@ -18,6 +18,13 @@ function runUntil(done) {
   }
 }
 
+/**
+ * On Windows libuv's inner loop sees neither what the outer one has taken already, nor more of the socket whose handler
+ * runs it: node:net waits for ever there.
+ */
+const unlikeWindows = main =>
+  process.platform === 'win32' ? { since: '999', expected: { main } } : { expected: { main } }
+
 async function accepted(t, count, options = {}) {
   const peer = await Peer.start(t.cleanup)
   const server = await t.listen(options)
@@ -36,6 +43,10 @@ for (const [name, options] of [
 ]) {
   parity(
     `messages that came together reach their sockets while the first one's handler runs the loop${name}`,
+    unlikeWindows([
+      ['all had theirs inside', true],
+      ['got', ['message 0', 'message 1', 'message 2', 'message 3', 'message 4']],
+    ]),
     async t => {
       const { peer, sockets } = await accepted(t, 5, options)
       const got = sockets.map(() => '')
@@ -102,21 +113,29 @@ parity('clients that came together are accepted while a handler runs the loop', 
   t.log('accepted', clients)
 })
 
-parity('a handler writes, and waits for the answer by running the loop', async t => {
-  const server = await t.listen({}, peer => peer.on('data', chunk => peer.write(`answer to ${chunk}`)))
-  const client = t.connect(t.to(server))
-  const answers = []
-  client.on('data', chunk => {
-    answers.push(String(chunk))
-    if (answers.length > 1) return
-    client.write('second')
-    runUntil(() => answers.length === 2)
-    t.log('inside', answers)
-  })
-  client.write('first')
-  await t.until(() => answers.length === 2)
-  t.log('answers', answers)
-})
+const both = ['answer to first', 'answer to second']
+parity(
+  'a handler writes, and waits for the answer by running the loop',
+  unlikeWindows([
+    ['inside', both],
+    ['answers', both],
+  ]),
+  async t => {
+    const server = await t.listen({}, peer => peer.on('data', chunk => peer.write(`answer to ${chunk}`)))
+    const client = t.connect(t.to(server))
+    const answers = []
+    client.on('data', chunk => {
+      answers.push(String(chunk))
+      if (answers.length > 1) return
+      client.write('second')
+      runUntil(() => answers.length === 2)
+      t.log('inside', answers)
+    })
+    client.write('first')
+    await t.until(() => answers.length === 2)
+    t.log('answers', answers)
+  },
+)
 
 parity('a timer writes twice, and waits for the answer by running the loop', async t => {
   const server = await t.listen({}, peer => peer.pipe(peer))

@@ -179,8 +179,6 @@ const understood = {
   '{ port } and a number': [{ port: 0 }, 7],
   '{ port, backlog } and a number': [{ port: 0, backlog: 3 }, 7],
   "{ backlog: '3' }": [{ port: 0, backlog: '3' }],
-  "{ backlog: 'x' }": [{ port: 0, backlog: 'x' }],
-  '{ backlog: -1 }': [{ port: 0, backlog: -1 }],
   '{ backlog: NaN }': [{ port: 0, backlog: Number.NaN }],
   '{ backlog: 0 }': [{ port: 0, backlog: 0 }],
   '{ backlog: 1.5 }': [{ port: 0, backlog: 1.5 }],
@@ -220,6 +218,11 @@ const understood = {
   '{ signal: {} }': [{ port: 0, signal: {} }],
   '{ signal: { aborted } }': [{ port: 0, signal: { aborted: false } }],
   'a function in options': [Object.assign(() => {}, { port: 0 })],
+}
+// With these libuv ends the process on Windows: "Assertion failed: backlog > 0".
+if (process.platform !== 'win32') {
+  understood["{ backlog: 'x' }"] = [{ port: 0, backlog: 'x' }]
+  understood['{ backlog: -1 }'] = [{ port: 0, backlog: -1 }]
 }
 for (const [label, args] of Object.entries(understood)) {
   parity(`listen: ${label}`, async ({ net, own, log, attempt, turns }) => {
