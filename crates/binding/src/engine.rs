@@ -434,11 +434,7 @@ impl Visitor for Engine {
 
     fn again(&self) {
         shielded(|| {
-            if self.vigil.is_on() && self.driver == DriverKind::HelperThread {
-                // Nothing announces what is ready while we have the thread's driver.
-                self.visit();
-                return;
-            }
+            // Nothing else announces what is ready while we have the thread's driver.
             if self.vigil.is_on() && self.finds_any() {
                 self.visit_after(|_| {});
                 return;
