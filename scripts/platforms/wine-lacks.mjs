@@ -158,4 +158,18 @@ export const LACKING = [
     seen: /Cannot read properties of null/,
     reason: 'there is no Rust for Windows',
   },
+  ...['the binary that was built in the directory comes first', 'a built binary of another version'].map(
+    title => ({
+      file: 'module/addon.test.mjs',
+      title,
+      seen: /ENOTSUP: operation not supported on socket, symlink/,
+      reason: 'Wine makes no junctions',
+    }),
+  ),
+  {
+    file: 'module/bundle.test.mjs',
+    title: 'esbuild: ',
+    seen: /You installed esbuild for another platform/,
+    reason: 'esbuild is here for Linux only',
+  },
 ]
