@@ -263,11 +263,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     release()
   }
 
-  /** 0 when the kernel took all, 1 when a WRITABLE event will follow, or an error. */
-  #sendBacklog(): number {
+  /** 0 when the kernel took all, 1 when a WRITABLE event will follow, or an error. `keeps`: it stays when it is empty. */
+  #sendBacklog(keeps = false): number {
     const status = this.#backlog!.send(this.slot)
     if (status === 1) return 1
-    this.#dropBacklog()
+    if (status < 0 || !keeps) this.#dropBacklog()
     return status < 0 ? this.#reason(status) : 0
   }
 
@@ -303,14 +303,13 @@ export class Handle extends Reading<Handle> implements SocketHandle {
       this.#goOnEnding()
       return
     }
-    const status = backlog.send(this.slot)
-    if (status === 1) return
-    if (status < 0 || !onWindows) this.#dropBacklog()
-    if (status < 0) this.#writeErrno = this.#reason(status)
     // libuv on Windows counts a write as pending until its callback is over: what is written there has to wait, too.
+    const status = this.#sendBacklog(onWindows)
+    if (status === 1) return
+    if (status < 0) this.#writeErrno = status
     else backlog.done()
     try {
-      this.owner?.[kOnWritten]?.(status < 0 ? this.#writeErrno : 0)
+      this.owner?.[kOnWritten]?.(status)
     } finally {
       if (this.#backlog === backlog && backlog.isDone) this.#reuse(backlog)
       this.#goOnEnding()

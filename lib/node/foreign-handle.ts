@@ -317,7 +317,8 @@ export class ForeignHandle implements SocketHandle {
 
   reset(callback?: () => void): number {
     const status = this.foreign.reset(callback) || 0
-    this.closed = true
+    if (status === 0) this.closed = true
+    // As in Node, nobody hears of it any more, whatever comes of it.
     this.foreign.onread = noop
     return status
   }

@@ -269,7 +269,7 @@ impl Engine {
         self.visit_after(Reactor::turn);
     }
 
-    /// The same, when the system has been asked already, or is in `ask`.
+    /// The same, with another way to ask the system: none, if that has been done.
     fn visit_after(&self, ask: impl FnOnce(&Reactor)) {
         let in_iterations = self.event_loop.is_libuv();
         if in_iterations && self.pumped.replace(true) {

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use ferronet_core::tls::{Capture, Fact, News, Start};
 use ferronet_core::{ReadMode, TlsEvent, errno};
 
-use crate::common::tls::{CLIENT, context, is_secure, library, secure_pair, server};
+use crate::common::tls::{CLIENT, context, is_secure, library, secure_pair, server, starting_pair};
 use crate::common::{Host, loopback};
 
 fn two_ends_shake_hands_and_talk(host: &mut Host) {
@@ -40,14 +40,14 @@ fn two_ends_shake_hands_and_talk(host: &mut Host) {
     assert_eq!(one.expect("a session"), other.expect("a session"));
 }
 
+fn a_write_waits(host: &mut Host, slot: u32) {
+    let sent = host.reactor.write(slot, &[IoSlice::new(b"secret")]);
+    let sent = sent.expect("no error");
+    assert_eq!((sent.bytes, sent.all), (0, false));
+}
+
 fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
-    let (near, far) = host.tcp_pair();
-    host.reactor
-        .tls_start(near, &context(false), &CLIENT)
-        .expect("start");
-    host.reactor
-        .tls_start(far, &context(false), &server())
-        .expect("start");
+    let (near, far) = starting_pair(host, false);
     host.until(|host| is_secure(host, near));
     // Self-signed, and not trusted.
     assert_eq!(
@@ -57,11 +57,7 @@ fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
             reused: false
         }
     );
-    let sent = host
-        .reactor
-        .write(near, &[IoSlice::new(b"secret")])
-        .expect("no error");
-    assert_eq!((sent.bytes, sent.all), (0, false));
+    a_write_waits(host, near);
     while host.step_if_due() {}
     // A client that does not like the certificate leaves without a word.
     assert_eq!(host.seen.of(far).tls, []);
@@ -80,25 +76,14 @@ fn nothing_is_told_before_the_owner_has_looked(host: &mut Host) {
 }
 
 fn without_an_answer_the_peer_gets_the_rest_of_the_handshake_alone(host: &mut Host) {
-    let (near, far) = host.tcp_pair();
-    host.reactor
-        .tls_start(near, &context(true), &CLIENT)
-        .expect("start");
-    host.reactor
-        .tls_start(far, &context(false), &server())
-        .expect("start");
+    let (near, far) = starting_pair(host, true);
     let refused = |host: &mut Host, slot| {
         let parted = host.reactor.tls_part(slot);
         assert_eq!(parted.map_err(|e| errno::code(&e)), Err(errno::EINVAL));
     };
     refused(host, near);
     host.until(|host| is_secure(host, near));
-    let secret = |host: &mut Host| {
-        let sent = host.reactor.write(near, &[IoSlice::new(b"secret")]);
-        let sent = sent.expect("no error");
-        assert_eq!((sent.bytes, sent.all), (0, false));
-    };
-    secret(host);
+    a_write_waits(host, near);
     while host.step_if_due() {}
     assert_eq!(host.seen.of(far).tls, []);
 
@@ -109,7 +94,7 @@ fn without_an_answer_the_peer_gets_the_rest_of_the_handshake_alone(host: &mut Ho
     host.read(far);
     host.read(near);
     host.send(far, b"for nobody");
-    secret(host);
+    a_write_waits(host, near);
     while host.step_if_due() {}
     assert_eq!(host.seen.of(far).bytes, b"");
     host.close(far);

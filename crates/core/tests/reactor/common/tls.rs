@@ -255,17 +255,23 @@ pub(crate) fn is_secure(host: &mut Host, slot: u32) -> bool {
         .any(|event| matches!(event, TlsEvent::Secure { .. }))
 }
 
-/// Two ends in TLS, open.
-pub(crate) fn secure_pair(host: &mut Host) -> (u32, u32) {
+/// A client, which trusts the certificate if `trusts`, and its server, at the beginning of the handshake.
+pub(crate) fn starting_pair(host: &mut Host, trusts: bool) -> (u32, u32) {
     let (near, far) = host.tcp_pair();
     host.reactor
-        .tls_start(near, &context(true), &CLIENT)
+        .tls_start(near, &context(trusts), &CLIENT)
         .expect("start");
     host.reactor
         .tls_start(far, &context(false), &server())
         .expect("start");
-    open(host, (near, far));
     (near, far)
+}
+
+/// Two ends in TLS, open.
+pub(crate) fn secure_pair(host: &mut Host) -> (u32, u32) {
+    let pair = starting_pair(host, true);
+    open(host, pair);
+    pair
 }
 
 /// Lets bytes through as soon as each handshake is done.
