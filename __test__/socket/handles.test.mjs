@@ -650,3 +650,20 @@ parity('a path that Node bound serves through a handle that is read by us', unix
   const socket = t.own(new t.net.Socket({ handle: theirs._handle }))
   t.log('arrived', await t.drained(socket), existsSync(path))
 })
+
+parity("resetAndDestroy() on a closed handle of Node's, of TCP and of a path", async t => {
+  const { TCP, constants } = process.binding('tcp_wrap')
+  const { Pipe, constants: ofPipes } = process.binding('pipe_wrap')
+  for (const [name, handle] of [
+    ['TCP', new TCP(constants.SOCKET)],
+    ['Pipe', new Pipe(ofPipes.SOCKET)],
+  ]) {
+    handle.close()
+    const socket = new t.net.Socket({ handle, manualStart: true })
+    socket.on('error', error => t.log(name, 'error', error.message))
+    socket.on('close', hadError => t.log(name, 'close', hadError))
+    t.attempt(name, () => socket.resetAndDestroy() === socket)
+    await t.turns(3)
+    t.log(name, socket.destroyed, socket._handle === null)
+  }
+})
