@@ -6,7 +6,7 @@ use std::ffi::c_void;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferronet_core::{DriverKind, Reactor, errno};
 use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
@@ -319,12 +319,15 @@ impl Engine {
             self.enter(|entries| &entries.dispatch, BEGIN | events);
             self.delivering.set(self.delivering.get() - 1);
         }
+        if events > 0 && self.vigil.is_on() {
+            self.vigil.handled(Instant::now());
+        }
     }
 
     /// How long the loop polls without sleeping after the last event. Only libuv's loop can.
     pub(crate) fn set_busy_poll(&self, busy: Duration) {
         if self.event_loop.is_libuv() {
-            self.vigil.set_busy(busy);
+            self.vigil.set_busy(busy, Instant::now());
         }
     }
 
@@ -337,7 +340,7 @@ impl Engine {
 
     /// There are events: maybe the loop does not sleep for a while.
     fn stay_awake(&self) {
-        if self.vigil.event() {
+        if self.vigil.is_wanted() && self.vigil.event(Instant::now()) {
             if let Some(reactor) = self.reactor.borrow().as_ref() {
                 reactor.take_driver();
             }
@@ -466,7 +469,7 @@ impl Visitor for Engine {
 
     fn stays_awake(&self) -> bool {
         shielded(|| {
-            if !self.vigil.is_on() || !self.vigil.ends() {
+            if !self.vigil.is_on() || !self.vigil.ends(Instant::now()) {
                 return self.vigil.is_on();
             }
             let news = self.has(Reactor::give_driver_back);

@@ -43,10 +43,10 @@ impl Vigil {
     }
 
     /// How long after the last event, from now on; zero: the loop sleeps as soon as it can.
-    pub(crate) fn set_busy(&self, busy: Duration) {
+    pub(crate) fn set_busy(&self, busy: Duration, now: Instant) {
         self.busy.set(busy);
         if self.is_on() {
-            self.until.set(Some(Instant::now() + busy));
+            self.until.set(Some(now + busy));
         }
     }
 
@@ -70,29 +70,94 @@ impl Vigil {
         }
     }
 
-    /// There were events. Returns whether a vigil begins.
-    pub(crate) fn event(&self) -> bool {
-        let by_itself = self.by_itself && self.short_sleeps.get() >= ENOUGH;
-        let length = self
-            .busy
-            .get()
-            .max(if by_itself { LINGER } else { Duration::ZERO });
-        if length.is_zero() {
-            return false;
+    /// Whether an event begins or prolongs one.
+    pub(crate) fn is_wanted(&self) -> bool {
+        !self.length().is_zero()
+    }
+
+    /// There are events. Returns whether a vigil begins.
+    pub(crate) fn event(&self, now: Instant) -> bool {
+        self.is_wanted() && self.until.replace(Some(now + self.length())).is_none()
+    }
+
+    /// They have been handled. What the program did meanwhile was no waiting: with many sockets a batch takes longer than
+    /// a vigil of [`LINGER`].
+    pub(crate) fn handled(&self, now: Instant) {
+        if self.is_on() {
+            self.until.set(Some(now + self.length()));
         }
-        self.until.replace(Some(Instant::now() + length)).is_none()
     }
 
     /// Whether nothing has come for long enough. The vigil is over then.
-    pub(crate) fn ends(&self) -> bool {
-        let over = self
-            .until
-            .get()
-            .is_some_and(|until| Instant::now() >= until);
+    pub(crate) fn ends(&self, now: Instant) -> bool {
+        let over = self.until.get().is_some_and(|until| now >= until);
         if over {
             self.until.set(None);
             self.short_sleeps.set(0);
         }
         over
+    }
+
+    fn length(&self) -> Duration {
+        let by_itself = self.by_itself && self.short_sleeps.get() >= ENOUGH;
+        self.busy
+            .get()
+            .max(if by_itself { LINGER } else { Duration::ZERO })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_millis(10);
+
+    /// A vigil of the helper thread's, after as many short sleeps as begin one.
+    fn ready() -> Vigil {
+        let vigil = Vigil::new(true);
+        vigil.short_sleeps.set(ENOUGH);
+        vigil
+    }
+
+    #[test]
+    fn begins_once_and_ends_when_nothing_has_come_for_long_enough() {
+        let (vigil, start) = (ready(), Instant::now());
+        assert!(vigil.event(start));
+        assert!(!vigil.event(start), "it goes on");
+        assert!(!vigil.ends(start + LINGER / 2));
+        assert!(vigil.ends(start + LINGER));
+        assert!(!vigil.is_on());
+        assert!(!vigil.event(start), "the short sleeps count anew");
+    }
+
+    #[test]
+    fn the_time_of_handlers_does_not_count() {
+        let (vigil, start) = (ready(), Instant::now());
+        vigil.event(start);
+        vigil.handled(start + LONG);
+        assert!(!vigil.ends(start + LONG + LINGER / 2));
+        assert!(vigil.ends(start + LONG + LINGER));
+    }
+
+    #[test]
+    fn handling_begins_none() {
+        let (vigil, start) = (Vigil::new(true), Instant::now());
+        assert!(!vigil.event(start));
+        vigil.handled(start);
+        assert!(!vigil.is_on());
+    }
+
+    #[test]
+    fn a_program_chooses_its_length_on_either_driver() {
+        for by_itself in [false, true] {
+            let (vigil, start) = (Vigil::new(by_itself), Instant::now());
+            vigil.set_busy(LONG, start);
+            assert!(!vigil.is_on(), "only an event begins it");
+            assert!(vigil.event(start));
+            vigil.handled(start + LONG);
+            assert!(!vigil.ends(start + LONG + LINGER));
+            vigil.set_busy(Duration::ZERO, start + LONG + LINGER);
+            assert!(vigil.ends(start + LONG + LINGER));
+        }
     }
 }
