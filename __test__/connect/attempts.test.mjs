@@ -81,7 +81,7 @@ parity('the state of a client whose attempt is given up', { on: 'linux' }, async
   await new Promise(resolve => full.once('message', resolve))
   const node = process.getBuiltinModule('node:net')
   const fillers = Array.from({ length: 2 }, () => own(node.connect(server.address().port, '127.0.0.1')))
-  for (const filler of fillers) await seen(filler, 'connect')
+  await Promise.all(fillers.map(filler => seen(filler, 'connect')))
   const client = note(t, new net.Socket())
   const lookup = answers('127.0.0.1', '127.0.0.2')
   client.connect({
