@@ -6,7 +6,7 @@ import type * as net from 'node:net'
 import { closeDescriptor, Handle } from '../engine/once.js'
 import { errnoException, nodeError, notRunning } from '../errors.js'
 import { hold } from '../hold.js'
-import { copyNative, isNative, type Native } from '../node/foreign.js'
+import { copyNative, hasDescriptor, isNative, type Native } from '../node/foreign.js'
 import { isInstance } from '../node/instances.js'
 import {
   handleOfNodes,
@@ -206,7 +206,7 @@ function nativeOf(
   }
   const native = handleOfNodes(from)
   if (native === null) return null
-  if (!isNative(native) || native.fd < 0) {
+  if (!isNative(native) || !hasDescriptor(native)) {
     throw nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
   }
   return native

@@ -35,7 +35,12 @@ export function sendOurs(): void {
     const { lendStdio, stopForChild }: Lend = require('../handover/lend.js')
     const lent = lendStdio(stdio)
     args[0] = { ...(args[0] as SpawnOptions), stdio: lent.stdio }
-    const result = Reflect.apply(spawn, this, args)
+    let result: unknown
+    try {
+      result = Reflect.apply(spawn, this, args)
+    } finally {
+      lent.done()
+    }
     wrap(this)
     for (const socket of lent.inherited) stopForChild(socket)
     return result
