@@ -66,7 +66,12 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
       else if (error) (this as unknown as NodeJS.EventEmitter).emit('error', error)
     }
     const rest = typeof options === 'function' ? [undefined, sent] : [options, sent]
-    return Reflect.apply(send, this, [message, loan.handle, ...rest])
+    try {
+      return Reflect.apply(send, this, [message, loan.handle, ...rest])
+    } catch (error) {
+      loan.done()
+      throw error
+    }
   }
 }
 
