@@ -579,20 +579,25 @@ moves('a socket that reads into its own buffer is given away in the middle', asy
   assert.equal(String(received), String(Sum.of(chunks(30))))
 })
 
-moves('a connection that both sides have ended goes with what has not been read', async (t, give) => {
-  const { client, peer } = await t.pair(halfOpen)
-  client.pause()
-  client.end()
-  await once(peer.resume(), 'end')
-  // More than the stream reads ahead, and less than the system takes.
-  const text = Buffer.alloc(80_000, 'text')
-  peer.end(text)
-  await once(peer, 'finish')
-  // The system knows of no peer any more.
-  await t.until(() => client._handle.peername() < 0)
-  const taken = give(client)
-  assert.ok((await bytes(taken)).equals(text))
-})
+moves(
+  'a connection that both sides have ended goes with what has not been read',
+  async (t, give) => {
+    const { client, peer } = await t.pair(halfOpen)
+    client.pause()
+    client.end()
+    await once(peer.resume(), 'end')
+    // More than the stream reads ahead, and less than the system takes.
+    const text = Buffer.alloc(80_000, 'text')
+    peer.end(text)
+    await once(peer, 'finish')
+    // The system knows of no peer any more.
+    await t.until(() => client._handle.peername() < 0)
+    const taken = give(client)
+    assert.ok((await bytes(taken)).equals(text))
+  },
+  // Windows' libuv takes a socket that has no peer any more for one that is not connected.
+  options,
+)
 
 moves('the type of service is remembered by the successor, for its next connection too', async (t, give) => {
   const { client, server } = await t.pair({ client: { typeOfService: 0x20 } })

@@ -52,9 +52,10 @@ export function toNodeSocket(socket: Socket): net.Socket {
     throw errnoException(fd, 'open')
   }
   retire(socket)
+  // On Windows `fd` would be a file's.
+  const native = onWindows ? nodeHandle(fd) : null
   const options = {
-    // There `fd` would be a file's.
-    ...(onWindows ? { handle: nodeHandle(fd) } : { fd }),
+    ...(native === null ? { fd } : { handle: native }),
     allowHalfOpen: socket.allowHalfOpen,
     readableHighWaterMark: socket.readableHighWaterMark,
     writableHighWaterMark: socket.writableHighWaterMark,
@@ -66,7 +67,8 @@ export function toNodeSocket(socket: Socket): net.Socket {
   try {
     taken = new NodeSocket(options as net.SocketConstructorOpts)
   } catch (error) {
-    if (!onWindows) closeDescriptor(fd)
+    if (native === null) closeDescriptor(fd)
+    else native.close()
     throw error
   }
   inherit(taken, estate)
