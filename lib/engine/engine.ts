@@ -66,7 +66,7 @@ interface Engine {
   adopt(descriptor: number, copy: boolean): number
   /** Closes the slot, but not its descriptor, which is returned and the caller's from now on. */
   release(slot: number): number
-  /** Another descriptor of the same socket, the caller's. */
+  /** Another descriptor of the same socket, the caller's; on Windows another SOCKET, ENOTSOCK for a named pipe. */
   copy(slot: number): number
   /** Closes what `release` or `copy` returned. */
   closeCopy(descriptor: number): void

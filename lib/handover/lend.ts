@@ -2,11 +2,14 @@
 // `subprocess.send()` and the `stdio` of `spawn()`. It sees the object itself, but as one of Node's class, and with a
 // libuv handle on a copy of the descriptor, made when it is asked for. So what Node does in sending (it counts the
 // connection as the child's, leaves the socket without a handle, waits for its turn) happens to our object.
+//
+// On Windows the copy is another SOCKET for the same socket. What libuv cannot send or pass on there, it refuses: it gets
+// a handle of that kind which is not open, so that the program sees Node's error.
 
 import { attemptEnded } from '../connect.js'
 import { Handle } from '../engine/once.js'
 import { errnoException, errnoOf } from '../errors.js'
-import type { Native } from '../node/foreign.js'
+import { isNative, type Native } from '../node/foreign.js'
 import { isForeign } from '../node/foreign-handle.js'
 import { isInstance } from '../node/instances.js'
 import { NodeServer, NodeSocket, nodeHandle, unopenedHandle } from '../node/sockets.js'
@@ -16,6 +19,9 @@ import { kAttempt, kHandle, kHeld, kShutdownRequest, kWriteRequest } from '../st
 
 const EBADF = errnoOf('EBADF')
 const ECANCELED = errnoOf('ECANCELED')
+const onWindows = process.platform === 'win32'
+
+type AnyHandle = NonNullable<Socket[typeof kHandle]> | NonNullable<Server['_handle']>
 
 /** What is sent, and what is to be called when it has been. */
 export interface Loan {
@@ -49,8 +55,9 @@ function lendSocket(socket: Socket, keepOpen: boolean): Loan {
       return true
     },
   })
+  const lent = socket[kHandle]
   // Node closes its handle when the other process has the descriptor, unless both keep it.
-  return { handle, done: () => keepOpen && native?.close() }
+  return { handle, done: () => keepOpen && native !== null && closeCopy(native, lent) }
 }
 
 function lendServer(server: Server): Loan {
@@ -59,23 +66,40 @@ function lendServer(server: Server): Loan {
     getPrototypeOf: () => NodeServer.prototype,
     get(target, key) {
       if (key !== '_handle') return Reflect.get(target, key)
-      // In a cluster's round robin there is no descriptor here.
-      if (target._handle === null || target._handle.fd < 0) return null
+      // In a cluster's round robin there is no socket here.
+      if (target._handle === null || !hasSocket(target._handle)) return null
       native ??= nativeOf(target._handle)
       return native
     },
   })
-  return { handle, done: () => native?.close() }
+  const lent = server._handle
+  return { handle, done: () => native !== null && closeCopy(native, lent) }
+}
+
+function hasSocket(handle: AnyHandle): boolean {
+  return handle instanceof Handle ? handle.slot >= 0 : handle.fd >= 0 || libuvs(handle) !== null
+}
+
+/** The libuv handle that ferronet itself uses, since it cannot take over what Node has opened on Windows. */
+function libuvs(handle: AnyHandle): Native | null {
+  return onWindows && 'foreign' in handle && isNative(handle.foreign) ? handle.foreign : null
+}
+
+function closeCopy(native: Native, lent: AnyHandle | null): void {
+  if (lent === null || native !== libuvs(lent)) native.close()
 }
 
 /** A handle of libuv's on a copy of the descriptor; without a descriptor one that has none either. */
-function nativeOf(handle: Pick<Handle, 'fd'>): Native {
+function nativeOf(handle: AnyHandle): Native {
+  const native = libuvs(handle)
+  if (native !== null) return native
   const own = handle instanceof Handle ? handle : Handle.adopt('tcp', 'TCPWRAP', handle.fd, true)
   if (typeof own === 'number') throw errnoException(own, 'open')
   try {
     own.flush()
+    if (onWindows && own.kind === 'pipe') return unopenedHandle('pipe')
     const fd = own.copy()
-    if (fd === EBADF) return unopenedHandle()
+    if (fd === EBADF) return unopenedHandle('tcp')
     if (fd < 0) throw errnoException(fd, 'open')
     return nodeHandle(fd)
   } finally {
@@ -92,7 +116,7 @@ function giveUp(socket: Socket, native: Native): void {
   if (isForeign(handle)) {
     socket[kHandle] = null
     handle.owner = null
-    handle.close()
+    if (handle.foreign !== native) handle.close()
     return
   }
   const { unread, unsent, ending } = handle.leave()
@@ -129,20 +153,35 @@ function sendOn(native: Native, unsent: Uint8Array[], ending: boolean): void {
 }
 
 /**
- * `stdio` as `spawn()` takes it, with descriptors in the place of our sockets. `inherited` are the sockets
- * that the child reads from now on.
+ * `stdio` as `spawn()` takes it, with descriptors in the place of our sockets, or libuv's handles on Windows. `inherited`
+ * are the sockets that the child reads from now on.
  */
-export function lendStdio(stdio: unknown[]): { stdio: unknown[]; inherited: Socket[] } {
+export function lendStdio(stdio: unknown[]): { stdio: unknown[]; inherited: Socket[]; done(): void } {
   const inherited: Socket[] = []
+  const made: Native[] = []
   const given = stdio.map(item => {
     const socket = isInstance(Socket, item) ? item : null
     const handle = socket?.[kHandle]
-    if (!socket || !handle || handle.fd < 0) return item
+    if (!socket || !handle || !hasSocket(handle)) return item
     handle.flush()
     inherited.push(socket)
-    return handle.fd
+    if (!onWindows) return handle.fd
+    const native = libuvs(handle)
+    if (native !== null) return asStdio(native)
+    // libuv passes on neither a socket nor a handle that is not its own.
+    const unopened = unopenedHandle(handle.kind)
+    made.push(unopened)
+    return asStdio(unopened)
   })
-  return { stdio: given, inherited }
+  const done = (): void => {
+    for (const native of made) native.close()
+  }
+  return { stdio: given, inherited, done }
+}
+
+/** What Node takes for a stream with this handle. */
+function asStdio(native: Native): object {
+  return { _handle: native, pause() {}, _readableState: {} }
 }
 
 /** As Node leaves a socket that a child has inherited: open, and not reading, since the child does. */

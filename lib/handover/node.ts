@@ -4,9 +4,9 @@
 import { existsSync, linkSync, renameSync, unlinkSync } from 'node:fs'
 import type * as net from 'node:net'
 import { closeDescriptor, Handle } from '../engine/once.js'
-import { errnoException, nodeError, notRunning } from '../errors.js'
+import { errnoException, errnoOf, nodeError, notRunning } from '../errors.js'
 import { hold } from '../hold.js'
-import { copyNative, isNative, type Native } from '../node/foreign.js'
+import { copyNative, hasDescriptor, isNative, type Native } from '../node/foreign.js'
 import { isInstance } from '../node/instances.js'
 import {
   handleOfNodes,
@@ -32,6 +32,8 @@ import {
   takeReadable,
 } from './estate.js'
 
+const onWindows = process.platform === 'win32'
+
 /**
  * Gives a connected Socket's descriptor to a new `net.Socket` of Node's, which goes on where this one stood; this one
  * closes without the peer noticing. For `subprocess.send()`, and for code that insists on Node's class. Throws
@@ -41,15 +43,19 @@ export function toNodeSocket(socket: Socket): net.Socket {
   needLibuv('toNodeSocket')
   if (!isInstance(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
   const handle = movable(socket)
+  // libuv opens no pipe by a number there, and the socket has lost nothing yet.
+  if (onWindows && handle.kind === 'pipe') throw errnoException(errnoOf('ENOTSUP'), 'open')
   const estate = clear(socket, handle)
-  const fd = handle.release()
+  const fd = onWindows ? handle.copy() : handle.release()
   if (fd < 0) {
     retire(socket, errnoException(fd, 'open'))
     throw errnoException(fd, 'open')
   }
   retire(socket)
+  // On Windows `fd` would be a file's.
+  const native = onWindows ? nodeHandle(fd) : null
   const options = {
-    fd,
+    ...(native === null ? { fd } : { handle: native }),
     allowHalfOpen: socket.allowHalfOpen,
     readableHighWaterMark: socket.readableHighWaterMark,
     writableHighWaterMark: socket.writableHighWaterMark,
@@ -59,9 +65,10 @@ export function toNodeSocket(socket: Socket): net.Socket {
   }
   let taken: net.Socket
   try {
-    taken = new NodeSocket(options)
+    taken = new NodeSocket(options as net.SocketConstructorOpts)
   } catch (error) {
-    closeDescriptor(fd)
+    if (native === null) closeDescriptor(fd)
+    else native.close()
     throw error
   }
   inherit(taken, estate)
@@ -144,7 +151,7 @@ export function toNodeServer(server: Server): net.Server {
   const handle = server._handle
   if (handle === null) throw notRunning()
   if (!(handle instanceof Handle)) throw notTransferable('net.Server', 'a cluster shares it already')
-  const fd = handle.copy()
+  const fd = onWindows && handle.kind === 'pipe' ? errnoOf('ENOTSUP') : handle.copy()
   if (fd < 0) throw errnoException(fd, 'open')
   return nodeServerOf(nodeHandle(fd))
 }
@@ -206,7 +213,7 @@ function nativeOf(
   }
   const native = handleOfNodes(from)
   if (native === null) return null
-  if (!isNative(native) || native.fd < 0) {
+  if (!isNative(native) || !hasDescriptor(native)) {
     throw nodeError(TypeError, 'ERR_INVALID_HANDLE_TYPE', 'This handle type cannot be sent')
   }
   return native

@@ -6,16 +6,14 @@ import { type Endpoint, Handle, type Owner } from '../engine/once.js'
 import { errnoOf } from '../errors.js'
 import { kOnConnection } from '../symbols.js'
 import { setOwner } from './cluster.js'
-import { adoptNative, copyNative, hasDescriptor, isNative, isPipe, type Native } from './foreign.js'
+import { adoptNative, copyNative, isNative, isPipe, type Native } from './foreign.js'
 import { foreignHandle } from './foreign-handle.js'
 import { host } from './host.js'
 
 /** What a Server listens on, given what Node's servers listen on, or Bun's; undefined for anything else. */
 export function listenOnForeign(value: unknown): Handle | ForeignListener | number | undefined {
   if (isNative(value))
-    return process.platform === 'win32' && !hasDescriptor(value)
-      ? new ForeignListener(value)
-      : listenOnNative(value)
+    return process.platform === 'win32' ? new ForeignListener(value) : listenOnNative(value)
   return isOfBun(value) ? listenOnBuns(value) : undefined
 }
 
@@ -60,10 +58,13 @@ interface NativeListener extends Native {
 /** The libuv handle, as a Server's listener. */
 export class ForeignListener {
   readonly kind: 'tcp' | 'pipe'
+  /** The handle itself. */
+  readonly foreign: Native
   readonly #native: NativeListener
   #owner: Owner | null = null
 
   constructor(native: Native) {
+    this.foreign = native
     this.#native = native as NativeListener
     this.kind = isPipe(native) ? 'pipe' : 'tcp'
   }

@@ -22,9 +22,9 @@ export function isNative(value: unknown): value is Native {
   return (kind === 'TCP' || kind === 'Pipe') && typeof (value as Native).fd === 'number'
 }
 
-/** Not on Windows, and not if it is closed. */
+/** Not if it is closed, and not on Windows: what `fd` shows there is the SOCKET that a handle was opened with. */
 export function hasDescriptor(native: Native): boolean {
-  return native.fd >= 0
+  return native.fd >= 0 && process.platform !== 'win32'
 }
 
 export function isPipe(native: Native): boolean {

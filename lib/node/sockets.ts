@@ -12,6 +12,7 @@ import { nodeNet } from './net.js'
 // As they are now: tools, and the register hook, may replace them later.
 export const NodeSocket = nodeNet.Socket
 export const NodeServer = nodeNet.Server
+const onWindows = process.platform === 'win32'
 const { _createServerHandle } = nodeNet as unknown as {
   _createServerHandle(
     address: string | null,
@@ -47,23 +48,45 @@ export function pathOfNodes(server: net.Server): string | undefined {
   return internals(server)._pipeName
 }
 
-/** A libuv handle that takes over a descriptor. If it throws, the descriptor is closed. */
+/** A libuv handle that takes over a descriptor, or on Windows the SOCKET of this number. If it throws, that is closed. */
 export function nodeHandle(fd: number): Native {
   let native: Native | number | undefined
   try {
-    native = _createServerHandle(null, null, null, fd)
+    native = onWindows ? ofSocket(fd) : _createServerHandle(null, null, null, fd)
     return opened(native)
   } finally {
     if (typeof native !== 'object') closeDescriptor(fd)
   }
 }
 
-/** A TCP handle of libuv's without a descriptor. */
-export function unopenedHandle(): Native {
-  const bound = opened(_createServerHandle('127.0.0.1', 0, 4))
+// Node's `_createServerHandle` would look for a file descriptor of this number. `open` goes to libuv's uv_tcp_open.
+function ofSocket(socket: number): Native | number {
+  const native = unopenedHandle('tcp') as Native & { open(socket: number): number }
+  const status = native.open(socket)
+  if (status === 0) return native
+  native.close()
+  return status
+}
+
+/** The type of handle that connects or is connected. */
+const SOCKET = 0
+type NativeClass = new (type: number) => Native
+const classes: Partial<Record<'tcp' | 'pipe', NativeClass>> = {}
+
+/** A handle of libuv's that is not open; `pipe` is for Windows. */
+export function unopenedHandle(kind: 'tcp' | 'pipe'): Native {
+  classes[kind] ??= classOf(kind)
+  return new classes[kind](SOCKET)
+}
+
+// Node has no function that gives its classes away, but one that makes a handle.
+function classOf(kind: 'tcp' | 'pipe'): NativeClass {
+  const nobodys = `\\\\.\\pipe\\ferronet-${process.pid}-${process.hrtime.bigint()}`
+  const bound = opened(
+    kind === 'tcp' ? _createServerHandle('127.0.0.1', 0, 4) : _createServerHandle(nobodys, -1, -1),
+  )
   bound.close()
-  const TCP = bound.constructor as new (type: number) => Native
-  return new TCP(0)
+  return bound.constructor as NativeClass
 }
 
 function opened(native: Native | number): Native {

@@ -35,7 +35,12 @@ export function sendOurs(): void {
     const { lendStdio, stopForChild }: Lend = require('../handover/lend.js')
     const lent = lendStdio(stdio)
     args[0] = { ...(args[0] as SpawnOptions), stdio: lent.stdio }
-    const result = Reflect.apply(spawn, this, args)
+    let result: unknown
+    try {
+      result = Reflect.apply(spawn, this, args)
+    } finally {
+      lent.done()
+    }
     wrap(this)
     for (const socket of lent.inherited) stopForChild(socket)
     return result
@@ -61,7 +66,12 @@ function wrap(sender: Sender & { [kWrapped]?: true }): void {
       else if (error) (this as unknown as NodeJS.EventEmitter).emit('error', error)
     }
     const rest = typeof options === 'function' ? [undefined, sent] : [options, sent]
-    return Reflect.apply(send, this, [message, loan.handle, ...rest])
+    try {
+      return Reflect.apply(send, this, [message, loan.handle, ...rest])
+    } catch (error) {
+      loan.done()
+      throw error
+    }
   }
 }
 

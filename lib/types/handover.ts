@@ -82,7 +82,7 @@ export interface ToNodeSocket {
   /**
    * Gives the connection to a new `net.Socket` of Node's own, which continues where this one was: for
    * `subprocess.send()`, and for code that insists on Node's class. This Socket closes without the peer noticing. Throws
-   * ERR_INVALID_ARG_TYPE, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE if it is not connected. Not on Windows. Only ferronet has
+   * ERR_INVALID_ARG_TYPE, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE if it is not connected. On Windows TCP only. Only ferronet has
    * it.
    */
   (socket: Socket): net.Socket
@@ -101,7 +101,7 @@ export interface ToNodeServer {
   /**
    * A `net.Server` of Node's own on a copy of what this Server listens on, for `subprocess.send()`. It accepts nothing in
    * this process, where the Server carries on: `close()` it when it has been sent. Throws ERR_INVALID_ARG_TYPE, and
-   * ERR_SERVER_NOT_RUNNING if the Server does not listen. Not on Windows. Only ferronet has it.
+   * ERR_SERVER_NOT_RUNNING if the Server does not listen. On Windows TCP only. Only ferronet has it.
    */
   (server: Server): net.Server
 }

@@ -13,6 +13,7 @@ const SECOND_SERVER =
   'Wine lets a second server have the name: it ignores FILE_FLAG_FIRST_PIPE_INSTANCE (no error came)'
 const RESET =
   "a reset arrives as an end: Wine's server asks for the socket's error (SO_ERROR) when it polls, and the read after it finds none"
+const NO_JUNCTIONS = 'Wine makes no junctions'
 const KEEP_ALIVE = "Node's own connect fails with UNKNOWN once keepalive is set, without ferronet too"
 
 /**
@@ -163,9 +164,21 @@ export const LACKING = [
       file: 'module/addon.test.mjs',
       title,
       seen: /ENOTSUP: operation not supported on socket, symlink/,
-      reason: 'Wine makes no junctions',
+      reason: NO_JUNCTIONS,
     }),
   ),
+  ...[
+    'packages get ferronet, CommonJS and modules',
+    'a bundle in CommonJS gets ferronet',
+    'its own files keep Node’s net',
+    'of two copies of ferronet the first to register serves everybody',
+    'a module that is required gets ferronet where Node’s hooks are synchronous',
+  ].map(title => ({
+    file: 'register/register.test.mjs',
+    title,
+    seen: /ENOTSUP: operation not supported on socket, symlink/,
+    reason: NO_JUNCTIONS,
+  })),
   {
     file: 'module/bundle.test.mjs',
     title: 'esbuild: ',

@@ -1,5 +1,5 @@
 //! Descriptors on their way in and out, as the numbers that JavaScript has for them. On Windows sockets have no
-//! descriptors, and every verb here fails with ENOTSUP.
+//! descriptors, and most verbs here fail with ENOTSUP; a copy can be made, which libuv opens by the number of its SOCKET.
 
 #[cfg(unix)]
 pub(crate) use unix::{adopt, claim, close, copy, kind, number, park, release};
@@ -100,6 +100,7 @@ mod unix {
 #[cfg(not(unix))]
 mod windows {
     use std::io;
+    use std::os::windows::io::{AsRawSocket, FromRawSocket, IntoRawSocket, OwnedSocket, RawSocket};
 
     use ferronet_core::{Reactor, errno};
 
@@ -124,11 +125,28 @@ mod windows {
         unsupported()
     }
 
-    pub(crate) fn copy(_reactor: &mut Reactor, _slot: u32) -> io::Result<i32> {
-        unsupported()
+    /// Another SOCKET for the same socket, not inherited, for the caller. Tokio waits through a handle of its own (AFD),
+    /// so the socket is not bound to Tokio's completion port, and libuv can bind it to its own one.
+    ///
+    /// # Errors
+    /// `ENOTSOCK` for a named pipe.
+    pub(crate) fn copy(reactor: &mut Reactor, slot: u32) -> io::Result<i32> {
+        let copy = reactor.socket(slot)?.try_clone()?;
+        // A handle has no more than 32 bits that count, and Windows gives small numbers first. Should one ever be too
+        // large, the copy is closed.
+        let number =
+            i32::try_from(copy.as_raw_socket()).map_err(|_| errno::error(errno::ENOTSUP))?;
+        let _ = copy.into_raw_socket();
+        Ok(number)
     }
 
-    pub(crate) fn close(_descriptor: i32) {}
+    /// Closes what `copy` returned, if nobody has taken it.
+    pub(crate) fn close(number: i32) {
+        if let Ok(socket) = RawSocket::try_from(number) {
+            // SAFETY: open, and the caller's to give: it came from `copy`.
+            drop(unsafe { OwnedSocket::from_raw_socket(socket) });
+        }
+    }
 
     pub(crate) fn park(_reactor: &mut Reactor, _slot: u32) -> io::Result<i64> {
         unsupported()
