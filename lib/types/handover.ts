@@ -82,8 +82,8 @@ export interface ToNodeSocket {
   /**
    * Gives the connection to a new `net.Socket` of Node's own, which continues where this one was: for
    * `subprocess.send()`, and for code that insists on Node's class. This Socket closes without the peer noticing. Throws
-   * ERR_INVALID_ARG_TYPE, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE if it is not connected. On Windows TCP only. Only ferronet has
-   * it.
+   * ERR_INVALID_ARG_TYPE, and ERR_WORKER_HANDLE_NOT_TRANSFERABLE if it is not connected. On Windows TCP only. Only
+   * ferronet has it.
    */
   (socket: Socket): net.Socket
 }
