@@ -43,19 +43,19 @@ export function toNodeSocket(socket: Socket): net.Socket {
   needLibuv('toNodeSocket')
   if (!isInstance(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
   const handle = movable(socket)
-  // libuv opens no pipe by a number there, and the socket has lost nothing yet.
-  if (onWindows && handle.kind === 'pipe') throw errnoException(errnoOf('ENOTSUP'), 'open')
+  // If libuv cannot open a copy, the socket has lost nothing yet.
+  const native = onWindows ? nodeCopy(handle) : null
   const estate = clear(socket, handle)
-  const fd = onWindows ? handle.copy() : handle.release()
-  if (fd < 0) {
-    retire(socket, errnoException(fd, 'open'))
-    throw errnoException(fd, 'open')
+  // On Windows `fd` would be a file's.
+  const from: { fd: number } | { handle: Native } =
+    native === null ? { fd: handle.release() } : { handle: native }
+  if ('fd' in from && from.fd < 0) {
+    retire(socket, errnoException(from.fd, 'open'))
+    throw errnoException(from.fd, 'open')
   }
   retire(socket)
-  // On Windows `fd` would be a file's.
-  const native = onWindows ? nodeHandle(fd) : null
   const options = {
-    ...(native === null ? { fd } : { handle: native }),
+    ...from,
     allowHalfOpen: socket.allowHalfOpen,
     readableHighWaterMark: socket.readableHighWaterMark,
     writableHighWaterMark: socket.writableHighWaterMark,
@@ -67,8 +67,8 @@ export function toNodeSocket(socket: Socket): net.Socket {
   try {
     taken = new NodeSocket(options as net.SocketConstructorOpts)
   } catch (error) {
-    if (native === null) closeDescriptor(fd)
-    else native.close()
+    if ('fd' in from) closeDescriptor(from.fd)
+    else from.handle.close()
     throw error
   }
   inherit(taken, estate)
@@ -151,9 +151,14 @@ export function toNodeServer(server: Server): net.Server {
   const handle = server._handle
   if (handle === null) throw notRunning()
   if (!(handle instanceof Handle)) throw notTransferable('net.Server', 'a cluster shares it already')
+  return nodeServerOf(nodeCopy(handle))
+}
+
+/** A handle of libuv's on a copy of the descriptor. Windows' libuv opens no named pipe by a number. */
+function nodeCopy(handle: Handle): Native {
   const fd = onWindows && handle.kind === 'pipe' ? errnoOf('ENOTSUP') : handle.copy()
   if (fd < 0) throw errnoException(fd, 'open')
-  return nodeServerOf(nodeHandle(fd))
+  return nodeHandle(fd)
 }
 
 /**

@@ -59,26 +59,24 @@ interface NativeListener extends Native {
 export class ForeignListener {
   readonly kind: 'tcp' | 'pipe'
   /** The handle itself. */
-  readonly foreign: Native
-  readonly #native: NativeListener
+  readonly foreign: NativeListener
   #owner: Owner | null = null
 
   constructor(native: Native) {
-    this.foreign = native
-    this.#native = native as NativeListener
+    this.foreign = native as NativeListener
     this.kind = isPipe(native) ? 'pipe' : 'tcp'
   }
 
   get fd(): number {
-    return this.#native.fd
+    return this.foreign.fd
   }
   get owner(): Owner | null {
     return this.#owner
   }
   set owner(owner: Owner | null) {
     this.#owner = owner
-    setOwner(this.#native, owner)
-    this.#native.onconnection = (status, client) => this.#connected(status, client)
+    setOwner(this.foreign, owner)
+    this.foreign.onconnection = (status, client) => this.#connected(status, client)
   }
 
   #connected(status: number, client?: Native): void {
@@ -90,28 +88,28 @@ export class ForeignListener {
   }
 
   listen(backlog: number): number {
-    return this.#native.listen(backlog)
+    return this.foreign.listen(backlog)
   }
   sockname(): Endpoint | string | number {
     const found = {} as Endpoint
     return this.getsockname(found) || found
   }
   getsockname(out: object): number {
-    return this.#native.getsockname?.(out) ?? errnoOf('EBADF')
+    return this.foreign.getsockname?.(out) ?? errnoOf('EBADF')
   }
   ref(): void {
-    this.#native.ref()
+    this.foreign.ref()
   }
   unref(): void {
-    this.#native.unref()
+    this.foreign.unref()
   }
   hasRef(): boolean {
-    return this.#native.hasRef()
+    return this.foreign.hasRef()
   }
   getAsyncId(): number {
-    return this.#native.getAsyncId()
+    return this.foreign.getAsyncId()
   }
   close(callback?: () => void): void {
-    this.#native.close(callback)
+    this.foreign.close(callback)
   }
 }
