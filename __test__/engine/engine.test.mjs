@@ -119,7 +119,64 @@ for (const driver of drivers) {
   })
 }
 
+test('bytes that wait, a chunk behind them, and its end that is to wait', async t => {
+  const server = node.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { engine, arrived, out } = started()
+  const accepted = once(server, 'connection')
+  const slot = engine.connectTcp(-1, '127.0.0.1', server.address().port)
+  t.teardown(() => engine.close(slot, false))
+  const [peer] = await accepted
+  t.teardown(() => peer.destroy())
+  while (!arrived.some(([kind]) => kind === CONNECT)) await new Promise(resolve => setImmediate(resolve))
+  let text = ''
+  peer.setEncoding('latin1').on('data', part => (text += part))
+  const got = async wanted => {
+    while (text.length < wanted.length) await once(peer, 'data')
+    t.is(text, wanted)
+    text = ''
+  }
+
+  out.write('..head', 0, 'latin1')
+  t.is(engine.writeBehind(slot, 2, 4, Buffer.from('skipbodytail'), 4, 4, 0), 8)
+  t.false(engine.blocked())
+  await got('headbody')
+  t.is(out.latin1Slice(0, 6), 'tailad', 'where the head stood, which has been sent')
+
+  t.is(engine.writeBehind(slot, 0, 0, Buffer.from('bodytail'), 0, 4, 10), 4)
+  await got('body')
+  t.is(out.latin1Slice(10, 14), 'tail')
+
+  t.is(engine.writeBehind(slot, 10, 4, Buffer.from('body'), 0, 0, 0), 8)
+  await got('tailbody')
+
+  t.is(engine.writeBehind(slot, 0, 0, Buffer.from('...tail'), 3, 4, 20), 0, 'nothing is to be sent')
+  t.false(engine.blocked())
+  t.is(out.latin1Slice(20, 24), 'tail')
+
+  // As much as the kernel takes, and more: the end of it stays where it is.
+  out.fill('-', 0, 100)
+  peer.pause()
+  const much = Buffer.alloc(16 * 1024 * 1024, 'x')
+  const sent = engine.writeBehind(slot, 0, 0, much, 0, 50, 0)
+  t.true(sent > 0 && sent < much.length - 50)
+  t.true(engine.blocked())
+  t.is(out.latin1Slice(0, 100), '-'.repeat(100))
+  t.is(engine.writeBehind(9999, 0, 0, much, 0, 50, 0), engine.errno('EBADF'))
+  t.is(out.latin1Slice(0, 100), '-'.repeat(100))
+})
+
 if (process.platform === 'linux') {
+  for (const driver of drivers) {
+    test(`a row of large writes leaves in whole segments, ${driver}`, async t => {
+      const [calls] = await output(t, 'large-writes.cjs', driver)
+      // All of them, unless the window has changed since the size was asked for.
+      const whole = calls.filter(({ bytes, segment }) => bytes % segment === 0)
+      t.true(whole.length >= 15, JSON.stringify(calls))
+    })
+  }
+
   test('a worker whose loop refuses the engine hears so, and ends', async t => {
     const [told, end] = await output(t, 'unwatchable.cjs', 'in-loop')
     t.deepEqual(told, { error: 'uv_poll_init failed with -17', left: { descriptors: 0, threads: 0 } })

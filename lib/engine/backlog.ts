@@ -23,27 +23,40 @@ export class Backlog {
     this.size += chunk.byteLength - offset
   }
 
+  /** Whether it is a single chunk. */
+  get isOne(): boolean {
+    return this.#chunks.length === 1
+  }
+
   /** What has not been sent. */
   chunks(): Uint8Array[] {
     const [first, ...others] = this.#chunks
     return first === undefined ? [] : [first.subarray(this.#offset), ...others]
   }
 
-  /** Gives the kernel what it takes: 0 when that is all, 1 when a WRITABLE event will follow, or an error number. */
-  send(slot: number): number {
+  /**
+   * Gives the kernel what it takes: 0 when that is all, 1 when a WRITABLE event will follow, or an error number. `tail`: so
+   * many bytes, the last of a single chunk, are copied to `at` in `out` in the end.
+   */
+  send(slot: number, tail = 0, at = 0): number {
     if (!this.#isIntact()) return EFAULT
     const chunks = this.#chunks
     while (chunks.length > 0) {
-      const sent =
-        chunks.length === 1
-          ? engine.write(slot, chunks[0]!, this.#offset)
-          : engine.writev(slot, chunks, this.#offset)
+      const sent = this.#send(slot, tail, at)
       if (sent < 0) return sent
-      this.#drop(sent)
+      const isAllButTail = sent === this.size - tail
+      this.#drop(isAllButTail ? this.size : sent)
       // The addon has armed the event whenever the kernel took less than it was offered.
       if (engine.blocked()) return 1
     }
     return 0
+  }
+
+  #send(slot: number, tail: number, at: number): number {
+    const chunks = this.#chunks
+    if (tail > 0) return engine.writeBehind(slot, 0, 0, chunks[0]!, this.#offset, tail, at)
+    if (chunks.length === 1) return engine.write(slot, chunks[0]!, this.#offset)
+    return engine.writev(slot, chunks, this.#offset)
   }
 
   /** Before its owner hears that all of it is sent. */

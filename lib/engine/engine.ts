@@ -88,6 +88,19 @@ interface Engine {
   flush(count: number): number
   /** Sends a chunk from `offset` on: the number of bytes that the kernel took. */
   write(slot: number, chunk: Uint8Array, offset: number): number
+  /**
+   * Sends `lead` bytes that stand in `out` at `from`, and behind them a chunk from `offset` on, but for its last `tail`
+   * bytes, in one system call. When all of that is sent, these are copied to `out`, to `at`; or else they were not sent.
+   */
+  writeBehind(
+    slot: number,
+    from: number,
+    lead: number,
+    chunk: Uint8Array,
+    offset: number,
+    tail: number,
+    at: number,
+  ): number
   /** Several chunks, the first from `offset` on, in one system call. */
   writev(slot: number, chunks: Uint8Array[], offset: number): number
   /**
@@ -179,6 +192,8 @@ interface Engine {
   /** SO_BUSY_POLL, in microseconds; ENOTSUP where there is no such option. */
   setSocketBusyPoll(slot: number, microseconds: number): number
   socketBusyPoll(slot: number): number
+  /** TCP_MAXSEG: how many bytes of a stream a TCP segment carries; 0 where the system does not tell. */
+  segmentSize(slot: number): number
   /** "4 address port", "6 address port" or "p path". */
   sockname(slot: number): string | number
   peername(slot: number): string | number
@@ -229,6 +244,8 @@ export const RESUMED = 1
  */
 export const OUT_SIZE = 64 * 1024
 export const out = Buffer.allocUnsafeSlow(OUT_SIZE)
+/** From this size on a copy costs more than a system call of its own saves. */
+export const DIRECT_SIZE = 16 * 1024
 /**
  * Reads go into the same memory each time, which stays hot in the cache, and are copied from there into chunks that are
  * the program's own. Room for the largest read behind a batch that is nearly full: see crates/binding/src/batch.rs.

@@ -10,7 +10,18 @@ import { BOUND, CONNECTING, GONE, LISTENING, NEW, OPEN } from './base.js'
 import * as batch from './batch.js'
 import { examine } from './descriptor.js'
 import { spelled } from './endpoint.js'
-import { EAGAIN, EBADF, ECANCELED, EINVAL, ENOTCONN, EPIPE, engine, out, slots } from './engine.js'
+import {
+  DIRECT_SIZE,
+  EAGAIN,
+  EBADF,
+  ECANCELED,
+  EINVAL,
+  ENOTCONN,
+  EPIPE,
+  engine,
+  out,
+  slots,
+} from './engine.js'
 import {
   closed,
   closeLater,
@@ -34,11 +45,12 @@ import {
   kOnWritten,
 } from './owner.js'
 import { Reading } from './reading.js'
+import { Segments } from './segments.js'
 import type { SocketHandle } from './socket-handle.js'
 import type { TlsOwner, TlsStart } from './tls.js'
 
-// From this size on a copy costs more than a system call of its own saves.
-const DIRECT_SIZE = 16 * 1024
+// Below this a socket's writes do not become more than a few segments.
+const SEGMENTED_SIZE = 32 * 1024
 const nothing = new Uint8Array(0)
 const onWindows = process.platform === 'win32'
 
@@ -83,6 +95,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   #writeErrno = 0
   /** The tick in which it has written outside of a batch. */
   #tick = -1
+  /** Not null: it has made a large write. */
+  #segments: Segments | null = null
   #isHandshaking = false
   /** Where the bytes go that are read here, and where those come from that are sent here, without JavaScript. */
   #relayTo: Handle | null = null
@@ -222,16 +236,35 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   }
 
   #writeNow(chunk: Uint8Array): number {
-    outbox.flushWaiting()
+    const lead = outbox.take(this.slot)
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
-    const sent = engine.write(this.slot, chunk, 0)
+    const tail = this.#tailOf(lead + chunk.byteLength)
+    const at = tail === 0 ? 0 : outbox.room(tail)
+    const sent =
+      lead + tail === 0
+        ? engine.write(this.slot, chunk, 0)
+        : engine.writeBehind(this.slot, outbox.takenFrom(), lead, chunk, 0, tail, at)
     // Counted whatever comes of it, as libuv's handles count.
     this.bytesWritten += chunk.byteLength
     if (sent < 0) return (this.#writeErrno = this.#reason(sent))
-    if (sent === chunk.byteLength && !this.#isSealedAndWaits()) return 0
-    this.#queue(chunk, sent)
+    if (sent === lead + chunk.byteLength - tail && !this.#isSealedAndWaits()) {
+      if (tail > 0) outbox.appendTail(this.slot, at, tail)
+      return 0
+    }
+    if (sent < lead) {
+      const from = outbox.takenFrom()
+      this.#queue(Buffer.from(out.subarray(from + sent, from + lead)))
+    }
+    this.#queue(chunk, Math.max(sent - lead, 0))
     return 1
+  }
+
+  /** Of so many bytes that are about to be sent: how many, at their end, wait for what is written next. */
+  #tailOf(bytes: number): number {
+    if (bytes < SEGMENTED_SIZE || this.kind !== 'tcp') return 0
+    this.#segments ??= new Segments()
+    return this.#segments.tail(this.slot, bytes, this.tls !== null)
   }
 
   // No byte moves, but the kernel tells whether any could: a write of nothing to a dead connection fails in node:net.
@@ -265,8 +298,13 @@ export class Handle extends Reading<Handle> implements SocketHandle {
 
   /** 0 when the kernel took all, 1 when a WRITABLE event will follow, or an error. `keeps`: it stays when it is empty. */
   #sendBacklog(keeps = false): number {
-    const status = this.#backlog!.send(this.slot)
+    const backlog = this.#backlog!
+    const segments = keeps || !backlog.isOne ? null : this.#segments
+    const tail = segments === null ? 0 : segments.tail(this.slot, backlog.size, this.tls !== null)
+    const at = tail === 0 ? 0 : outbox.room(tail)
+    const status = backlog.send(this.slot, tail, at)
     if (status === 1) return 1
+    if (status === 0 && tail > 0) outbox.appendTail(this.slot, at, tail)
     if (status < 0 || !keeps) this.#dropBacklog()
     return status < 0 ? this.#reason(status) : 0
   }

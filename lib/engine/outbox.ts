@@ -12,9 +12,16 @@ import { engine, LOG_WORDS, log, MAX_LOG, OUT_SIZE, out, slots, state, WAITING }
 const MAX_WAIT = 0.1
 
 let top = 0
-/** Counts ticks that write outside of a batch. */
+/** Counts ticks that write outside of a batch, and callbacks from the loop. */
 let tick = 0
 let tickEnds = false
+/** A large write has come since `endTick` last ran: another one may follow from a later callback of the same tick. */
+let wroteMuch = false
+/** The slot whose large write has left its end here last. */
+let tailOf = -1
+/** As `flushBy`, for that end: sending the rest takes time, too. */
+let tailBy = 0
+let taken = 0
 let exiting = false
 /** How many callbacks from the loop are on the stack: a handler may run the loop itself. */
 let depth = 0
@@ -33,7 +40,7 @@ export function enterCallback(): void {
 }
 
 export function leaveCallback(): void {
-  depth--
+  if (--depth === 0) tick++
 }
 
 /** Whether this callback from the loop runs inside another: a handler runs the loop. */
@@ -48,7 +55,12 @@ export function beginHandler(): void {
 /** Sends what the handler has written, unless it may wait for other handlers of the batch, which follow at once. */
 export function endHandler(othersFollow: boolean): void {
   inHandler = false
-  if (state[WAITING] !== 0 && !(othersFollow && !flushNow && performance.now() <= flushBy)) flush()
+  if (state[WAITING] !== 0 && !(othersFollow && !flushNow && mayStay())) flush()
+}
+
+function mayStay(): boolean {
+  const now = performance.now()
+  return now <= flushBy || (now <= tailBy && isTailAlone())
 }
 
 /** A batch of several events begins. */
@@ -74,7 +86,13 @@ export function mayWait(lastTick: number): boolean {
   return lastTick === tick
 }
 
-/** What a socket remembers of its last write outside of a batch. */
+/** As `mayWait`, for the end of a large write, whose writer may go on when it hears that this one is done. */
+export function mayFollow(lastTick: number): boolean {
+  wroteMuch = true
+  return mayWait(lastTick)
+}
+
+/** What a socket remembers of its last write outside of a batch, and of its last large one. */
 export function currentTick(): number {
   return tick
 }
@@ -86,6 +104,13 @@ function scheduleFlush(): void {
 }
 
 function endTick(): void {
+  if (wroteMuch) {
+    // A writer that waits for 'drain' hears of it behind us, and takes the end of its last write along.
+    wroteMuch = false
+    if (!isTailAlone()) flushWaiting()
+    process.nextTick(endTick)
+    return
+  }
   tickEnds = false
   tick++
   flushWaiting()
@@ -113,6 +138,47 @@ export function append(slot: number, at: number, length: number): void {
   log[next] = slot
   log[next + 1] = at
   log[next + 2] = length
+}
+
+/** As `append`, for the end of a large write. */
+export function appendTail(slot: number, at: number, length: number): void {
+  append(slot, at, length)
+  tailOf = slot
+  tailBy = performance.now() + MAX_WAIT
+}
+
+/** Whether all that waits is the end of a large write. */
+function isTailAlone(): boolean {
+  return state[WAITING] === 1 && log[0] === tailOf
+}
+
+/**
+ * What waits of a slot leaves the log, because its large write takes it along: how many bytes, which stand where
+ * `takenFrom` says until others come. None if several pieces waited, which have been sent now.
+ */
+export function take(slot: number): number {
+  const count = state[WAITING]!
+  let found = -1
+  for (let entry = 0; entry < count; entry++) {
+    if (log[entry * LOG_WORDS] !== slot) continue
+    if (found !== -1) {
+      flush()
+      return 0
+    }
+    found = entry
+  }
+  if (found === -1) return 0
+  const at = found * LOG_WORDS
+  taken = log[at + 1]!
+  const length = log[at + 2]!
+  if (found < count - 1) log.copyWithin(at, at + LOG_WORDS, count * LOG_WORDS)
+  state[WAITING] = count - 1
+  if (count === 1) top = 0
+  return length
+}
+
+export function takenFrom(): number {
+  return taken
 }
 
 /** Whether bytes of this slot wait. */

@@ -229,6 +229,11 @@ impl Engine {
         flushed.unwrap_or_else(|_panic| self.outbox.borrow_mut().flush_failed(count))
     }
 
+    /// `run` must not call back into JavaScript.
+    pub(crate) fn with_outbox<T>(&self, run: impl FnOnce(&mut Outbox) -> T) -> T {
+        run(&mut self.outbox.borrow_mut())
+    }
+
     /// New slabs for small reads and for the others; `None` leaves one as it is.
     pub(crate) fn set_slabs(&self, small: Option<Kept>, bulk: Option<Kept>) {
         self.batch

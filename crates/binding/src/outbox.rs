@@ -3,8 +3,9 @@
 //! in `lib/` fills the log, and takes from it what a flush leaves behind.
 
 use std::collections::HashMap;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::mem;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ferronet_core::{Reactor, errno};
@@ -75,6 +76,32 @@ impl Outbox {
         short as u32
     }
 
+    /// Sends what stands in `out` at `lead`, and behind it a chunk without its last `tail` bytes. When all of that is
+    /// sent, these are copied to `out`, to `at`. Returns how many bytes were sent.
+    pub(crate) fn send_behind(
+        &mut self,
+        lead: Range<usize>,
+        chunk: &[u8],
+        tail: usize,
+        at: usize,
+        send: impl FnOnce(&[IoSlice<'_>]) -> io::Result<i32>,
+    ) -> io::Result<i32> {
+        let (body, end) = chunk.split_at(chunk.len().saturating_sub(tail));
+        let whole = lead.len() + body.len();
+        let first = IoSlice::new(self.out.bytes().get(lead).unwrap_or_default());
+        let sent = match (first.len(), body.len()) {
+            (0, 0) => 0,
+            (0, _) => send(&[IoSlice::new(body)])?,
+            _ => send(&[first, IoSlice::new(body)])?,
+        };
+        if sent as usize == whole
+            && let Some(room) = self.out.bytes_mut().get_mut(at..at + end.len())
+        {
+            room.copy_from_slice(end);
+        }
+        Ok(sent)
+    }
+
     /// What a flush that panicked returns. Nobody knows what was sent for which socket, so all of them have failed.
     pub(crate) fn flush_failed(&mut self, count: usize) -> u32 {
         let log = self.log.words_mut();
@@ -128,6 +155,34 @@ mod tests {
         assert!(seen.all_once(&[2, 0, 1, 5, 1, 1]));
         assert!(!seen.all_once(&[2, 0, 1, 5, 1, 1, 2, 2, 1]));
         assert!(seen.all_once(&[2, 0, 1]));
+    }
+
+    #[test]
+    fn the_end_of_a_chunk_is_copied_when_all_before_it_is_sent() {
+        let mut bytes = *b"..head....";
+        // SAFETY: the array outlives the outbox, and is not touched while the outbox is used.
+        let out = unsafe { Memory::new(bytes.as_mut_ptr(), bytes.len()) };
+        let mut outbox = Outbox::new(Memory::NONE, out);
+        let mut send = |lead, chunk: &[u8], tail, at, taken| {
+            let mut given = Vec::new();
+            let sent = outbox.send_behind(lead, chunk, tail, at, |slices| {
+                given = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+                taken
+            });
+            (sent.ok(), String::from_utf8_lossy(&given).into_owned())
+        };
+        assert_eq!(
+            send(2..6, b"bodytail", 4, 6, Ok(8)),
+            (Some(8), "headbody".into())
+        );
+        assert_eq!(
+            send(6..10, b"more", 1, 0, Ok(6)),
+            (Some(6), "tailmor".into())
+        );
+        let broken = Err(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(send(0..0, b"lost", 2, 0, broken), (None, "lo".into()));
+        assert_eq!(send(0..0, b"z", 1, 1, Ok(7)), (Some(0), String::new()));
+        assert_eq!(&bytes, b".zheadtail");
     }
 
     #[test]

@@ -213,6 +213,28 @@ verbs! { engine:
         })
     }
 
+    fn c"writeBehind"(
+        slot: u32,
+        from: u32,
+        lead: u32,
+        chunk: Bytes,
+        offset: i64,
+        tail: u32,
+        at: u32
+    ) -> i32 {
+        engine.verb_then_pump(|reactor| {
+            let memory = chunk?;
+            engine.blocked.set(false);
+            let chunk = memory.bytes().get(offset as usize..).unwrap_or_default();
+            let (from, lead, at) = (from as usize, lead as usize, at as usize);
+            engine.with_outbox(|outbox| {
+                outbox.send_behind(from..from + lead, chunk, tail as usize, at, |slices| {
+                    send(engine, reactor, slot, slices)
+                })
+            })
+        })
+    }
+
     fn c"sendFile"(slot: u32, file: i32, offset: i64, count: u32) -> i32 {
         engine.verb(|reactor| {
             let sent = reactor.send_file(slot, file, offset as u64, count as usize)?;
@@ -385,6 +407,10 @@ verbs! { engine:
 
     fn c"socketBusyPoll"(slot: u32) -> i32 {
         engine.verb(|reactor| options::busy_poll(reactor.socket(slot)?))
+    }
+
+    fn c"segmentSize"(slot: u32) -> i32 {
+        engine.verb(|reactor| Ok(options::segment_size(reactor.socket(slot)?) as i32))
     }
 
     fn c"sockname"(slot: u32) -> Text {

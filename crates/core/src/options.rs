@@ -132,6 +132,17 @@ pub fn busy_poll(_socket: SockRef<'_>) -> io::Result<u32> {
     Err(errno::error(errno::ENOTSUP))
 }
 
+/// `TCP_MAXSEG`: how many bytes of the stream a segment to this peer carries; 0 where the system does not tell.
+#[cfg(unix)]
+pub fn segment_size(socket: SockRef<'_>) -> u32 {
+    socket.tcp_mss().unwrap_or(0)
+}
+
+#[cfg(not(unix))]
+pub fn segment_size(_socket: SockRef<'_>) -> u32 {
+    0
+}
+
 /// `SO_LINGER` with zero seconds: close(2) sends RST and drops what has not been sent.
 pub fn set_reset_on_close(socket: SockRef<'_>) -> io::Result<()> {
     socket.set_linger(Some(Duration::ZERO))
