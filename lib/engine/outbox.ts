@@ -86,10 +86,12 @@ export function mayWait(lastTick: number): boolean {
   return lastTick === tick
 }
 
-/** As `mayWait`, for the end of a large write, whose writer may go on when it hears that this one is done. */
-export function mayFollow(lastTick: number): boolean {
+/** Whether the end of a large write may wait for what its writer writes when it hears that this one is done. */
+export function mayFollow(): boolean {
+  if (exiting) return false
   wroteMuch = true
-  return mayWait(lastTick)
+  if (depth === 0) scheduleFlush()
+  return true
 }
 
 /** What a socket remembers of its last write outside of a batch, and of its last large one. */
@@ -144,7 +146,7 @@ export function append(slot: number, at: number, length: number): void {
 export function appendTail(slot: number, at: number, length: number): void {
   append(slot, at, length)
   tailOf = slot
-  tailBy = performance.now() + MAX_WAIT
+  if (inHandler) tailBy = performance.now() + MAX_WAIT
 }
 
 /** Whether all that waits is the end of a large write. */

@@ -31,7 +31,7 @@ export class Segments {
 
   /** Of so many bytes that are about to be sent: how many, at their end, wait for what is written next. */
   tail(slot: number, bytes: number, sealed: boolean): number {
-    const mayFollow = outbox.mayFollow(this.#tick)
+    const mayFollow = outbox.mayFollow()
     const tick = outbox.currentTick()
     if (tick !== this.#tick) {
       this.#goesOn = this.#writes >= STREAK
