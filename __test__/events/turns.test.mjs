@@ -293,6 +293,8 @@ for (const family of ['TCP', 'Unix']) {
     await t.turns(3)
     peer.do('write', 0, '1')
     peer.do('write', 1, '2')
+    // The helper thread hears of them one after the other, and on a busy machine the loop would see the first one alone.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 30)
     await t.until(() => done === 3)
   })
 
