@@ -7,6 +7,8 @@ import { performance } from 'node:perf_hooks'
 import { setImmediate as immediate, setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parity } from '../helpers/parity.mjs'
+import { Peer } from '../helpers/peer.mjs'
+import { relays } from '../helpers/relay.mjs'
 
 // Bun and Deno have loops of their own, which always sleep.
 const here = { module: 'ferronet', on: 'libuv' }
@@ -59,6 +61,33 @@ parity('without it the loop sleeps after a burst too', here, async t => {
   assert.equal(await sleeps(50), true)
   await exchange(client, peer, 2000)
 })
+
+parity(
+  'bytes that a relay carries keep it awake too, though JavaScript hears nothing of them',
+  here,
+  async t => {
+    const peer = await Peer.start(t.cleanup)
+    const server = await t.listen()
+    peer.do('connect', server.address().port)
+    const [socket] = await once(server, 'connection')
+    const relay = relays(t)
+    socket.pipe(socket)
+    // A relay begins after a few chunks.
+    for (let read = 1; relay.begun() === 0; read++) {
+      peer.do('write', 0, '.')
+      await t.until(() => socket.bytesRead === read)
+    }
+    t.cleanup(() => t.net.setBusyPoll(0))
+    while (!(await sleeps(20)));
+    t.net.setBusyPoll(SECOND)
+    assert.equal(await sleeps(20), true)
+    const before = socket.bytesRead
+    peer.do('write', 0, 'more')
+    while (socket.bytesRead === before) await sleep(1)
+    assert.equal(await sleeps(20), false)
+    relay.ran()
+  },
+)
 
 parity('timers, immediates and other handles have their turn', here, async t => {
   const { client, peer } = await polling(t, SECOND)

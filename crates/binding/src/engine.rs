@@ -306,7 +306,7 @@ impl Engine {
             self.deliver_rest();
         }
         let [small, bulk] = self.slabs();
-        let events = {
+        let (events, busy) = {
             let mut reactor = self.reactor.borrow_mut();
             let Some(reactor) = reactor.as_mut() else {
                 return;
@@ -314,9 +314,11 @@ impl Engine {
             let mut batch = self.batch.borrow_mut();
             batch.begin(small, bulk);
             fill(reactor, &mut batch);
-            batch.summary()
+            let events = batch.summary();
+            // JavaScript hears nothing of what relays carry.
+            (events, events > 0 || reactor.has_read())
         };
-        if events > 0 {
+        if busy {
             self.stay_awake();
         }
         if events > 0 || self.state(RESUMED) > 0 {
@@ -324,7 +326,7 @@ impl Engine {
             self.enter(|entries| &entries.dispatch, BEGIN | events);
             self.delivering.set(self.delivering.get() - 1);
         }
-        if events > 0 && self.vigil.is_on() {
+        if busy && self.vigil.is_on() {
             self.vigil.handled(Instant::now());
         }
     }

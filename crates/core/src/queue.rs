@@ -46,6 +46,11 @@ impl Turn {
     pub(crate) fn has_read(&mut self, length: usize) {
         self.bytes += length;
     }
+
+    /// Whether anything has been read since the pump began.
+    pub(crate) const fn any_read(&self) -> bool {
+        self.bytes > 0
+    }
 }
 
 /// See the [module](self).

@@ -430,6 +430,11 @@ impl Reactor {
         !self.ready.is_empty()
     }
 
+    /// Whether the last pump has read bytes, also those of relays and handshakes, of which there are no events.
+    pub fn has_read(&self) -> bool {
+        self.queue.turn.any_read()
+    }
+
     /// For an owner that does not sleep for a while: from here on it calls [`Reactor::turn`] itself, the helper thread
     /// waits, and nobody rings. Nothing happens with the in-loop driver.
     pub fn take_driver(&self) {
