@@ -142,6 +142,82 @@ parity(
   },
 )
 
+// A large write takes out of the middle what its socket has collected; what others collect next must not close the gap.
+parity('small writes around the large one of another socket go to their own peers', async t => {
+  const [first, second, third] = [await t.pair(), await t.pair(), await t.pair()]
+  const arrived = [first, second, third].map(({ client }) => t.drained(client))
+  const asked = t.seen(first.peer, 'data')
+  first.peer.once('data', () => {
+    for (let round = 0; round < 4; round++) {
+      first.peer.write(`first ${round} `)
+      second.peer.write(`second ${round} `)
+      third.peer.write(`third ${round} `)
+      if (round % 2 === 0) second.peer.write(chunk(round))
+      third.peer.write(chunk(10 + round))
+      first.peer.write(`first again ${round} `)
+      second.peer.write(`second again ${round} `)
+    }
+  })
+  first.client.write('go')
+  await asked
+  for (const { peer } of [first, second, third]) peer.end()
+  for (const [at, bytes] of (await Promise.all(arrived)).entries()) {
+    if (at === 0) t.log('first', String(bytes))
+    t.log(`socket ${at}`, sum(bytes))
+  }
+})
+
+parity('random writes of five sockets in the same handlers stay apart', async t => {
+  const pairs = []
+  for (let at = 0; at < 5; at++) pairs.push(await t.pair())
+  const arrived = pairs.map(({ client }) => t.drained(client))
+  const sent = pairs.map(() => createHash('sha1'))
+  let state = 7
+  const random = below => {
+    state = (state * 1103515245 + 12345) & 0x7fffffff
+    return (state >> 8) % below
+  }
+  const sizes = [1, 10, 100, 1_000, 5_000, 15_000, 16_384, 33_000, 65_536, 70_000]
+  const [{ client, peer }] = pairs
+  const rounds = 40
+  await new Promise(resolve => {
+    let round = 0
+    peer.on('data', () => {
+      for (let writes = random(40); writes > 0; writes--) {
+        const at = random(5)
+        const bytes = Buffer.alloc(sizes[random(sizes.length)], `${at}${random(10)}`)
+        sent[at].update(bytes)
+        pairs[at].peer.write(random(3) === 0 ? bytes.toString('latin1') : bytes)
+      }
+      if (++round < rounds) client.write('go')
+      else resolve()
+    })
+    client.write('go')
+  })
+  for (const { peer } of pairs) peer.end()
+  for (const [at, bytes] of (await Promise.all(arrived)).entries()) {
+    t.log(`socket ${at}`, sum(bytes), sum(bytes).endsWith(sent[at].digest('hex')))
+  }
+})
+
+// More waits than fits into a segment, and the string behind it is shorter than what is left over.
+for (const waiting of [33_000, 40_000, 47_000, 48_000, 64_000]) {
+  parity(`a string of 6 KB behind ${waiting} bytes that wait, after a row of large writes`, async t => {
+    const { client, peer } = await t.pair()
+    const arrived = t.drained(client)
+    const asked = t.seen(peer, 'data')
+    peer.once('data', () => {
+      for (let n = 0; n < 4; n++) peer.write(chunk(n))
+      for (let left = waiting; left > 0; left -= 1_000) peer.write('-'.repeat(Math.min(left, 1_000)))
+      peer.write('s'.repeat(6_000), () => t.log('written', peer.writableLength))
+    })
+    client.write('go')
+    await asked
+    peer.end()
+    t.log('arrived', sum(await arrived))
+  })
+}
+
 parity('memory is the program’s again when a large write calls back', async ({ pair, drained, log }) => {
   const { client, peer } = await pair()
   const arrived = drained(peer)

@@ -49,7 +49,7 @@ import { Segments } from './segments.js'
 import type { SocketHandle } from './socket-handle.js'
 import type { TlsOwner, TlsStart } from './tls.js'
 
-// Below this a socket's writes do not become more than a few segments.
+// A shorter chunk does not become more than a few segments; it is longer than the end that may wait (DIRECT_SIZE).
 const SEGMENTED_SIZE = 32 * 1024
 const nothing = new Uint8Array(0)
 const onWindows = process.platform === 'win32'
@@ -239,7 +239,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     const lead = outbox.take(this.slot)
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
-    const tail = this.#tailOf(lead + chunk.byteLength)
+    const tail = this.#tailOf(lead, chunk.byteLength)
     const at = tail === 0 ? 0 : outbox.room(tail)
     const sent =
       lead + tail === 0
@@ -260,11 +260,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     return 1
   }
 
-  /** Of so many bytes that are about to be sent: how many, at their end, wait for what is written next. */
-  #tailOf(bytes: number): number {
-    if (bytes < SEGMENTED_SIZE || this.kind !== 'tcp') return 0
+  /** Of a chunk that is about to be sent behind `lead` bytes: how many, at its end, wait for what is written next. */
+  #tailOf(lead: number, length: number): number {
+    if (length < SEGMENTED_SIZE || this.kind !== 'tcp') return 0
     this.#segments ??= new Segments()
-    return this.#segments.tail(this.slot, bytes, this.tls !== null)
+    return this.#segments.tail(this.slot, lead + length, this.tls !== null)
   }
 
   // No byte moves, but the kernel tells whether any could: a write of nothing to a dead connection fails in node:net.

@@ -131,7 +131,8 @@ export function append(slot: number, at: number, length: number): void {
   top = at + length
   const count = state[WAITING]!
   const last = (count - 1) * LOG_WORDS
-  if (count > 0 && log[last] === slot) {
+  // `take` leaves gaps, which are other sockets' bytes.
+  if (count > 0 && log[last] === slot && log[last + 1]! + log[last + 2]! === at) {
     log[last + 2]! += length
     return
   }
@@ -173,9 +174,10 @@ export function take(slot: number): number {
   const at = found * LOG_WORDS
   taken = log[at + 1]!
   const length = log[at + 2]!
-  if (found < count - 1) log.copyWithin(at, at + LOG_WORDS, count * LOG_WORDS)
+  // What comes next may stand in its place.
+  if (found === count - 1) top = taken
+  else log.copyWithin(at, at + LOG_WORDS, count * LOG_WORDS)
   state[WAITING] = count - 1
-  if (count === 1) top = 0
   return length
 }
 
