@@ -217,6 +217,8 @@ interface Engine {
   setSlabs(small: Uint8Array | undefined, bulk: Uint8Array | undefined): void
   /** Memory for the chunks of large reads, in the place of what was lent before; for the next batch that uses any. */
   lendPieces(pieces: Uint8Array[]): void
+  /** Lets malloc keep up to 16 MiB that was freed, for what is allocated next; for the whole process, with glibc only. */
+  keepFreedMemory(): void
   errno(name: string): number
 }
 

@@ -1,5 +1,7 @@
 // The memory of chunks: each is the program's own, as in node:net.
 
+import { engine } from './engine.js'
+
 // V8 frees the memory of a dead buffer cheaply in a collection of its young generation, and begins one when that has
 // filled up with objects. We make so few that the memory would grow until V8 collects everything, for 5 ms and more,
 // some 30 times a second (Node 24, 16 KiB messages, 2026-11). So each buffer comes with an object a sixteenth of its
@@ -9,8 +11,17 @@
 const MIN_BALLAST = 32
 const young: { ballast: unknown[] } = { ballast: [] }
 
+// Such a collection frees megabytes at once, and glibc would give most of them back to the system, only to ask for them
+// page by page in the moments after (crates/binding/src/memory.rs). Chunks of less than a page do not get that far.
+const PAGE = 4096
+let keepsFreed = false
+
 /** Uninitialised memory that is nobody else's. */
 export function allocate(size: number): Buffer {
+  if (size >= PAGE && !keepsFreed) {
+    keepsFreed = true
+    engine.keepFreedMemory()
+  }
   young.ballast = new Array(Math.max(size >>> 7, MIN_BALLAST))
   return Buffer.allocUnsafeSlow(size)
 }

@@ -16,7 +16,7 @@ use napi::{Env, JsValue, Result, check_status, sys};
 use crate::call::{Kept, Text, Value, verbs};
 use crate::engine::Engine;
 use crate::handover;
-use crate::memory::{Bytes, Chunks};
+use crate::memory::{self, Bytes, Chunks};
 use crate::tls::{self, Arguments, Copied};
 
 // Flags of `bindTcp`: libuv's.
@@ -465,6 +465,10 @@ verbs! { engine:
 
     fn c"lendPieces"(pieces: Chunks) -> () {
         engine.lend_pieces(pieces.unwrap_or_default());
+    }
+
+    fn c"keepFreedMemory"() -> () {
+        memory::keep_freed();
     }
 
     fn c"errno"(name: String) -> i32 {
