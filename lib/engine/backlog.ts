@@ -44,10 +44,12 @@ export class Backlog {
     while (chunks.length > 0) {
       const sent = this.#send(slot, tail, at)
       if (sent < 0) return sent
-      const isAllButTail = sent === this.size - tail
+      // The addon has armed the event whenever the kernel took less than it was offered. With TLS that may be less of the
+      // ciphertext, when all of the bytes are sealed; then the tail stays here too.
+      const waits = engine.blocked()
+      const isAllButTail = sent === this.size - tail && !waits
       this.#drop(isAllButTail ? this.size : sent)
-      // The addon has armed the event whenever the kernel took less than it was offered.
-      if (engine.blocked()) return 1
+      if (waits) return 1
     }
     return 0
   }

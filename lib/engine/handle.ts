@@ -97,6 +97,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   #tick = -1
   /** Not null: it has made a large write. */
   #segments: Segments | null = null
+  /** Somebody may wait for the outcome of what is in the backlog. */
+  #isAwaited = false
   #isHandshaking = false
   /** Where the bytes go that are read here, and where those come from that are sent here, without JavaScript. */
   #relayTo: Handle | null = null
@@ -171,6 +173,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
 
   /** Before a write whose outcome somebody waits for: it is sent when the handler returns, or the tick ends. */
   flushSoon(): void {
+    this.#isAwaited = true
     outbox.flushSoon()
   }
 
@@ -236,10 +239,12 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   }
 
   #writeNow(chunk: Uint8Array): number {
+    // First, because they may run the program (by way of async_hooks), and what is taken must stay where it is.
+    const segments = this.#segmentsFor(chunk.byteLength)
     const lead = outbox.take(this.slot)
     if (this.#writeErrno !== 0) return this.#writeErrno
     if (this.#backlog !== null) return this.#enqueue(chunk)
-    const tail = this.#tailOf(lead, chunk.byteLength)
+    const tail = segments?.tail(this.slot, lead + chunk.byteLength, this.tls !== null) ?? 0
     const at = tail === 0 ? 0 : outbox.room(tail)
     const sent =
       lead + tail === 0
@@ -260,11 +265,10 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     return 1
   }
 
-  /** Of a chunk that is about to be sent behind `lead` bytes: how many, at its end, wait for what is written next. */
-  #tailOf(lead: number, length: number): number {
-    if (length < SEGMENTED_SIZE || this.kind !== 'tcp') return 0
-    this.#segments ??= new Segments()
-    return this.#segments.tail(this.slot, lead + length, this.tls !== null)
+  /** What says how much of a chunk of so many bytes is sent at once; null: all of it. */
+  #segmentsFor(length: number): Segments | null {
+    if (length < SEGMENTED_SIZE || this.kind !== 'tcp' || !outbox.mayFollow()) return null
+    return (this.#segments ??= new Segments())
   }
 
   // No byte moves, but the kernel tells whether any could: a write of nothing to a dead connection fails in node:net.
@@ -293,14 +297,16 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   #dropBacklog(): void {
     if (this.#backlog === null) return
     this.#backlog = null
+    this.#isAwaited = false
     release()
   }
 
   /** 0 when the kernel took all, 1 when a WRITABLE event will follow, or an error. `keeps`: it stays when it is empty. */
   #sendBacklog(keeps = false): number {
     const backlog = this.#backlog!
-    const segments = keeps || !backlog.isOne ? null : this.#segments
-    const tail = segments === null ? 0 : segments.tail(this.slot, backlog.size, this.tls !== null)
+    const mayLeaveTail = !keeps && !this.#isAwaited && this.#segments !== null && outbox.mayFollow()
+    const segments = mayLeaveTail && backlog.isOne ? this.#segments : null
+    const tail = segments?.tail(this.slot, backlog.size, this.tls !== null) ?? 0
     const at = tail === 0 ? 0 : outbox.room(tail)
     const status = backlog.send(this.slot, tail, at)
     if (status === 1) return 1

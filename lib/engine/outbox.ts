@@ -4,12 +4,26 @@
 
 import { performance } from 'node:perf_hooks'
 import { host } from '../node/host.js'
-import { engine, LOG_WORDS, log, MAX_LOG, OUT_SIZE, out, slots, state, WAITING } from './engine.js'
+import {
+  DIRECT_SIZE,
+  engine,
+  LOG_WORDS,
+  log,
+  MAX_LOG,
+  OUT_SIZE,
+  out,
+  slots,
+  state,
+  WAITING,
+} from './engine.js'
 
 // The answers of a batch's handlers leave together, for as long as the handlers take less than this (ms): the peer is
 // woken once instead of once for each, which made 64-byte echoes on 50 connections 10 % faster (2026-11). A handler
 // that computes for longer has its answer sent as soon as it returns.
 const MAX_WAIT = 0.1
+
+/** The end of a large write that waits is shorter than this. */
+export const MAX_TAIL = DIRECT_SIZE
 
 let top = 0
 /** Counts ticks that write outside of a batch, and callbacks from the loop. */
@@ -26,7 +40,7 @@ let exiting = false
 /** How many callbacks from the loop are on the stack: a handler may run the loop itself. */
 let depth = 0
 let inHandler = false
-/** Somebody waits for the outcome of a write of this handler: it is sent when the handler returns. */
+/** Somebody waits for the outcome of a write of this handler or tick: it is sent when that is over. */
 let flushNow = false
 /** When waiting any longer for the other handlers of the batch would be noticed (performance.now()). */
 let flushBy = 0
@@ -55,7 +69,9 @@ export function beginHandler(): void {
 /** Sends what the handler has written, unless it may wait for other handlers of the batch, which follow at once. */
 export function endHandler(othersFollow: boolean): void {
   inHandler = false
-  if (state[WAITING] !== 0 && !(othersFollow && !flushNow && mayStay())) flush()
+  const now = flushNow
+  flushNow = false
+  if (state[WAITING] !== 0 && !(othersFollow && !now && mayStay())) flush()
 }
 
 function mayStay(): boolean {
@@ -86,11 +102,17 @@ export function mayWait(lastTick: number): boolean {
   return lastTick === tick
 }
 
-/** Whether the end of a large write may wait for what its writer writes when it hears that this one is done. */
+/**
+ * Whether the end of a large write may wait for what its writer writes when it hears that this one is done: not if it
+ * hears that by the write's callback, which says that the kernel has everything. Then there is room for such an end.
+ */
 export function mayFollow(): boolean {
-  if (exiting) return false
-  wroteMuch = true
-  if (depth === 0) scheduleFlush()
+  if (exiting || flushNow) return false
+  if (depth === 0) {
+    wroteMuch = true
+    scheduleFlush()
+  }
+  room(MAX_TAIL)
   return true
 }
 
@@ -109,11 +131,12 @@ function endTick(): void {
   if (wroteMuch) {
     // A writer that waits for 'drain' hears of it behind us, and takes the end of its last write along.
     wroteMuch = false
-    if (!isTailAlone()) flushWaiting()
+    if (flushNow || !isTailAlone()) flushWaiting()
     process.nextTick(endTick)
     return
   }
   tickEnds = false
+  flushNow = false
   tick++
   flushWaiting()
 }
@@ -199,27 +222,38 @@ export function flushWaiting(): void {
 export function flushFor(slot: number): void {
   flushing = slot
   flush()
-  flushing = -1
 }
 
 function flush(): void {
-  flushNow = false
+  const own = flushing
+  flushing = -1
   const count = state[WAITING]!
+  // It sets WAITING to 0.
   const short = engine.flush(count)
-  if (short !== 0) settleShort(short, count)
-  state[WAITING] = 0
   top = 0
+  if (short !== 0) settleShort(short, count, own)
 }
 
-// engine.flush left (slot, bytes sent or error number) behind the entries, for each slot that could not send all.
-function settleShort(short: number, count: number): void {
+interface Outcome {
+  slot: number
+  /** Bytes sent, or an error number. */
+  result: number
+  rest: Buffer[]
+}
+
+// engine.flush left (slot, bytes sent or error number) behind the entries, for each slot that could not send all. Telling
+// of a failure may run the program (an `init` hook of async_hooks), which may write: by then everything is read from the
+// log and from `out`, and what is left of each slot's bytes is in its queue.
+function settleShort(short: number, count: number, own: number): void {
+  const outcomes: Outcome[] = []
   for (let i = 0; i < short; i++) {
     const at = (count + i) * LOG_WORDS
-    const slot = log[at]!
-    const result = log[at + 1]!
-    const rest = result < 0 ? [] : unsent(slot, result, count)
-    slots[slot]?.settle(result, rest, slot === flushing)
+    const [slot, result] = [log[at]!, log[at + 1]!]
+    outcomes.push({ slot, result, rest: result < 0 ? [] : unsent(slot, result, count) })
   }
+  const settle = ({ slot, result, rest }: Outcome): void => slots[slot]?.settle(result, rest, slot === own)
+  outcomes.filter(({ result }) => result >= 0).forEach(settle)
+  outcomes.filter(({ result }) => result < 0).forEach(settle)
 }
 
 /** Copies of what a slot has in `out` beyond the first `sent` bytes. */

@@ -3,7 +3,7 @@
 // one, and the peer is woken once more for it. So while a socket writes one large chunk after the other, such an end waits
 // for the next write, for no longer than small writes wait, and leaves with it in one system call.
 
-import { DIRECT_SIZE, engine } from './engine.js'
+import { engine } from './engine.js'
 import * as outbox from './outbox.js'
 
 // A segment is no larger than half of the peer's window, which grows while a connection is young.
@@ -29,9 +29,8 @@ export class Segments {
   /** There were many in the last one, so there will be. */
   #goesOn = false
 
-  /** Of so many bytes that are about to be sent: how many, at their end, wait for what is written next. */
+  /** Of so many bytes that are about to be sent, after `mayFollow`: how many, at their end, wait for what is written next. */
   tail(slot: number, bytes: number, sealed: boolean): number {
-    const mayFollow = outbox.mayFollow()
     const tick = outbox.currentTick()
     if (tick !== this.#tick) {
       this.#goesOn = this.#writes >= STREAK
@@ -39,13 +38,13 @@ export class Segments {
       this.#tick = tick
     }
     this.#writes++
-    if (!mayFollow || (this.#writes < STREAK && !this.#goesOn)) return 0
+    if (this.#writes < STREAK && !this.#goesOn) return 0
     if (this.#known-- === 0) {
       this.#size = engine.segmentSize(slot)
       this.#known = ASK_AFTER
     }
     const tail = this.#size > 0 ? beyond(this.#size, bytes, sealed) : 0
-    return tail < DIRECT_SIZE ? tail : 0
+    return tail < outbox.MAX_TAIL ? tail : 0
   }
 }
 

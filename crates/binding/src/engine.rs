@@ -218,8 +218,10 @@ impl Engine {
         })
     }
 
-    /// Sends the first `count` entries of the log.
+    /// Sends the first `count` entries of the log, which wait no longer, whatever becomes of this thread.
     pub(crate) fn flush(&self, count: usize) -> u32 {
+        let mut state = self.state;
+        state.words_mut()[WAITING] = 0;
         let flushed = catch_unwind(AssertUnwindSafe(|| {
             match self.reactor.borrow_mut().as_mut() {
                 Some(reactor) => self.outbox.borrow_mut().flush(reactor, count),
