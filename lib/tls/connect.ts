@@ -42,6 +42,12 @@ export function connect(...args: unknown[]): TLSSocket | tls.TLSSocket {
   const socket = new TLSSocket(lower || undefined, { ...options, [kRole]: role })
   socket.on('secure', judge)
   if (listener !== null) socket.once('secureConnect', listener)
+  if ((options.signal as AbortSignal | undefined)?.aborted) {
+    // The constructor has told it that it is destroyed, which net takes back until 'error' and 'close' have come.
+    socket.once('close', () => socket.destroy())
+    socket._releaseControl()
+    return socket
+  }
   if (!lower) {
     if (options.timeout) socket.setTimeout(options.timeout as number)
     socket.connect(options)

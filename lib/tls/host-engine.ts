@@ -147,7 +147,8 @@ export class HostEngine implements Engine, TlsOwner {
     if (verdict !== 0) return serverError(verdict, this.#verdict())
     // A resumed session is one whose server has been checked.
     if (reused) return undefined
-    return checkServerIdentity(host, this.#session.getPeerCertificate(true))
+    // Whatever is false is no error.
+    return checkServerIdentity(host, this.#session.getPeerCertificate(true)) || undefined
   }
 
   #clientError(verdict: number, reused: boolean): Error | undefined {

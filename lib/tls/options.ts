@@ -33,6 +33,8 @@ export interface Wanted {
   requestCert: boolean
   checkServerIdentity: CheckServerIdentity
   minDHSize: number
+  /** What `setMaxSendFragment()` was given before the handshake. */
+  maxSendFragment?: number
   handshakeTimeout: number
   requireCloseNotify: boolean
   questions: Questions

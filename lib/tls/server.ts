@@ -115,15 +115,23 @@ export class TLSServerMethods extends PlainServer {
 
 function onConnection(this: Server, raw: Duplex): void {
   if (isInstance(TLSSocket, raw) && awaits(raw as TLSSocket, this)) {
-    ;(raw as TLSSocket)._start()
+    begin(raw as TLSSocket, raw)
     return
   }
   if (hasConnection(raw)) {
-    accept(this, raw)._start()
+    begin(accept(this, raw), raw)
     return
   }
   const { requestCert, rejectUnauthorized } = this
   this[kTerms].node.accept(raw, inTheNameOf(this), { requestCert, rejectUnauthorized })
+}
+
+/** A listener of 'connection' that ends the connection turns the client away, before it has a session. */
+function begin(socket: TLSSocket, raw: Duplex): void {
+  socket._start()
+  process.nextTick(() => {
+    if (raw.writableEnded && isControlled(socket)) socket.destroy()
+  })
 }
 
 /** Node's code has made the socket, whose `server` is Node's until somebody sees it. */

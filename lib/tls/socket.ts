@@ -57,6 +57,10 @@ export const kWanted = Symbol('ferronet.wanted')
 /** An option that only we give: the socket options of a connection that a server has accepted. */
 export const kAccepted = Symbol('ferronet.accepted')
 
+// What OpenSSL takes for the size of a record.
+const MIN_FRAGMENT = 512
+const MAX_FRAGMENT = 16_384
+
 /** The methods of TLSSocket. Never constructed: `TLSSocket` below is a plain function with this prototype, as in Node. */
 export class TLSSocketMethods extends Socket {
   declare [kSession]: Session
@@ -114,14 +118,14 @@ export class TLSSocketMethods extends Socket {
     validateString(name, 'name')
     const { wanted } = this[kSession]
     if (wanted.isServer) throw sniFromServer()
-    assertNotStarted(this, 'setServername')
+    assertNotBegun(this, 'setServername')
     wanted.servername = name
   }
 
   /** A session of an earlier connection, to go on with. */
   setSession(session: Buffer | string): void {
     const bytes = sessionBytes(session)
-    assertNotStarted(this, 'setSession')
+    assertNotBegun(this, 'setSession')
     this[kSession].wanted.session = bytes
   }
 
@@ -173,7 +177,8 @@ export class TLSSocketMethods extends Socket {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const { lower } = this[kSession]
+    // A signal that is aborted already destroys it in its constructor.
+    const lower = (this[kSession] as Session | undefined)?.lower ?? null
     const late = this._closeAfterHandlingError
     super._destroy(error, done)
     if (lower === null || lower.destroyed) return
@@ -202,7 +207,10 @@ export class TLSSocketMethods extends Socket {
 
   setMaxSendFragment(size: number): boolean {
     validateInt32(size, 'size')
-    return this.tls === null ? true : this.tls.setMaxSendFragment(size)
+    if (this.tls !== null) return this.tls.setMaxSendFragment(size)
+    if (size < MIN_FRAGMENT || size > MAX_FRAGMENT) return false
+    this[kSession].wanted.maxSendFragment = size
+    return true
   }
 
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
@@ -282,6 +290,11 @@ function asked(
 
 function assertNotStarted(socket: TLSSocket, method: string): void {
   if (socket[kSession].started) throw setAfterStart(method)
+}
+
+/** For what is looked at when the handshake begins: while there is no connection it is not too late. */
+function assertNotBegun(socket: TLSSocket, method: string): void {
+  if (!(socket.connecting && socket[kSession].lower === null)) assertNotStarted(socket, method)
 }
 
 /** Whether a stream is a socket whose connection can be taken over: not one that has TLS, or a program's handle. */

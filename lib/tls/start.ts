@@ -131,6 +131,7 @@ function begin(
     return
   }
   engine.start(socket, handle, Buffer.concat([...buffered, ...unread]))
+  if (options.maxSendFragment !== undefined) socket.tls?.setMaxSendFragment(options.maxSendFragment)
 }
 
 /**

@@ -1,0 +1,74 @@
+// What a program says, or does, before there is a handshake.
+
+import assert from 'node:assert/strict'
+import { createServer, connect as plainConnect } from 'node:net'
+import { first, outcome, secured } from '../helpers/tls.mjs'
+
+for (const none of [undefined, null, false, 0, '']) {
+  secured(`checkServerIdentity returns ${JSON.stringify(none)}`, async (t, kit) => {
+    const server = await kit.listen()
+    const client = kit.connect(server, { checkServerIdentity: () => none })
+    t.log('outcome', await outcome(client), client.secureConnecting)
+  })
+}
+
+// Node 24 and 26 abort the process.
+secured('a signal that is aborted already', { module: 'ferronet' }, async (t, kit) => {
+  const server = await kit.listen()
+  server.on('secureConnection', () => t.log('secureConnection'))
+  const client = kit.connect(server, { signal: AbortSignal.abort() })
+  client.write('not to be seen')
+  assert.equal((await first(client, 'error')).name, 'AbortError')
+  await t.until(() => client.destroyed)
+})
+
+secured('names and sessions that are set behind connect()', async (t, kit) => {
+  const server = await kit.listen({ maxVersion: 'TLSv1.2' })
+  const session = await kit.earned(server)
+  const asked = first(server, 'secureConnection')
+  const client = kit.connect(server, { servername: 'localhost', checkServerIdentity: () => undefined })
+  client.setServername('example.org')
+  client.setSession(session)
+  t.log('outcome', await outcome(client), client.isSessionReused(), (await asked).servername)
+})
+
+secured('the size of records that is set before the handshake', async (t, kit) => {
+  const server = await kit.listen({ maxVersion: 'TLSv1.2' })
+  const parts = []
+  const between = t.own(
+    createServer(socket => {
+      const on = t.own(plainConnect(server.address().port, '127.0.0.1'))
+      socket.on('error', () => {})
+      on.on('error', () => {})
+      socket.on('data', data => parts.push(data))
+      socket.pipe(on).pipe(socket)
+    }),
+  )
+  await new Promise(resolve => between.listen(0, '127.0.0.1', resolve))
+  const accepted = first(server, 'secureConnection')
+  const client = kit.connect(between)
+  t.log('sizes', client.setMaxSendFragment(511), client.setMaxSendFragment(16_385))
+  t.log('sizes', client.setMaxSendFragment(512))
+  const peer = await accepted
+  let got = 0
+  peer.on('data', data => (got += data.length))
+  client.write(Buffer.alloc(10_000))
+  await t.until(() => got === 10_000)
+  let largest = 0
+  const sent = Buffer.concat(parts)
+  for (let at = 0; at < sent.length; at += 5 + sent.readUInt16BE(at + 3)) {
+    if (sent[at] === 23) largest = Math.max(largest, sent.readUInt16BE(at + 3))
+  }
+  t.log('largest record of data is small', largest > 512 && largest < 600)
+})
+
+secured("a listener of 'connection' turns a client away", { both: true }, async (t, kit) => {
+  const server = await kit.listen({}, () => t.log('secureConnection'))
+  server.on('connection', socket => socket.end())
+  const failed = first(server, 'tlsClientError')
+  const client = kit.connect(server)
+  client.on('error', () => {})
+  client.write('not to be seen')
+  t.log('tlsClientError', (await failed).code)
+  await t.closed(client)
+})
