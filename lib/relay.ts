@@ -2,6 +2,7 @@
 // chunk to `b`, `relayPiped` looks whether the addon may carry the bytes that follow. While it does, both sockets have
 // a prototype in front of their own that notices when the program looks, and JavaScript carries on.
 
+import { performance } from 'node:perf_hooks'
 import { Readable, Writable } from 'node:stream'
 import type { Handle } from './engine/once.js'
 import {
@@ -37,6 +38,7 @@ export function relayingOf(socket: Connection): Relaying {
     penalty: FIRST_PENALTY,
     heldUp: false,
     shortTimer: null,
+    movedAt: Number.NEGATIVE_INFINITY,
   })
 }
 
@@ -87,9 +89,27 @@ export function startsAtOnce(from: Connection): void {
   relayingOf(from).wait = 0
 }
 
-/** A relay of this socket has ended. */
-export function relayStopped(socket: Connection): void {
+/** A relay of this socket has ended, whose last byte has passed `idle` ms ago. */
+export function relayStopped(socket: Connection, idle: number): void {
+  relayingOf(socket).movedAt = performance.now() - idle
   if (!socket[kHandle]?.relays) unwatch(socket)
+}
+
+/**
+ * What a relay has read and not sent goes the way of a chunk that has just come, so that a full destination stops its
+ * source, and an `end()` comes behind. False if the streams are past that.
+ */
+export function relayRest(from: Connection, bytes: Buffer, to: object | null): boolean {
+  if (!isSocket(to)) return false
+  const { ending, destroyed, errored, writing } = to._writableState as Connection['_writableState'] & {
+    writing: boolean
+  }
+  if (ending || destroyed || errored || writing || to.destroyed) return false
+  const { pipes, flowing } = from._readableState
+  // Nobody but `pipe` listens.
+  if (!from.destroyed && flowing === true && pipes.length === 1 && pipes[0] === to) from.emit('data', bytes)
+  else to.write(bytes)
+  return true
 }
 
 // --- whether anybody could tell ---------------------------------------------------------------------------------------
@@ -247,7 +267,7 @@ const LOOKS: Record<Role, PropertyKey[]> = {
     ...['pause', 'resume', 'read', 'pipe', 'unpipe', 'setEncoding', 'wrap', 'iterator'],
     Symbol.asyncIterator,
   ],
-  writes: ['write', 'cork', 'uncork', '_write', '_writev', '_writeGeneric'],
+  writes: ['write', 'end', 'destroySoon', 'cork', 'uncork', '_write', '_writev', '_writeGeneric'],
 }
 
 /** Those whose first argument is an event, or nothing for all of them. */

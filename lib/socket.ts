@@ -37,7 +37,7 @@ import {
   type SocketOptions,
   withKeepAlive,
 } from './options.js'
-import { relayPiped, relayResumed, relayStopped, relaysPipes, takeMethods } from './relay.js'
+import { relayPiped, relayRest, relayResumed, relayStopped, relaysPipes, takeMethods } from './relay.js'
 import { type Done, Request } from './request.js'
 import type { SendFileOptions } from './send-file.js'
 import {
@@ -67,6 +67,7 @@ import {
   kOnRead,
   kOnReadEnd,
   kOnReadInto,
+  kOnRelayRest,
   kOnRelayStopped,
   kOnShutdown,
   kOnWriteFailed,
@@ -328,8 +329,12 @@ export class SocketMethods extends Base {
   }
 
   /** What is piped to another socket, or from one, passes through JavaScript again. */
-  [kOnRelayStopped](): void {
-    relayStopped(this)
+  [kOnRelayStopped](idle: number): void {
+    relayStopped(this, idle)
+  }
+
+  [kOnRelayRest](bytes: Buffer, to: object | null): boolean {
+    return relayRest(this, bytes, to)
   }
 
   /** Stops `'data'`; the socket still reads ahead up to the high-water mark, except with `onread`. */

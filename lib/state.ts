@@ -142,6 +142,8 @@ export interface Relaying {
   penalty: number
   /** Bytes waited for the destination after the last chunk: it is tried again when this socket resumes. */
   heldUp: boolean
+  /** When bytes last passed by in a relay that has ended (performance.now()). */
+  movedAt: number
   /** The idle timer, if it was set for less than the whole time because bytes have passed by since. */
   shortTimer: NodeJS.Timeout | null
 }

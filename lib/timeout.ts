@@ -1,22 +1,25 @@
 // A Socket's idle timer. It only reports that nothing has happened, and closes nothing. Sockets without one pay
 // nothing.
 
+import { performance } from 'node:perf_hooks'
 import { relayingOf } from './relay.js'
 import { type Connection, kHandle, kLastWriteQueueSize, kRelay, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'
 
 function expired(socket: Connection): void {
   const handle = socket[kHandle]
-  if (handle?.relays && socket.timeout) {
-    // A relay moves bytes without our knowing.
-    const left = socket.timeout - handle.relayIdle
+  // A relay moves bytes without our knowing, or has done so.
+  if ((handle?.relays || socket[kRelay] !== null) && socket.timeout) {
+    const running = handle?.relays ? handle.relayIdle : Number.POSITIVE_INFINITY
+    const before = socket[kRelay]?.movedAt ?? Number.NEGATIVE_INFINITY
+    const left = socket.timeout - Math.min(running, performance.now() - before)
     if (left > 0) {
       socket[kTimeout] = relayingOf(socket).shortTimer = setTimeout(expired, left, socket).unref()
       return
     }
     // Whatever moves next starts the timer again.
-    handle.stopRelay()
-    handle.stopRelayTo()
+    handle?.stopRelay()
+    handle?.stopRelayTo()
   }
   socket._onTimeout()
 }

@@ -431,6 +431,55 @@ parity('the program ends the destination in the middle', async t => {
   t.log('saw', String(await arrived), a.destroyed, b.writableEnded)
 })
 
+for (const how of ['end', 'destroySoon', "the end of the peer's side"]) {
+  parity(`nothing is lost when a full destination ends: ${how}`, async t => {
+    const { client, a, b, peer } = await relaying(t)
+    a.on('error', () => {})
+    peer.pause()
+    client.on('error', () => {})
+    await fill(t, client)
+    b.on('error', error => t.log('error', error.code))
+    b.on('finish', () => t.log('finish'))
+    if (how === 'end') b.end('tail')
+    else if (how === 'destroySoon') b.destroySoon()
+    else {
+      b.allowHalfOpen = false
+      peer.end()
+      await t.until(() => b.writableEnded)
+    }
+    const drained = t.drained(peer)
+    peer.resume()
+    const arrived = await drained
+    t.log('all of it', arrived.length + 4 === b.bytesWritten, String(arrived.subarray(-4)) === 'tail')
+  })
+}
+
+parity('a destination that is full says so when its source has been paused', async t => {
+  const { client, a, b, peer } = await relaying(t)
+  peer.pause()
+  client.on('error', () => {})
+  await fill(t, client)
+  a.pause()
+  t.log('full', b.writableNeedDrain, b.writableLength > 0)
+})
+
+parity('an idle time-out that comes after a relay has ended counts from its last byte', async t => {
+  const { client, a, b, peer } = await relaying(t)
+  const idle = 300
+  for (const socket of [a, b]) socket.setTimeout(idle)
+  await new Promise(resolve => setTimeout(resolve, idle - 100))
+  const before = peer.bytesRead
+  const written = performance.now()
+  peer.resume()
+  client.write('x')
+  await t.until(() => peer.bytesRead > before)
+  a.on('data', () => {})
+  const early = await Promise.all(
+    [a, b].map(socket => once(socket, 'timeout').then(() => performance.now() - written < idle - 50)),
+  )
+  t.log('early', early)
+})
+
 parity('what the destination has not taken goes out before what the program writes', async t => {
   const { client, a, b, peer } = await relaying(t)
   peer.pause()

@@ -22,7 +22,7 @@ secured('a signal that is aborted already', { module: 'ferronet' }, async (t, ki
   await t.until(() => client.destroyed)
 })
 
-secured('names and sessions that are set behind connect()', async (t, kit) => {
+secured('names and sessions that are set behind connect()', { engine: 'openssl' }, async (t, kit) => {
   const server = await kit.listen({ maxVersion: 'TLSv1.2' })
   const session = await kit.earned(server)
   const asked = first(server, 'secureConnection')

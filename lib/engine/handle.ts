@@ -39,6 +39,7 @@ import * as outbox from './outbox.js'
 import {
   kOnConnect,
   kOnConnection,
+  kOnRelayRest,
   kOnRelayStopped,
   kOnShutdown,
   kOnWriteFailed,
@@ -438,13 +439,22 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     const to = this.#relayTo
     if (to === null) return
     this.#countRelayed()
+    const [idle, toIdle] = [this.relayIdle, to.relayIdle]
     this.#relayTo = null
     to.#relayFrom = null
     const unsent = engine.relayStop(this.slot, to.slot)
-    if (unsent !== undefined) to.#queue(unsent)
+    this.owner?.[kOnRelayStopped]?.(idle)
+    if (to !== this) to.owner?.[kOnRelayStopped]?.(toIdle)
+    if (unsent !== undefined) this.#handBack(unsent, to)
     if (readsOn) this.readAgain()
-    this.owner?.[kOnRelayStopped]?.()
-    if (to !== this) to.owner?.[kOnRelayStopped]?.()
+  }
+
+  // To the streams it is a chunk that has just come: so they know that the destination is full, and that it ends later.
+  #handBack(unsent: Buffer, to: Handle): void {
+    to.bytesWritten -= unsent.byteLength
+    if (this.owner?.[kOnRelayRest]?.(unsent, to.owner)) return
+    to.bytesWritten += unsent.byteLength
+    to.#queue(unsent)
   }
 
   /** Ends a relay that brings bytes to be sent here. */

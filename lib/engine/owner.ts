@@ -16,7 +16,12 @@ export const kOnWritten = Symbol.for('ferronet.onWritten')
 export const kOnWriteFailed = Symbol.for('ferronet.onWriteFailed')
 /** `owner[kOnShutdown](status)`: our FIN is on its way, after everything written before it. */
 export const kOnShutdown = Symbol.for('ferronet.onShutdown')
-/** `owner[kOnRelayStopped]()`: bytes that come, or go, are JavaScript's again. */
+/**
+ * `owner[kOnRelayRest](bytes, to)`: a relay has stopped, and so much of what it has read is not sent. Returns whether
+ * the stream of `to` has it; otherwise the handle sends it by itself.
+ */
+export const kOnRelayRest = Symbol.for('ferronet.onRelayRest')
+/** `owner[kOnRelayStopped](idle)`: bytes that come, or go, are JavaScript's again; the last moved `idle` ms ago. */
 export const kOnRelayStopped = Symbol.for('ferronet.onRelayStopped')
 /** `owner[kOnConnection](status, client)`: a Server's accept succeeded (status 0) or failed. */
 export const kOnConnection = Symbol.for('ferronet.onConnection')
@@ -30,6 +35,7 @@ export interface Owner<Client> {
   [kOnWritten]?(status: number): void
   [kOnWriteFailed]?(status: number): void
   [kOnShutdown]?(status: number): void
-  [kOnRelayStopped]?(): void
+  [kOnRelayRest]?(bytes: Buffer, to: object | null): boolean
+  [kOnRelayStopped]?(idle: number): void
   [kOnConnection]?(status: number, client?: Client): void
 }

@@ -532,6 +532,7 @@ impl Reactor {
                 connection.read_is_due();
                 return self.relay_step(key, sink);
             }
+            connection.write_is_due();
             if self.relay_before_write(key, sink) {
                 return Step::More;
             }

@@ -85,6 +85,13 @@ impl Connection {
         self.readable.taken();
     }
 
+    /// The same for an entry that says that it is writable.
+    pub(crate) fn write_is_due(&self) {
+        if let Some(writable) = &self.writable {
+            writable.taken();
+        }
+    }
+
     /// Whether it has been read in this pump.
     pub(crate) fn was_read_in(&self, pump: u32) -> bool {
         self.read_in == pump
