@@ -104,29 +104,49 @@ class Files implements FilesToSend {
     const socket = this.#socket
     const place = Buffer.alloc(0)
     this.#places.set(place, sending)
-    let closed!: () => void
+    if (this.#places.size === 1) socket.once('close', this.#onClose)
     try {
       await new Promise<void>((resolve, reject) => {
-        closed = () => reject(socket.errored ?? canceled())
-        socket.once('close', closed)
+        sending.giveUp = reject
         // The stream's own, because a tool that wraps `write` would see a write that is none.
         const done: Done = error => (error ? reject(error) : resolve())
         Duplex.prototype.write.call(socket, place, 'utf8', done as () => void)
       })
     } finally {
-      socket.off('close', closed)
-      this.#places.delete(place)
-      if (this.#places.size === 0) socket[kFiles] = null
       sending.release()
+      // One that was given up keeps its place until it is its turn.
+      if (sending.isOver || socket.destroyed) this.#drop(place)
     }
     const sent = sending.outcome()
     await sending.closed()
     return sent
   }
 
+  #onClose = (): void => {
+    for (const [place, sending] of this.#places) {
+      if (sending.isGivenUp) this.#drop(place)
+      else sending.giveUp(this.#socket.errored ?? canceled())
+    }
+  }
+
+  #drop(place: unknown): void {
+    this.#places.delete(place)
+    if (this.#places.size > 0) return
+    this.#socket.off('close', this.#onClose)
+    this.#socket[kFiles] = null
+  }
+
+  #run(place: unknown, done: Done): void {
+    const sending = this.#places.get(place)!
+    if (!sending.isGivenUp) sending.run(done)
+    else {
+      this.#drop(place)
+      done()
+    }
+  }
+
   write(chunk: Buffer | string, encoding: BufferEncoding, done: Done): void {
-    const sending = this.#places.get(chunk)
-    if (sending !== undefined) sending.run(done)
+    if (this.#places.has(chunk)) this.#run(chunk, done)
     else this.#socket._writeGeneric(false, chunk, encoding, done)
   }
 
@@ -139,7 +159,7 @@ class Files implements FilesToSend {
       return
     }
     const after = chunks.slice(1)
-    this.#places.get(chunks[0]!.chunk)!.run(error => {
+    this.#run(chunks[0]!.chunk, error => {
       if (error || after.length === 0) done(error)
       else this.writev(after, done)
     })
@@ -165,6 +185,16 @@ class Sending {
   #error: unknown
   #onAbort = (): void => this.#aborted()
   #hasBegun = false
+  /** What stat says of pipes and of files that are made up while they are read, and of empty ones. */
+  #hasNoSize = false
+  /** It can only be read from where it stands. */
+  #cannotSeek = false
+  /** Rejects its promise. */
+  giveUp: (reason: unknown) => void = () => {}
+  /** The signal has fired before it was its turn. */
+  isGivenUp = false
+  /** It has had its turn. */
+  isOver = false
   #closed = Promise.resolve()
 
   constructor(socket: Sender, wanted: Wanted) {
@@ -199,10 +229,15 @@ class Sending {
   #aborted(): void {
     // The peer has part of a file, and nothing can tell it that the rest does not come.
     if (this.#hasBegun) this.#socket.destroy(aborted(this.#wanted.signal))
+    else if (!this.isOver) {
+      this.isGivenUp = true
+      this.giveUp(aborted(this.#wanted.signal))
+    }
   }
 
   /** It is the file's turn. `done` once it is out; an error destroys the socket. */
   run(done: Done): void {
+    this.isOver = true
     this.#prepare().then(
       outside(() => this.#go(done)),
       outside((error: unknown) => {
@@ -218,8 +253,8 @@ class Sending {
     this.#file = await this.#opened
     const { size } = await this.#file.stat()
     if (signal?.aborted) throw aborted(signal)
-    // What has no size is read until it ends.
-    this.#end = size === 0 ? end : Math.min(end, size)
+    this.#hasNoSize = size === 0
+    this.#end = this.#hasNoSize ? end : Math.min(end, size)
   }
 
   #go(done: Done): void {
@@ -239,7 +274,7 @@ class Sending {
       return
     }
     const isSealed = this.#socket[kTls] !== null
-    if (isSealed || isForeign(handle) || this.#end === Number.POSITIVE_INFINITY) {
+    if (isSealed || isForeign(handle) || this.#hasNoSize) {
       this.#copy(done)
       return
     }
@@ -276,17 +311,21 @@ class Sending {
 
   /** The next piece through the process: with TLS, on other systems, and from what is not a plain file. */
   #copy(done: Done): void {
-    const hasNoSize = this.#end === Number.POSITIVE_INFINITY
     const buffer = Buffer.allocUnsafeSlow(Math.min(PIECE, this.#end - this.#at))
-    this.#file.read(buffer, 0, buffer.length, hasNoSize ? null : this.#at).then(
+    this.#file.read(buffer, 0, buffer.length, this.#cannotSeek ? null : this.#at).then(
       outside(({ bytesRead }: { bytesRead: number }) => {
         const handle = this.#socket[kHandle]
         if (this.#socket.destroyed || handle === null) return
         if (bytesRead > 0) this.#put(handle, buffer.subarray(0, bytesRead), done)
-        else if (hasNoSize) this.#isOut(handle, done)
+        else if (this.#hasNoSize) this.#isOut(handle, done)
         else done(this.#shrank())
       }),
-      outside((error: Error) => {
+      outside((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ESPIPE' && this.#hasNoSize && !this.#cannotSeek) {
+          this.#cannotSeek = true
+          this.#copy(done)
+          return
+        }
         // The file's error. Before the first byte it is nobody else's.
         if (this.#at > this.#wanted.start) done(error)
         else {

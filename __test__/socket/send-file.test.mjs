@@ -239,6 +239,66 @@ parity(
   },
 )
 
+parity('a signal that fires while the file waits for its turn rejects at once', ours, async t => {
+  const { client, peer } = await t.pair()
+  const path = await file(t, 'the file')
+  peer.pause()
+  let written = 0
+  while (!client.writableNeedDrain) {
+    client.write(Buffer.alloc(65_536))
+    written += 65_536
+  }
+  const control = new AbortController()
+  const sent = client.sendFile(path, { signal: control.signal })
+  const next = client.sendFile(path, { end: 2 })
+  client.end(' end')
+  control.abort()
+  await assert.rejects(sent, { name: 'AbortError' })
+  const arrived = await t.drained(peer.resume())
+  assert.equal(String(arrived.subarray(written)), 'the end')
+  assert.equal(await next, 3)
+})
+
+parity('an empty file with a start or an end is nothing, and no error', ours, async t => {
+  const { client, peer } = await t.pair()
+  const path = await file(t, '')
+  const parts = [{ end: 9 }, { start: 0, end: 0 }, { start: 5 }].map(part => client.sendFile(path, part))
+  client.end('on')
+  assert.deepEqual(await Promise.all(parts), [0, 0, 0])
+  assert.equal(String(await t.drained(peer)), 'on')
+})
+
+parity('a part of a file without a size', { ...ours, on: 'linux' }, async t => {
+  const { client, peer } = await t.pair()
+  const handle = await open('/proc/self/status')
+  const sent = [
+    await client.sendFile(handle, { end: 4 }),
+    await client.sendFile(handle, { start: 1, end: 4 }),
+  ]
+  const rest = await client.sendFile('/proc/self/status', { start: 5, end: 99_999 })
+  await handle.close()
+  client.end()
+  const arrived = String(await t.drained(peer))
+  assert.deepEqual(sent, [5, 4])
+  assert.match(arrived, /^Name:ame:/)
+  assert.equal(arrived.length, 9 + rest)
+})
+
+parity('many files at once are no leak', ours, async t => {
+  const { client, peer } = await t.pair()
+  const path = await file(t, 'x')
+  const warnings = []
+  const note = warning => warnings.push(warning.name)
+  process.on('warning', note)
+  t.cleanup(() => process.off('warning', note))
+  const sent = Promise.all(Array.from({ length: 20 }, () => client.sendFile(path)))
+  assert.ok(client.listenerCount('close') < 10)
+  await sent
+  client.end()
+  assert.equal(String(await t.drained(peer)), 'x'.repeat(20))
+  assert.deepEqual(warnings, [])
+})
+
 parity('destroy() and a peer that is gone end it', ours, async t => {
   for (const how of ['destroy', 'reset']) {
     const { client, peer } = await t.pair()

@@ -25,8 +25,9 @@ const COPY: usize = 64 * 1024;
 const SHARE: usize = 512 * 1024;
 /// As many ducts are kept for the next relay that needs one.
 const IDLE_DUCTS: usize = 8;
-/// No more than this are open, because each is two descriptors. Further relays copy.
-const MAX_DUCTS: usize = 256;
+/// No more than this are open: each is two descriptors, and 256 KiB of the 64 MiB that Linux allows all pipes of a user
+/// without asking. Further relays copy.
+const MAX_DUCTS: usize = 64;
 
 /// What all relays of a reactor share.
 pub(crate) struct Relays {
