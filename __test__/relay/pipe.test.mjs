@@ -140,6 +140,18 @@ parity('a slow reader stops the sender', async t => {
   t.log('saw', check.right, check.wrong)
 })
 
+/** Writes to `from` until nothing has moved at `a` for a while: all buffers on the way are full. */
+async function jam(from, a) {
+  const chunk = Buffer.alloc(64 * 1024)
+  let [before, still] = [-1, 0]
+  while (still < 20) {
+    while (!from.writableNeedDrain) from.write(chunk)
+    await new Promise(resolve => setTimeout(resolve, 10))
+    still = a.bytesRead === before ? still + 1 : 0
+    before = a.bytesRead
+  }
+}
+
 /** Writes to `from` until all buffers on the way are full, and resolves with how many bytes that took. */
 async function fill(t, from) {
   const chunk = Buffer.alloc(64 * 1024)
@@ -437,7 +449,7 @@ for (const how of ['end', 'destroySoon', "the end of the peer's side"]) {
     a.on('error', () => {})
     peer.pause()
     client.on('error', () => {})
-    await fill(t, client)
+    await jam(client, a)
     b.on('error', error => t.log('error', error.code))
     b.on('finish', () => t.log('finish'))
     if (how === 'end') b.end('tail')
@@ -453,15 +465,6 @@ for (const how of ['end', 'destroySoon', "the end of the peer's side"]) {
     t.log('all of it', arrived.length + 4 === b.bytesWritten, String(arrived.subarray(-4)) === 'tail')
   })
 }
-
-parity('a destination that is full says so when its source has been paused', async t => {
-  const { client, a, b, peer } = await relaying(t)
-  peer.pause()
-  client.on('error', () => {})
-  await fill(t, client)
-  a.pause()
-  t.log('full', b.writableNeedDrain, b.writableLength > 0)
-})
 
 parity('an idle time-out that comes after a relay has ended counts from its last byte', async t => {
   const { client, a, b, peer } = await relaying(t)
