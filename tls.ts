@@ -3,10 +3,10 @@
 
 import type * as tls from 'node:tls'
 import { connect as connectFunction } from './lib/tls/connect.js'
-import { createSecureContext as createSecureContextFunction } from './lib/tls/context.js'
 import { asInNode } from './lib/tls/module.js'
 import { createServer as createServerFunction, Server as ServerFunction } from './lib/tls/server.js'
 import { TLSSocket as TLSSocketFunction } from './lib/tls/socket.js'
+import { createSecureContext as createSecureContextFunction } from './lib/tls/twins.js'
 import type * as types from './lib/types.js'
 
 /** A secure connection. */

@@ -1,12 +1,11 @@
 // Secure contexts for sessions of ours. Node makes them of its own options, errors included; the addon is told of the
 // SSL_CTX behind one. A context that Node's tls has used cannot be used by us, and the other way round, because Node's
-// callbacks on it take every SSL for one of Node's. So ours are made for us alone. What ferronet/tls's
-// `createSecureContext()` returns is Node's, for Node's modules take it too; a twin of it is made when we are to use it.
+// callbacks on it take every SSL for one of Node's. So ours are made for us alone; twins.ts makes those for contexts that
+// programs have.
 
 import * as tls from 'node:tls'
 import { captureContext, type TlsContext } from '../engine/once.js'
 import { host, libuv } from '../node/host.js'
-import { invalidContext } from './errors.js'
 
 export interface Context {
   readonly native: TlsContext
@@ -15,21 +14,6 @@ export interface Context {
 }
 
 type Options = Record<string, unknown>
-
-/** Of Node's class, which Deno has without naming it. */
-export function isSecureContext(value: unknown): value is tls.SecureContext {
-  const { SecureContext } = tls as unknown as { SecureContext?: new () => tls.SecureContext }
-  return value instanceof (SecureContext ?? tls.createSecureContext().constructor)
-}
-
-let Native: (new () => unknown) | undefined
-
-/** Throws for an option `secureContext` that is none to Node, which only looks at its C++ side. */
-export function assertSecureContext(value: unknown): void {
-  if (twins.has(value as tls.SecureContext) || host !== 'Node') return
-  Native ??= tls.createSecureContext({ ca: [] }).context.constructor as new () => unknown
-  if (!((value as tls.SecureContext).context instanceof Native)) throw invalidContext()
-}
 
 /** The options of `tls.createSecureContext()`, those that Node's servers add included. */
 const CONTEXT_OPTIONS = [
@@ -88,28 +72,6 @@ export function makeContextsBy(other: Make): void {
 /** Made as a program has asked for it: one of Node's, for its modules. */
 export function secureContextOfNodes(options: Options): tls.SecureContext {
   return make(options as tls.SecureContextOptions)
-}
-
-// --- twins ----------------------------------------------------------------------------------------------------------
-
-const twins = new WeakMap<tls.SecureContext, { options: Options; twin: Context | string | undefined }>()
-
-/** Node's function, whose contexts ferronet can use as well: it remembers what they were made of. */
-export function createSecureContext(options?: tls.SecureContextOptions): tls.SecureContext {
-  const context = tls.createSecureContext(options)
-  const { DEFAULT_CIPHERS: ciphers, DEFAULT_ECDH_CURVE: ecdhCurve } = tls
-  const { DEFAULT_MIN_VERSION: minVersion, DEFAULT_MAX_VERSION: maxVersion } = tls
-  // What it is made of today, if a program changes the defaults before there is a twin.
-  const versions = options?.secureProtocol ? {} : { minVersion, maxVersion }
-  twins.set(context, { options: { ciphers, ecdhCurve, ...versions, ...options }, twin: undefined })
-  return context
-}
-
-/** Our own context of the same options as one of `createSecureContext()`; a text is why there is none. */
-export function twinOf(context: tls.SecureContext): Context | string {
-  const known = twins.get(context)
-  if (known === undefined) return 'a secure context that ferronet/tls has not made'
-  return (known.twin ??= newContext(known.options))
 }
 
 // --- ours -----------------------------------------------------------------------------------------------------------

@@ -4,10 +4,11 @@
 import { createHash } from 'node:crypto'
 import type * as tls from 'node:tls'
 import { debug, debugging } from '../debug.js'
-import { type Context, contextFor, twinOf } from './context.js'
+import { type Context, contextFor } from './context.js'
 import { HostEngine } from './host-engine.js'
 import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
+import { twinOf } from './twins.js'
 import type { Engine } from './types.js'
 
 /** Throws what Node throws for options that make no context. */

@@ -14,9 +14,10 @@ import {
   validateObject,
   validateString,
 } from '../validate.js'
-import { assertSecureContext, type Context } from './context.js'
+import type { Context } from './context.js'
 import type { Hearer, NodeServer } from './node-server.js'
 import { questionsOf } from './questions.js'
+import { assertSecureContext } from './twins.js'
 import type { Questions, Role } from './types.js'
 import { type CheckServerIdentity, rejectsByDefault } from './verify.js'
 

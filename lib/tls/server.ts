@@ -17,7 +17,7 @@ import type { Socket } from '../socket.js'
 import type { Connection } from '../state.js'
 import { kNewSocket } from '../symbols.js'
 import { invalidArgType, validateFunction } from '../validate.js'
-import { type Context, createSecureContext, isSecureContext, isUnavailable, newContext } from './context.js'
+import { type Context, isUnavailable, newContext } from './context.js'
 import { serverOptions } from './engine.js'
 import { disconnected } from './errors.js'
 import { heard } from './heard.js'
@@ -26,6 +26,7 @@ import { type Wanted, wanted } from './options.js'
 import { contextAmong, patternOf } from './questions.js'
 import { judge, shaken, told } from './roles.js'
 import { awaits, hasConnection, isControlled, kAccepted, kWanted, TLSSocket } from './socket.js'
+import { createSecureContext, isSecureContext } from './twins.js'
 import type { Role } from './types.js'
 
 type Options = Record<string, unknown>
@@ -187,6 +188,16 @@ const role: Role = {
   },
   // Node's server says no more to that than that it has hung up.
   rejected: () => undefined,
+  dropped(secure, error) {
+    const socket = secure as unknown as TLSSocket
+    // While the socket is there. Of one whose client has hung up its 'close' tells.
+    if (!isHangUp(error)) socket._emitTLSError(error)
+    socket.destroy()
+  },
+}
+
+function isHangUp(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNRESET'
 }
 
 function onError(this: TLSSocket, error: Error): void {

@@ -22,7 +22,6 @@ import {
   validateObject,
   validateString,
 } from '../validate.js'
-import { createSecureContext, isSecureContext } from './context.js'
 import { chooseEngine } from './engine.js'
 import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
 import { heard } from './heard.js'
@@ -31,6 +30,7 @@ import { sessionBytes, type Wanted, wanted } from './options.js'
 import { unjudged } from './roles.js'
 import { prepare, start, startHeld, startOver } from './start.js'
 import { closeTogether } from './together.js'
+import { createSecureContext, isSecureContext } from './twins.js'
 import type { Engine, Role, SecureSocket } from './types.js'
 
 type Options = Record<string, unknown>
