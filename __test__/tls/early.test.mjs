@@ -72,3 +72,38 @@ secured("a listener of 'connection' turns a client away", { both: true }, async 
   t.log('tlsClientError', (await failed).code)
   await t.closed(client)
 })
+
+secured("a client that says nothing: the server's listener sees the socket as it is", async (t, kit) => {
+  const server = await kit.listen({ handshakeTimeout: 50 })
+  server.removeAllListeners('tlsClientError')
+  const silent = t.own(plainConnect(server.address().port, '127.0.0.1')).on('error', () => {})
+  const failed = new Promise(resolve => {
+    server.once('tlsClientError', (error, socket) => {
+      t.log('timed out', error.code, socket.destroyed, socket.writable, socket.errored, socket.remoteAddress)
+      t.log('the same client', socket.remotePort === silent.localPort)
+      socket
+        .on('error', error => t.log('error', error.code))
+        .on('close', hadError => t.log('close', hadError))
+      socket.destroy()
+      resolve(socket)
+    })
+  })
+  await t.closed(await failed)
+})
+
+for (const [name, bytes] of [
+  ['without a word', ''],
+  ['in the middle of a record', Buffer.from([22, 3, 1, 0, 100])],
+]) {
+  secured(`a client that hangs up ${name}`, async (t, kit) => {
+    const server = await kit.listen()
+    server.removeAllListeners('tlsClientError')
+    server.on('connection', raw => raw.on('close', hadError => t.log('close', hadError)))
+    const failed = new Promise(resolve => server.once('tlsClientError', (...args) => resolve(args)))
+    t.own(plainConnect(server.address().port, '127.0.0.1'))
+      .on('error', () => {})
+      .end(bytes)
+    const [error, socket] = await failed
+    t.log('tlsClientError', error.code, error.message, socket.destroyed, socket.errored)
+  })
+}

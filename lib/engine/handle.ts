@@ -327,7 +327,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     const status = this.#reason(result)
     this.#writeErrno = status
     if (own) return
-    const tell = (): void => this.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status))
+    const tell = (): void => this.scope.runInAsyncScope(() => this.owner?.[kOnWriteFailed]?.(status))
     if (this.tls === null) process.nextTick(tell)
     // The peer may have said why it has gone, in an alert: there is an iteration for reading it.
     else setImmediate(setImmediate, () => !this.closed && tell())
@@ -746,13 +746,13 @@ export class Handle extends Reading<Handle> implements SocketHandle {
         this.deliverView(batch.view(kind, a, b))
         break
       case batch.WRITABLE:
-        this.runInAsyncScope(this.#onWritable, this)
+        this.scope.runInAsyncScope(this.#onWritable, this)
         break
       case batch.END:
       case batch.READ_ERROR:
         this.#stopRelay(false)
         // Nobody reads during a handshake, but it ends.
-        if (this.#isHandshaking) this.runInAsyncScope(this.#failTls, this, a)
+        if (this.#isHandshaking) this.scope.runInAsyncScope(this.#failTls, this, a)
         else this.deliverEndInTurn(a)
         break
       case batch.CONNECT:
@@ -770,17 +770,17 @@ export class Handle extends Reading<Handle> implements SocketHandle {
         break
       }
       case batch.SECURE:
-        this.runInAsyncScope(this.#emitSecure, this, a, b)
+        this.scope.runInAsyncScope(this.#emitSecure, this, a, b)
         break
       case batch.TLS_ERROR:
         this.#handshakeEnds()
-        this.runInAsyncScope(this.#emitTlsError, this)
+        this.scope.runInAsyncScope(this.#emitTlsError, this)
         break
       case batch.TLS_NEWS:
-        this.runInAsyncScope(this.#emitNews, this)
+        this.scope.runInAsyncScope(this.#emitNews, this)
         break
       case batch.TLS_ASKS:
-        this.runInAsyncScope(this.#emitQuestion, this, a)
+        this.scope.runInAsyncScope(this.#emitQuestion, this, a)
         break
       case batch.RELAY_FAILED:
         this.runInAsyncScope(this.#failRelay, this, a)

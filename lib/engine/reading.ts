@@ -1,5 +1,6 @@
 // The reading half of a handle: the verbs, and what becomes of bytes that come when the reader has stopped.
 
+import type { AsyncResource } from 'node:async_hooks'
 import { Base } from './base.js'
 import * as batch from './batch.js'
 import {
@@ -38,6 +39,11 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
   protected unread: Unread | null = null
   /** The TLS session that bytes travel in. */
   tls: TlsOwner | null = null
+
+  /** In whose async context the program hears of what comes: the session's, once there is one, as in Node. */
+  protected get scope(): AsyncResource {
+    return this.tls ?? this
+  }
 
   // --- read ---------------------------------------------------------------------------------------------------
 
@@ -111,7 +117,7 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
 
   #deliverChunk(chunk: Buffer): void {
     this.bytesRead += chunk.byteLength
-    this.runInAsyncScope(this.#emitRead, this, chunk)
+    this.scope.runInAsyncScope(this.#emitRead, this, chunk)
   }
 
   /** Whether whatever is read next may go elsewhere: nothing waits that was read before it, and chunks are all it gives. */
@@ -231,21 +237,21 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
   #deliverEnd(status: number): void {
     this.isReading = false
     this.recount()
-    this.runInAsyncScope(this.#emitReadEnd, this, status)
+    this.scope.runInAsyncScope(this.#emitReadEnd, this, status)
   }
 
   #readInto(): void {
     const nread = engine.readInto(this.slot, this.#into!)
     // What TLS has found on the way to these bytes is told before them.
     if (this.tls !== null) {
-      this.runInAsyncScope(this.tls.news, this.tls)
+      this.tls.runInAsyncScope(this.tls.news, this.tls)
       if (this.closed) return
     }
     if (nread > 0) {
       this.bytesRead += nread
       // More may wait behind a full buffer.
       if (nread === this.#into!.byteLength && ++readsInRow < MAX_READS) batch.keepRest(this, 0, 0)
-      this.runInAsyncScope(this.#emitReadInto, this, nread)
+      this.scope.runInAsyncScope(this.#emitReadInto, this, nread)
     } else if (nread !== EAGAIN) {
       this.#deliverEnd(nread === EOF ? 0 : nread)
     }

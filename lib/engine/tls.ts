@@ -1,6 +1,7 @@
 // TLS of a handle, as its verbs have it: what a session is started with, what it tells, and what it can be asked. What
 // that means is lib/tls's business. The other side is crates/binding/src/tls.rs.
 
+import type { AsyncResource } from 'node:async_hooks'
 import { engine, type TlsContext } from './engine.js'
 
 export type { TlsContext } from './engine.js'
@@ -83,8 +84,8 @@ export interface TlsStart {
   unread: Uint8Array
 }
 
-/** What a handle tells its session. Each call runs in the handle's async context. */
-export interface TlsOwner {
+/** What a handle tells its session. Each call runs in the async context of the session, and so does what is read by it. */
+export interface TlsOwner extends AsyncResource {
   /** The handshake is done; `handle.openTls()` lets bytes through. `verdict`: 0 if the peer's certificate is all right. */
   secure(verdict: number, reused: boolean): void
   /** It has failed; the fact `failure` tells why. */

@@ -1,5 +1,6 @@
 // TLS by the OpenSSL of the process: the addon does the handshake and the records, here it is decided what they mean.
 
+import { AsyncResource } from 'node:async_hooks'
 import {
   type Handle,
   TLS_ASK_CONTEXT,
@@ -29,7 +30,7 @@ import { noCertificate, serverError, verifyError } from './verify.js'
 
 const nothing = new Uint8Array(0)
 
-export class HostEngine implements Engine, TlsOwner {
+export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   #wanted: Wanted
   // Its keys are needed for as long as there are sessions; behind that a program may keep the socket.
   #context: Context | undefined
@@ -47,6 +48,8 @@ export class HostEngine implements Engine, TlsOwner {
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: Wanted, context: Context) {
+    // As Node's: a session has the context in which it was made, which for a server's is not the connection's own.
+    super('TLSWRAP')
     this.#wanted = options
     this.#context = context
   }
@@ -73,7 +76,7 @@ export class HostEngine implements Engine, TlsOwner {
       return
     }
     if (this.#wanted.handshakeTimeout > 0) {
-      this.#timer = setTimeout(() => this.#fail(errors.handshakeTimeout()), this.#wanted.handshakeTimeout)
+      this.#timer = setTimeout(() => this.#late(), this.#wanted.handshakeTimeout)
       this.#timer.unref()
     }
   }
@@ -192,6 +195,12 @@ export class HostEngine implements Engine, TlsOwner {
     clearTimeout(this.#timer)
     this.#context = undefined
     this.#answers = undefined
+  }
+
+  #late(): void {
+    const { role } = this.#wanted
+    if (role.dropped !== undefined) role.dropped(this.#socket, errors.handshakeTimeout())
+    else this.#fail(errors.handshakeTimeout())
   }
 
   #fail(error: Error): true {

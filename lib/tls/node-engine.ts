@@ -75,17 +75,22 @@ export class NodeEngine implements Engine {
   }
 
   #accept(socket: SecureSocket, handle: HandleOverNode, carrier: Carrier): void {
-    const { server, requestCert, rejectUnauthorized, options } = this.#wanted
+    const { server, requestCert, rejectUnauthorized, options, role } = this.#wanted
     const own = {
       requestCert,
       rejectUnauthorized,
       secureContext: options.secureContext as tls.SecureContext | undefined,
     }
     const fail = (error: Error): void => void socket.destroy(error)
+    const failEarly = (error: NodeJS.ErrnoException): void => {
+      const isDropped = error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' && role.dropped !== undefined
+      if (isDropped) role.dropped!(socket, error)
+      else fail(error)
+    }
     const hearer: Hearer = {
       emit: (event, ...args) => {
         const over = args.at(-1) as tls.TLSSocket
-        if (event === 'tlsClientError') fail(args[0] as Error)
+        if (event === 'tlsClientError') failEarly(args[0] as NodeJS.ErrnoException)
         else if (event === 'keylog') tell(socket, 'keylog', args[0])
         else if (event === 'secureConnection') {
           this.#watch(socket, handle, over, fail)

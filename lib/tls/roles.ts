@@ -37,8 +37,12 @@ export const unjudged: Role = {
   rejected: error => error,
 }
 
-/** The connection has ended in the handshake, which is an error. */
+/** The peer has hung up in the handshake, or does not go on with it, which is an error. */
 export function endEarly(socket: SecureSocket, role: Role, error: Error): void {
+  if (role.dropped !== undefined) {
+    role.dropped(socket, error)
+    return
+  }
   if (!role.tellsEnd || socket.destroyed) {
     socket.destroy(error)
     return

@@ -59,6 +59,8 @@ export interface Role {
   secure(socket: SecureSocket): void
   /** If the connection ends before, that is `'end'` first, and then the error. */
   tellsEnd?: true
+  /** The connection ends before, or there is no answer in time: closes it, and sees to it that somebody hears of it. */
+  dropped?(socket: SecureSocket, error: Error): void
   /** It is not. Returns what the socket is destroyed with. */
   rejected(error: Error): Error | undefined
 }
