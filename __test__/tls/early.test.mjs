@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { createServer, connect as plainConnect } from 'node:net'
-import { first, outcome, secured } from '../helpers/tls.mjs'
+import { certificates } from '../helpers/certificates.mjs'
+import { first, identity, outcome, secured } from '../helpers/tls.mjs'
+
+const all = certificates()
 
 for (const none of [undefined, null, false, 0, '']) {
   secured(`checkServerIdentity returns ${JSON.stringify(none)}`, async (t, kit) => {
@@ -107,3 +110,74 @@ for (const [name, bytes] of [
     t.log('tlsClientError', error.code, error.message, socket.destroyed, socket.errored)
   })
 }
+
+const onceMore = { since: '20.17', both: true }
+
+secured("a listener's `this`, and a certificate that ALPNCallback chooses", onceMore, async (t, kit) => {
+  const { good } = all
+  const seen = []
+  const options = {
+    SNICallback(_name, done) {
+      seen.push('SNICallback', this instanceof kit.tls.TLSSocket)
+      done(null)
+    },
+    ALPNCallback({ servername }) {
+      seen.push('ALPNCallback', this instanceof kit.tls.TLSSocket)
+      if (servername === 'localhost') this.setKeyCert(good)
+      return 'a'
+    },
+  }
+  const server = await kit.listen(options)
+  for (const servername of ['localhost', 'example.org']) {
+    const client = kit.connect(server, {
+      servername,
+      ca: [good.ca, identity.cert],
+      ALPNProtocols: ['a'],
+      checkServerIdentity() {
+        t.log('its options', this.servername)
+      },
+    })
+    t.log('outcome', await outcome(client), client.getPeerCertificate().fingerprint256, seen.splice(0).sort())
+    client.destroy()
+  }
+})
+
+secured('setKeyCert() where there is nothing to show, or nobody to show it to', onceMore, async (t, kit) => {
+  const { good } = all
+  const attempt = (name, socket, given) => {
+    try {
+      t.log(name, socket.setKeyCert(given))
+    } catch (error) {
+      t.log(name, error.name, error.code, error.message)
+    }
+  }
+  const wrong = [{}, { key: good.key }, undefined, 'text', 5]
+  const server = await kit.listen({
+    ALPNCallback() {
+      for (const given of wrong) attempt('early', this, given)
+      return 'a'
+    },
+  })
+  const { client, peer } = await kit.meet({ over: server, client: { ALPNProtocols: ['a'] } })
+  for (const given of wrong) {
+    attempt('late', peer, given)
+    attempt('client', client, given)
+  }
+  attempt('late', peer, good)
+  attempt('client', client, good)
+  peer.end('all the same')
+  t.log('read', String(await first(client, 'data')))
+  await t.closed(client, peer)
+  attempt('after', peer, good)
+})
+
+secured('setKeyCert() and enableTrace() behind connect()', { since: '20.17' }, async (t, kit) => {
+  const server = await kit.listen()
+  const port = server.address().port
+  server.close()
+  await first(server, 'close')
+  const client = t.own(kit.tls.connect({ host: '127.0.0.1', port }))
+  t.log('done', client.setKeyCert(all.good), client.enableTrace())
+  t.log('outcome', (await outcome(client)).code)
+  t.log('done', client.setKeyCert(all.good), client.enableTrace())
+})

@@ -176,6 +176,11 @@ export abstract class Base extends HandleSurface implements Slot {
     if (this.slot >= 0) engine.tlsKeylog(this.slot)
   }
 
+  /** Has a server show the certificate of another context. */
+  tlsShow(context: TlsContext): number {
+    return this.slot < 0 ? EBADF : engine.tlsShow(this.slot, context)
+  }
+
   /** What was asked is answered; after a close it makes no difference. */
   answerTls(
     question: number,

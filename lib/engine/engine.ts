@@ -130,7 +130,7 @@ interface Engine {
   tlsCapture(): string
   /** The one that was made since then; undefined if it was none, or several. */
   tlsCaptured(): TlsContext | undefined
-  /** `flags`: TLS_SERVER and those behind it. `unread`: ciphertext that has been read from the slot already. */
+  /** `flags`: TLS_SERVER and those behind it. `unread`: ciphertext that has been read from the slot already. `shown`: as of `tlsShow`. */
   tlsStart(
     slot: number,
     context: TlsContext,
@@ -139,11 +139,14 @@ interface Engine {
     protocols: Uint8Array,
     session: Uint8Array,
     unread: Uint8Array,
+    shown: TlsContext | undefined,
   ): number
   /** After SECURE: from here on bytes come and go. */
   tlsOpen(slot: number): number
   /** In its place, if nobody says whether the peer is all right: it gets the rest of the handshake, and no bytes go up or down. */
   tlsPart(slot: number): number
+  /** A server shows the certificate of this context from here on. */
+  tlsShow(slot: number, context: TlsContext): number
   /**
    * After TLS_ASKS with `question`. TLS_HELLO takes a session and a protocol, TLS_CERTIFICATE a context and an OCSP
    * response; nothing (no bytes, undefined) where there is none.

@@ -584,8 +584,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.slot < 0) return EBADF
     this.stopRelay()
     this.stopRelayTo()
-    const { context, flags, servername, protocols, session, unread } = start
-    const status = engine.tlsStart(this.slot, context, flags, servername, protocols, session, unread)
+    const { context, flags, servername, protocols, session, unread, shown } = start
+    const status = engine.tlsStart(this.slot, context, flags, servername, protocols, session, unread, shown)
     if (status < 0) return status
     this.tls = owner
     this.#isHandshaking = true

@@ -82,6 +82,8 @@ export interface TlsStart {
   protocols: Uint8Array
   session: Uint8Array
   unread: Uint8Array
+  /** Of a server: the context whose certificate it shows, if not that of `context`. */
+  shown: TlsContext | undefined
 }
 
 /** What a handle tells its session. Each call runs in the async context of the session, and so does what is read by it. */

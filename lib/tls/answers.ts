@@ -13,13 +13,21 @@ import type { Questions } from './types.js'
 const nothing = new Uint8Array(0)
 
 export class Answers {
+  #socket: object
   #handle: Handle
   /** The session's own. */
   #context: Context
   #questions: Questions
   #fail: (error: Error) => void
 
-  constructor(handle: Handle, context: Context, questions: Questions, fail: (error: Error) => void) {
+  constructor(
+    socket: object,
+    handle: Handle,
+    context: Context,
+    questions: Questions,
+    fail: (error: Error) => void,
+  ) {
+    this.#socket = socket
     this.#handle = handle
     this.#context = context
     this.#questions = questions
@@ -73,7 +81,7 @@ export class Answers {
       // Node says false where there is no name.
       const name = (servername.length > 0 ? servername.toString('latin1') : false) as string
       try {
-        const chosen = this.#questions.protocol!({ servername: name, protocols })
+        const chosen = this.#questions.protocol!.call(this.#socket, { servername: name, protocols })
         const at = protocols.indexOf(chosen as string)
         if (chosen !== undefined && at < 0) throw errors.protocolNotOffered(chosen, protocols)
         if (at >= 0) protocol = bytes[at]!
@@ -94,7 +102,8 @@ export class Answers {
       return
     }
     try {
-      this.#questions.context!(
+      this.#questions.context!.call(
+        this.#socket,
         servername!.toString('latin1'),
         this.#once((error, context) => (error ? this.#fail(error) : this.#show(context, wantsStatus))),
       )

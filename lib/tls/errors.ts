@@ -65,6 +65,19 @@ export function invalidSniContext(): Error {
   return fromLoop(() => new TypeError('Invalid SNI context'))
 }
 
+/** Node's own side of OpenSSL, of a context without a certificate. */
+export function noKeyCert(): Error {
+  // Node 20 asks OpenSSL to try.
+  if (Number.parseInt(process.versions.node, 10) < 22) return nullParameter()
+  return fromLoop(() => new Error('SetKeyCert'))
+}
+
+/** The same of one without a key. */
+export function nullParameter(): Error {
+  const reason = 'passed a null parameter'
+  return opensslError('SSL routines', reason, `error:0A0C0102:SSL routines::${reason}`)
+}
+
 export function invalidContext(): Error {
   return nodeError(TypeError, 'ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
 }

@@ -1,6 +1,7 @@
 // TLS by the OpenSSL of the process: the addon does the handshake and the records, here it is decided what they mean.
 
 import { AsyncResource } from 'node:async_hooks'
+import type * as tls from 'node:tls'
 import {
   type Handle,
   TLS_ASK_CONTEXT,
@@ -17,6 +18,7 @@ import {
 } from '../engine/once.js'
 import { kWriteRequest } from '../state.js'
 import { Answers } from './answers.js'
+import { type Borrowed, borrow, nativeOf } from './borrow.js'
 import { bound, unbound } from './bound-session.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
@@ -46,6 +48,8 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   /** Sessions that came before the server was checked. */
   #sessions: Buffer[] = []
   #timer: NodeJS.Timeout | undefined
+  /** Whose certificate is shown, if that is said before the handshake. */
+  #shown: Borrowed | undefined
 
   constructor(options: Wanted, context: Context) {
     // As Node's: a session has the context in which it was made, which for a server's is not the connection's own.
@@ -70,7 +74,8 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     else socket.on('newListener', event => event === 'keylog' && handle.tlsKeylog())
     const session = isServer ? nothing : unbound(this.#wanted.session, host, rejectUnauthorized)
     const context = this.#context!.native
-    const status = handle.startTls(this, { context, flags, servername, protocols, session, unread })
+    const shown = this.#shown?.native
+    const status = handle.startTls(this, { context, flags, servername, protocols, session, unread, shown })
     if (status !== 0) {
       socket.destroy(errors.cannotStart('OpenSSL refuses the options'))
       return
@@ -89,8 +94,19 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     for (const name in ASKED)
       if (questions[name as keyof typeof ASKED]) flags |= ASKED[name as keyof typeof ASKED]
     if (flags !== 0)
-      this.#answers = new Answers(this.#handle, this.#context!, questions, error => this.#fail(error))
+      this.#answers = new Answers(this.#socket, this.#handle, this.#context!, questions, error =>
+        this.#fail(error),
+      )
     return flags
+  }
+
+  show(context: tls.SecureContext): void {
+    const native = nativeOf(context)
+    if (native.getCertificate() === null) throw errors.noKeyCert()
+    const borrowed = borrow(native)
+    if (borrowed instanceof Error) throw borrowed
+    if (this.#session === undefined) this.#shown = borrowed
+    else if (this.#handle.tlsShow(borrowed.native) < 0 && !this.#handle.closed) throw errors.nullParameter()
   }
 
   asked(question: number): void {
@@ -144,14 +160,14 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   }
 
   #serverError(verdict: number, reused: boolean): Error | undefined {
-    const { minDHSize, checkServerIdentity, host } = this.#wanted
+    const { minDHSize, checkServerIdentity, host, options } = this.#wanted
     const key = this.#session.getEphemeralKeyInfo() as { type?: string; size?: number } | null
     if (key?.type === 'DH' && key.size! < minDHSize) return errors.weakDhKey(key.size!)
     if (verdict !== 0) return serverError(verdict, this.#verdict())
     // A resumed session is one whose server has been checked.
     if (reused) return undefined
     // Whatever is false is no error.
-    return checkServerIdentity(host, this.#session.getPeerCertificate(true)) || undefined
+    return checkServerIdentity.call(options, host, this.#session.getPeerCertificate(true)) || undefined
   }
 
   #clientError(verdict: number, reused: boolean): Error | undefined {

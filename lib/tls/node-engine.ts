@@ -7,6 +7,7 @@ import { nodeNet } from '../node/net.js'
 import { readIntoBuffer } from '../onread.js'
 import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWritten } from '../symbols.js'
+import { nativeOf } from './borrow.js'
 import { Carrier } from './carrier.js'
 import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
@@ -25,6 +26,10 @@ export class NodeEngine implements Engine {
   #wanted: Wanted
   #secureContext: tls.SecureContext | undefined
   #server: NodeServer | undefined
+  /** Node's own, from the end of the handshake on. */
+  #over: (tls.TLSSocket & { setKeyCert?(context: tls.SecureContext): void }) | undefined
+  /** What a server shows instead of its own. */
+  #shown: tls.SecureContext | undefined
 
   constructor(options: Wanted) {
     this.#wanted = options
@@ -32,6 +37,12 @@ export class NodeEngine implements Engine {
     // Wrong options throw here, as with the other engine.
     if (options.isServer) this.#server = options.nodeServer ?? new NodeServer(given)
     else this.#secureContext = (given.secureContext as tls.SecureContext) ?? secureContextOfNodes(given)
+  }
+
+  show(context: tls.SecureContext): void {
+    if (nativeOf(context).getCertificate() === null) throw errors.noKeyCert()
+    if (this.#over !== undefined) this.#over.setKeyCert?.(context)
+    else this.#shown = context
   }
 
   start(socket: SecureSocket, below: Handle, unread: Buffer): void {
@@ -79,7 +90,7 @@ export class NodeEngine implements Engine {
     const own = {
       requestCert,
       rejectUnauthorized,
-      secureContext: options.secureContext as tls.SecureContext | undefined,
+      secureContext: this.#shown ?? (options.secureContext as tls.SecureContext | undefined),
     }
     const fail = (error: Error): void => void socket.destroy(error)
     const failEarly = (error: NodeJS.ErrnoException): void => {
@@ -153,6 +164,7 @@ export class NodeEngine implements Engine {
     over: tls.TLSSocket,
     fail: (error: Error) => void,
   ): void {
+    this.#over = over
     socket.tls = new NodeSession(over, handle)
     handle.requireCloseNotify = this.#wanted.requireCloseNotify
     over.on('error', error => {

@@ -29,9 +29,9 @@ export function questionsOf(
   }
   if (SNICallback) {
     validateFunction(SNICallback, 'options.SNICallback')
-    questions.context = (servername, done) => (SNICallback as Context)(servername, done)
+    questions.context = SNICallback as Context
   }
-  if (ALPNCallback) questions.protocol = offer => (ALPNCallback as Protocol)(offer)
+  if (ALPNCallback) questions.protocol = ALPNCallback as Protocol
   return questions
 }
 

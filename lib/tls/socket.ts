@@ -93,7 +93,7 @@ export class TLSSocketMethods extends Socket {
       this.once('connect', this._start)
     } else {
       session.started = true
-      startOver(lower, secure, engine, wanted, () => takeOver(this, lower), letGo!)
+      startOver(lower, secure, wanted, () => takeOver(this, lower), letGo!)
     }
   }
 
@@ -129,26 +129,24 @@ export class TLSSocketMethods extends Socket {
     this[kSession].wanted.session = bytes
   }
 
-  /** Shows another certificate than the server's, if the handshake has not begun. */
+  /** Of a server: shows the certificate of another context, until it has been shown; in ALPNCallback, for example. */
   setKeyCert(context: tls.SecureContext | tls.SecureContextOptions): void {
-    assertNotStarted(this, 'setKeyCert')
     const secureContext = isSecureContext(context) ? context : createSecureContext(context)
-    const session = this[kSession]
-    const { wanted } = session
-    session.wanted = { ...wanted, context: undefined, options: { ...wanted.options, secureContext } }
-    session.engine = chooseEngine(session.wanted)
+    const { wanted, engine } = this[kSession]
+    if (wanted.isServer && !this.destroyed) engine.show(secureContext)
   }
 
   /** Prints what TLS does to the standard error output. That takes Node's engine, so it must be called early. */
-  enableTrace(): void {
+  enableTrace(): null | undefined {
+    if (this.destroyed) return null
+    assertNotBegun(this, 'enableTrace')
     const session = this[kSession]
-    if (!session.started) {
-      session.wanted.options.enableTrace = true
-      session.wanted.unsupported = 'enableTrace()'
-      session.engine = chooseEngine(session.wanted)
-      return
-    }
-    assertNotStarted(this, 'enableTrace')
+    const { wanted } = session
+    wanted.options = { ...wanted.options, enableTrace: true }
+    wanted.unsupported = 'enableTrace()'
+    session.engine = chooseEngine(wanted)
+    this[kTls] = session.engine
+    return undefined
   }
 
   // --- handshake ------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ export function prepare(socket: SecureSocket): void {
 export function start(socket: SecureSocket, engine: Engine, options: Wanted): void {
   socket[kTls] = engine
   const buffered = settleReads(socket)
-  whenWritten(socket, () => begin(socket, engine, options, buffered))
+  whenWritten(socket, () => begin(socket, options, buffered))
 }
 
 /**
@@ -63,7 +63,7 @@ export function start(socket: SecureSocket, engine: Engine, options: Wanted): vo
  */
 export function startHeld(socket: SecureSocket, engine: Engine, options: Wanted, letGo: () => void): void {
   socket[kTls] = engine
-  begin(socket, engine, options, settleReads(socket))
+  begin(socket, options, settleReads(socket))
   letGo()
 }
 
@@ -74,7 +74,6 @@ export function startHeld(socket: SecureSocket, engine: Engine, options: Wanted,
 export function startOver(
   lower: Connection,
   socket: SecureSocket,
-  engine: Engine,
   options: Wanted,
   take: () => void,
   letGo: () => void,
@@ -84,7 +83,7 @@ export function startOver(
     if (socket.destroyed) return
     take()
     // What has waited is not let go before it is sealed.
-    begin(socket, engine, options, buffered, lower)
+    begin(socket, options, buffered, lower)
     letGo()
   })
 }
@@ -112,13 +111,7 @@ function settleReads(socket: Connection): Buffer[] {
   return takeBuffered(socket._readableState)
 }
 
-function begin(
-  socket: SecureSocket,
-  engine: Engine,
-  options: Wanted,
-  buffered: Buffer[],
-  reader: Connection = socket,
-): void {
+function begin(socket: SecureSocket, options: Wanted, buffered: Buffer[], reader: Connection = socket): void {
   const handle = socket[kHandle]
   if (handle === null || isForeign(handle) || socket.destroyed) return
   const { unread, readErrno } = handle.leave()
@@ -130,6 +123,8 @@ function begin(
     socket.destroy(disconnected(options.isServer, options.options))
     return
   }
+  // The one of now: while the socket connects, a program may ask for what takes the other one.
+  const engine = socket[kTls] as Engine
   engine.start(socket, handle, Buffer.concat([...buffered, ...unread]))
   if (options.maxSendFragment !== undefined) socket.tls?.setMaxSendFragment(options.maxSendFragment)
 }

@@ -26,9 +26,11 @@ export interface Session extends TlsSession {
 export interface Engine {
   /** With what was received already. The socket is connected, and nothing is left to be sent. */
   start(socket: SecureSocket, handle: Handle, unread: Buffer): void
+  /** A server shows the certificate of this context from now on. Throws what Node throws if it cannot. */
+  show(context: tls.SecureContext): void
 }
 
-/** What a program wants to be asked or told while a session runs. A member that is missing is not asked. */
+/** What a program wants to be asked or told while a session runs: methods of its socket. One that is missing is not asked. */
 export interface Questions {
   /** Server, SNI: the context for the name that the client wants; null or undefined keeps the server's own. */
   context?(servername: string, done: (error: Error | null, context?: tls.SecureContext | null) => void): void

@@ -142,6 +142,7 @@ pub(crate) struct Arguments {
     pub(crate) protocols: Bytes,
     pub(crate) session: Bytes,
     pub(crate) unread: Bytes,
+    pub(crate) shown: Value,
 }
 
 /// # Safety
@@ -169,6 +170,8 @@ pub(crate) unsafe fn start(
         protocols: protocols.bytes(),
         session: session.bytes(),
         unread: unread.bytes(),
+        // SAFETY: as above.
+        shown: unsafe { self::context(env, &arguments.shown) },
         keylog: has(KEYLOG),
         asks: Asks {
             resume: has(ASK_RESUME),
@@ -193,6 +196,23 @@ unsafe fn context(env: sys::napi_env, value: &Value) -> Option<&Context> {
     let status = unsafe { sys::napi_get_value_external(env, value.0, &mut context) };
     // SAFETY: the caller's promise: JavaScript has a reference to it, and does not run during this call.
     (status == sys::Status::napi_ok).then(|| unsafe { &*context.cast_const().cast::<Context>() })
+}
+
+/// Has a server show the certificate of another context.
+///
+/// # Safety
+/// In a call from JavaScript on the thread of `env`, and `given` is what `captured` has given.
+pub(crate) unsafe fn show(
+    env: sys::napi_env,
+    reactor: &mut Reactor,
+    slot: u32,
+    given: &Value,
+) -> io::Result<()> {
+    // SAFETY: the caller's promise.
+    match unsafe { context(env, given) } {
+        Some(context) => reactor.tls_show(slot, context),
+        None => Err(errno::error(errno::EINVAL)),
+    }
 }
 
 /// What a question is answered with: for HELLO a session and a protocol, for CERTIFICATE a context and an OCSP response.

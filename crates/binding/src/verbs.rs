@@ -312,9 +312,11 @@ verbs! { engine:
         servername: String,
         protocols: Bytes,
         session: Bytes,
-        unread: Bytes
+        unread: Bytes,
+        shown: Value
     ) -> i32 {
-        let arguments = Arguments { context, flags, servername, protocols, session, unread };
+        let arguments =
+            Arguments { context, flags, servername, protocols, session, unread, shown };
         engine.verb_then_pump(|reactor| {
             // SAFETY: in a call from JavaScript; lib/ passes on what `tlsCaptured` has returned.
             unsafe { tls::start(engine.env, reactor, slot, arguments) }
@@ -327,6 +329,13 @@ verbs! { engine:
 
     fn c"tlsPart"(slot: u32) -> i32 {
         engine.verb_then_pump(|reactor| reactor.tls_part(slot))
+    }
+
+    fn c"tlsShow"(slot: u32, context: Value) -> i32 {
+        engine.verb(|reactor| {
+            // SAFETY: in a call from JavaScript; lib/ passes on what `tlsCaptured` has returned.
+            unsafe { tls::show(engine.env, reactor, slot, &context) }
+        })
     }
 
     fn c"tlsAnswer"(slot: u32, question: u32, context: Value, first: Bytes, second: Bytes) -> i32 {

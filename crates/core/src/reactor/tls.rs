@@ -81,6 +81,14 @@ impl Reactor {
         connection.renegotiate(verify, site)
     }
 
+    /// From here on a server shows the certificate of another context than its own.
+    ///
+    /// # Errors
+    /// `EINVAL` when the connection has no session, or the context no certificate or no key.
+    pub fn tls_show(&mut self, slot: u32, context: &tls::Context) -> io::Result<()> {
+        self.session(slot)?.show(context)
+    }
+
     /// From here on lines for a keylog are among the news.
     ///
     /// # Errors

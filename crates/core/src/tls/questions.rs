@@ -65,6 +65,13 @@ pub enum Answer<'a> {
     Stored,
 }
 
+/// What a context shows of itself, for as long as the context lives.
+struct Own {
+    certificate: *mut ffi::X509,
+    key: *mut ffi::Pkey,
+    chain: *mut ffi::Stack,
+}
+
 /// A session to go on with, until OpenSSL takes it.
 struct Resumable {
     raw: NonNull<SslSession>,
@@ -228,12 +235,25 @@ impl Session {
         Ok(())
     }
 
-    /// Of another context the session takes what Node takes: certificate, key and chain, and what clients' certificates
-    /// are verified with. If there is no certificate in it, nothing.
-    fn show_certificate_of(&self, context: &Context) -> io::Result<()> {
+    /// From here on the certificate, the key and the chain of another context are shown.
+    ///
+    /// # Errors
+    /// When it has no certificate or no key, or OpenSSL has no memory for them.
+    pub(crate) fn show(&self, context: &Context) -> io::Result<()> {
+        let _tidy = Tidy(self.openssl);
+        let own = self.own(context).ok_or_else(refused)?;
+        self.use_own(&own)?;
+        if own.chain.is_null() {
+            self.control(ffi::SSL_CTRL_CHAIN, 1, ptr::null_mut());
+        }
+        Ok(())
+    }
+
+    /// None if it has no certificate, or no key.
+    fn own(&self, context: &Context) -> Option<Own> {
         let openssl = self.openssl;
         let from = context.raw.as_ptr();
-        // SAFETY: both are alive; the context keeps what it returns, and the SSL takes references of its own.
+        // SAFETY: it is alive, and keeps what it returns.
         let certificate = unsafe { (openssl.SSL_CTX_get0_certificate)(from) };
         // SAFETY: as above.
         let key = unsafe { (openssl.SSL_CTX_get0_privatekey)(from) };
@@ -241,21 +261,40 @@ impl Session {
         let place = (&raw mut chain).cast();
         // SAFETY: the command writes a pointer to a stack that the context keeps.
         unsafe { (openssl.SSL_CTX_ctrl)(from, ffi::SSL_CTRL_GET_CHAIN_CERTS, 0, place) };
-        if certificate.is_null() || key.is_null() {
+        let complete = !certificate.is_null() && !key.is_null();
+        complete.then_some(Own {
+            certificate,
+            key,
+            chain,
+        })
+    }
+
+    fn use_own(&self, own: &Own) -> io::Result<()> {
+        let openssl = self.openssl;
+        // SAFETY: the context of `own` is alive, and the SSL takes references of its own.
+        if unsafe { (openssl.SSL_use_certificate)(self.raw(), own.certificate) } != 1 {
+            return Err(refused());
+        }
+        // SAFETY: as above.
+        if unsafe { (openssl.SSL_use_PrivateKey)(self.raw(), own.key) } != 1 {
+            return Err(refused());
+        }
+        if !own.chain.is_null() && self.control(ffi::SSL_CTRL_CHAIN, 1, own.chain.cast()) != 1 {
+            return Err(refused());
+        }
+        Ok(())
+    }
+
+    /// Of another context the session takes what Node takes: certificate, key and chain, and what clients' certificates
+    /// are verified with. If there is no certificate in it, nothing.
+    fn show_certificate_of(&self, context: &Context) -> io::Result<()> {
+        let openssl = self.openssl;
+        let from = context.raw.as_ptr();
+        let Some(own) = self.own(context) else {
             return Ok(());
-        }
-        // SAFETY: as above.
-        if unsafe { (openssl.SSL_use_certificate)(self.raw(), certificate) } != 1 {
-            return Err(refused());
-        }
-        // SAFETY: as above.
-        if unsafe { (openssl.SSL_use_PrivateKey)(self.raw(), key) } != 1 {
-            return Err(refused());
-        }
-        if !chain.is_null() && self.control(ffi::SSL_CTRL_CHAIN, 1, chain.cast()) != 1 {
-            return Err(refused());
-        }
-        // SAFETY: as above.
+        };
+        self.use_own(&own)?;
+        // SAFETY: both are alive; the context keeps what it returns, and the SSL takes references of its own.
         let store = unsafe { (openssl.SSL_CTX_get_cert_store)(from) };
         self.control(ffi::SSL_CTRL_SET_VERIFY_CERT_STORE, 1, store);
         // SAFETY: as above.

@@ -27,6 +27,8 @@ pub struct Start<'a> {
     pub session: &'a [u8],
     /// Ciphertext that has been read from the socket already.
     pub unread: &'a [u8],
+    /// For a server: whose certificate it shows, if not that of the session's own context.
+    pub shown: Option<&'a Context>,
     /// Whether [`News::Keylog`] is wanted.
     pub keylog: bool,
     pub asks: Asks,
@@ -187,8 +189,7 @@ impl Session {
             self.prepare_questions(context, start.asks);
         }
         if start.server {
-            self.configure_server(context, start);
-            return Ok(());
+            return self.configure_server(context, start);
         }
         // SAFETY: a new SSL.
         unsafe { (openssl.SSL_set_connect_state)(ssl) };
@@ -211,11 +212,14 @@ impl Session {
         Ok(())
     }
 
-    fn configure_server(&mut self, context: &Context, start: &Start<'_>) {
+    fn configure_server(&mut self, context: &Context, start: &Start<'_>) -> io::Result<()> {
         let openssl = self.openssl;
         // SAFETY: a new SSL.
         unsafe { (openssl.SSL_set_accept_state)(self.raw()) };
         self.prepare_certificate();
+        if let Some(shown) = start.shown {
+            self.show(shown)?;
+        }
         if !start.protocols.is_empty() || start.asks.protocol {
             self.shared_mut().protocols = start.protocols.to_vec();
             // SAFETY: the callback has the type that OpenSSL calls; the context is ours alone. For sessions without a
@@ -228,6 +232,7 @@ impl Session {
                 );
             }
         }
+        Ok(())
     }
 
     fn resume(&self, der: &[u8]) -> io::Result<()> {

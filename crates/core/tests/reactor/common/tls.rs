@@ -225,6 +225,7 @@ pub(crate) const CLIENT: Start<'_> = Start {
     protocols: b"\x01b\x01a",
     session: &[],
     unread: &[],
+    shown: None,
     keylog: false,
     asks: NOTHING,
 };
