@@ -176,19 +176,23 @@ function nothing(): void {}
 
 function canceledCalls(socket: Connection, handle: Handle): (() => void)[] {
   const { [kHeld]: held, [kWriteRequest]: write, [kShutdownRequest]: shutdown } = socket
-  const outcome = outcomeOf(handle)
+  // If the callback of an earlier write closes the socket, the handle may have completed the last one as well.
+  const isQueued = handle.writeQueueSize !== 0
+  const status = handle.writeErrno
+  const outcome = status === 0 ? null : fromLoop(() => errnoException(status, 'write'))
+  // In Node only the first is under way. The others are in the stream still, and hear why it was destroyed.
+  let first: Error | undefined
+  const error = (): Error => {
+    if (first !== undefined) return socket._writableState.errored ?? first
+    first = canceled()
+    return first
+  }
   const calls = (held ?? []).map(
     ({ callback }) =>
       () =>
-        callback(canceled()),
+        callback(error()),
   )
-  if (write !== null) calls.push(() => write.complete(outcome))
+  if (write !== null) calls.push(() => write.complete(isQueued ? error() : outcome))
   if (shutdown !== null) calls.push(() => shutdown.complete())
   return calls
-}
-
-// If the callback of an earlier write closes the socket, the handle may have completed the last one as well.
-function outcomeOf(handle: Handle): Error | null {
-  if (handle.writeQueueSize !== 0) return canceled()
-  return handle.writeErrno === 0 ? null : fromLoop(() => errnoException(handle.writeErrno, 'write'))
 }

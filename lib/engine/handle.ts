@@ -275,6 +275,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   // No byte moves, but the kernel tells whether any could: a write of nothing to a dead connection fails in node:net.
   // What waits in `out` asks that too.
   #writeNothing(): number {
+    // With TLS it waits for the handshake like any other.
+    if (this.#isHandshaking) return this.#enqueue(nothing)
     if (outbox.has(this.slot)) return 0
     const sent = engine.write(this.slot, nothing, 0)
     return sent < 0 ? (this.#writeErrno = this.#reason(sent)) : 0
@@ -376,6 +378,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.#backlog === null) return 0
     // What the addon has sealed is not sent before the backlog is gone.
     return this.tls === null || this.#backlog.isDone ? this.#backlog.size : Math.max(this.#backlog.size, 1)
+  }
+
+  /** Whether bytes wait for the handshake. */
+  get holdsBytes(): boolean {
+    return this.#backlog !== null && this.#backlog.size > 0
   }
 
   /** The error that ended sending, or 0. */

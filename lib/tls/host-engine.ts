@@ -16,7 +16,6 @@ import {
   TLS_SERVER,
   type TlsOwner,
 } from '../engine/once.js'
-import { kWriteRequest } from '../state.js'
 import { Answers } from './answers.js'
 import { type Borrowed, borrow, nativeOf } from './borrow.js'
 import { bound, unbound } from './bound-session.js'
@@ -25,7 +24,7 @@ import * as errors from './errors.js'
 import { throwLater } from './later.js'
 import type { Wanted } from './options.js'
 import { Renegotiation } from './renegotiation.js'
-import { endEarly } from './roles.js'
+import { endEarly, failWrites } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
 import { noCertificate, serverError, verifyError } from './verify.js'
@@ -184,10 +183,9 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
 
   failed(): void {
     const [library, reason, text] = this.#handle.tlsFact('failure')?.toString('latin1').split('\0') ?? []
-    const waits = !this.#isSecure && this.#socket[kWriteRequest] !== null
-    this.#fail(
-      waits ? errors.failedWrite(text ?? '') : errors.opensslError(library ?? '', reason ?? '', text ?? ''),
-    )
+    clearTimeout(this.#timer)
+    if (!this.#isSecure && this.#handle.holdsBytes) failWrites(this.#socket, text ?? '')
+    else this.#fail(errors.opensslError(library ?? '', reason ?? '', text ?? ''))
   }
 
   ended(status: number): boolean {

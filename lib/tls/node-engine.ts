@@ -16,7 +16,7 @@ import { throwLater } from './later.js'
 import { type Hearer, NodeServer } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import { takesAddresses, type Wanted } from './options.js'
-import { endEarly } from './roles.js'
+import { endEarly, failWrites } from './roles.js'
 import type { Engine, Questions, SecureSocket } from './types.js'
 import { noCertificate } from './verify.js'
 
@@ -76,7 +76,7 @@ export class NodeEngine implements Engine {
     } as tls.ConnectionOptions)
     this.#watch(socket, handle, over, error => {
       if (over.authorizationError) this.#shaken(socket, over, () => void socket.destroy(role.rejected(error)))
-      else if (handle.isOpen || !isReset(error)) socket.destroy(error)
+      else if (handle.isOpen || !isReset(error)) fail(socket, handle, error)
       else endEarly(socket, role, errors.disconnected(false, options))
     })
     over.on('session', session => tell(socket, 'session', session))
@@ -92,11 +92,10 @@ export class NodeEngine implements Engine {
       rejectUnauthorized,
       secureContext: this.#shown ?? (options.secureContext as tls.SecureContext | undefined),
     }
-    const fail = (error: Error): void => void socket.destroy(error)
     const failEarly = (error: NodeJS.ErrnoException): void => {
       const isDropped = error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' && role.dropped !== undefined
       if (isDropped) role.dropped!(socket, error)
-      else fail(error)
+      else fail(socket, handle, error)
     }
     const hearer: Hearer = {
       emit: (event, ...args) => {
@@ -104,7 +103,7 @@ export class NodeEngine implements Engine {
         if (event === 'tlsClientError') failEarly(args[0] as NodeJS.ErrnoException)
         else if (event === 'keylog') tell(socket, 'keylog', args[0])
         else if (event === 'secureConnection') {
-          this.#watch(socket, handle, over, fail)
+          this.#watch(socket, handle, over, error => void socket.destroy(error))
           this.#shaken(socket, over, () => this.#secure(socket, handle, over))
         } else if (event === 'newSession') {
           // Without a listener Node goes on by itself.
@@ -178,6 +177,12 @@ export class NodeEngine implements Engine {
   }
 }
 
+function fail(socket: SecureSocket, handle: HandleOverNode, error: NodeJS.ErrnoException): void {
+  const isBroken = !handle.isOpen && error.code?.startsWith('ERR_SSL_')
+  if (isBroken && handle.holdsBytes) failWrites(socket, error.message)
+  else socket.destroy(error)
+}
+
 /** What a handler throws must not unwind through Node's TLSSocket, which has more to tell. */
 function tell(socket: SecureSocket, event: string, value: unknown): void {
   throwLater(() => socket.emit(event, value))
@@ -208,6 +213,7 @@ class HandleOverNode extends Handle {
   /** What was read and the reader has not taken. */
   #rest: Buffer | null = null
   #unsent = 0
+  #writes = 0
   #gone = false
 
   constructor(carrier: Carrier, below: Handle) {
@@ -309,9 +315,11 @@ class HandleOverNode extends Handle {
     // The program may use its memory again when the socket has called back, which is when Node has.
     this.bytesWritten += bytes.byteLength
     this.#unsent += bytes.byteLength
+    this.#writes++
     this.#whenOpen(over =>
       over.write(bytes, error => {
         this.#unsent -= bytes.byteLength
+        this.#writes--
         // Node tells of an error in 'error' as well.
         if (!error) this.#tell(() => this.owner?.[kOnWritten]?.(0))
       }),
@@ -330,7 +338,12 @@ class HandleOverNode extends Handle {
   }
 
   override get writeQueueSize(): number {
-    return this.#unsent
+    // One of no bytes is under way, too.
+    return this.#writes === 0 ? 0 : Math.max(this.#unsent, 1)
+  }
+
+  override get holdsBytes(): boolean {
+    return this.#unsent > 0
   }
 
   override get writeErrno(): number {

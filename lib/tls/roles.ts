@@ -1,6 +1,9 @@
 // What the sockets of ferronet/tls make of a handshake that is done: 'secure', and in the middle of it, before listeners
 // of the program, the judgement on the peer's certificate.
 
+import { errnoOf } from '../errors.js'
+import { kOnWritten } from '../symbols.js'
+import { failedWrite } from './errors.js'
 import type { Role, SecureSocket } from './types.js'
 
 const judges = new WeakMap<object, () => void>()
@@ -35,6 +38,12 @@ export const unjudged: Role = {
     told(socket)
   },
   rejected: error => error,
+}
+
+/** The handshake has failed, and writes wait for it: they hear of it first, and by the name of a failed write. */
+export function failWrites(socket: SecureSocket, text: string): void {
+  socket._writableState.errored ??= failedWrite(text)
+  socket[kOnWritten](errnoOf('EPROTO'))
 }
 
 /** The peer has hung up in the handshake, or does not go on with it, which is an error. */

@@ -1,0 +1,74 @@
+// Writes that wait for a handshake which fails: what their callbacks hear, and when.
+
+import { createServer } from 'node:net'
+import { first, secured, told } from '../helpers/tls.mjs'
+
+const hello = 'data'
+// Node 20 says of what nobody has read that it has been sent.
+const isOld = Number.parseInt(process.versions.node, 10) < 22
+
+/** How a server that is no server of TLS behaves when the client's hello has come. */
+const peers = {
+  'speaks no TLS': socket => socket.end('220 hello\r\n'),
+  'hangs up': socket => socket.end(),
+  'resets the connection': socket => socket.resetAndDestroy(),
+  'sends an alert': socket => socket.end(Buffer.from([21, 3, 3, 0, 2, 2, 40])),
+}
+
+const writes = {
+  'a small one': [['x']],
+  'small ones': [['x'], ['y'], ['z']],
+  'a large one': [[Buffer.alloc(100_000)]],
+  'an empty one': [['']],
+  'a small one without a callback': [['x', false]],
+}
+
+for (const [behaviour, act] of Object.entries(peers)) {
+  for (const [name, all] of Object.entries(writes)) {
+    if (isOld && (name === 'an empty one' || /hangs|resets/.test(behaviour))) continue
+    // Those that are written before there is a connection are one write here: they all hear the same.
+    const moments = all.length > 1 ? ['when connected', 'later'] : ['at once', 'when connected', 'later']
+    secured(`a peer ${behaviour}, and ${name} waits`, async (t, kit) => {
+      const server = t.own(
+        createServer(socket => {
+          t.own(socket).on('error', () => {})
+          socket.once(hello, () => act(socket))
+        }),
+      )
+      await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+      const port = server.address().port
+      for (const when of moments) {
+        const client = t.own(kit.tls.connect({ host: '127.0.0.1', port }))
+        const failed = first(client, 'error')
+        const lines = []
+        const write = () => {
+          for (const [at, [data, calls = true]] of all.entries()) {
+            const heard = error => {
+              lines.push([
+                'callback',
+                at,
+                error ? told(error).code : error,
+                client.destroyed,
+                client.errored !== null,
+              ])
+            }
+            if (calls) client.write(data, heard)
+            else client.write(data)
+          }
+        }
+        if (when === 'at once') write()
+        else if (when === 'when connected') client.once('connect', write)
+        else client.once('connect', () => process.nextTick(write))
+        client.on('error', error => lines.push(['error', told(error).code, told(error).message]))
+        await new Promise(resolve =>
+          client.on('close', hadError => {
+            lines.push(['close', hadError])
+            resolve()
+          }),
+        )
+        await failed
+        t.log(when, lines)
+      }
+    })
+  }
+}
