@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { createServer, connect as plainConnect } from 'node:net'
 import { certificates } from '../helpers/certificates.mjs'
-import { first, identity, outcome, secured } from '../helpers/tls.mjs'
+import { also, first, identity, outcome, secured, told } from '../helpers/tls.mjs'
 
 const all = certificates()
 
@@ -180,4 +180,52 @@ secured('setKeyCert() and enableTrace() behind connect()', { since: '20.17' }, a
   t.log('done', client.setKeyCert(all.good), client.enableTrace())
   t.log('outcome', (await outcome(client)).code)
   t.log('done', client.setKeyCert(all.good), client.enableTrace())
+})
+
+for (const [when, run] of [
+  ['at once', (_client, end) => end()],
+  ["in 'connect'", (client, end) => client.once('connect', end)],
+  ['when the hello has been sent', (client, end) => client.once('connect', () => process.nextTick(end))],
+]) {
+  secured(
+    `end() ${when}: nothing waits, and the server hears of a hang-up`,
+    { both: true },
+    async (t, kit) => {
+      const server = await kit.listen()
+      server.removeAllListeners('tlsClientError')
+      const failed = first(server, 'tlsClientError')
+      const client = kit.connect(server)
+      t.watch(client, 'client', { also, except: ['lookup'] })
+      run(client, () => client.end())
+      client.resume()
+      t.log('tlsClientError', told(await failed))
+      await t.closed(client)
+    },
+  )
+}
+
+secured('end() for a server that does not answer', async (t, kit) => {
+  const server = t.own(createServer({ allowHalfOpen: true }))
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  const accepted = first(server, 'connection')
+  const client = kit.connect(server)
+  const peer = t.own(await accepted)
+  await first(peer, 'data')
+  const finished = first(client, 'finish')
+  client.end()
+  peer.resume()
+  await Promise.all([finished, first(peer, 'end')])
+  t.log('state', client.readyState, client.secureConnecting)
+})
+
+secured('end() with a word waits for the handshake', { both: true }, async (t, kit) => {
+  const server = await kit.listen()
+  const accepted = first(server, 'secureConnection')
+  const client = kit.connect(server)
+  t.watch(client, 'client', { also, except: ['lookup'] })
+  client.end('a word')
+  client.resume()
+  const peer = await accepted
+  t.log('read', String(await t.drained(peer)))
+  await t.closed(client, peer)
 })

@@ -81,15 +81,25 @@ upgrades('writes in the tick of the call wait for the handshake', own, async (t,
   check(t.trace, { arrived: 'one two three' })
 })
 
-upgrades('end() in the tick of the call waits for the handshake', own, async (t, upgrade) => {
+upgrades('end() in the tick of the call waits for no handshake', own, async (t, upgrade) => {
   const { client, peer } = await t.pair()
   const secure = upgrade(client, trust)
   client.end()
-  const end = t.drained(peer)
+  const error = await upgrade(peer, server).catch(error => error)
+  if (error.code !== 'ECONNRESET') throw error
+  await secure
+  client.resume()
+  await t.closed(client, peer)
+})
+
+upgrades('end() waits for the handshake if something has been written', own, async (t, upgrade) => {
+  const { client, peer } = await t.pair()
+  const secure = upgrade(client, trust)
+  client.end('a word')
   const far = await upgrade(peer, server)
   await secure
   client.resume()
-  if ((await end).length !== 0) throw new Error('bytes from nowhere')
+  if (String(await t.drained(far)) !== 'a word') throw new Error('other bytes')
   await t.closed(client, far)
 })
 

@@ -509,7 +509,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.slot < 0) return ENOTCONN
     this.stopRelayTo()
     hold()
-    if (this.#backlog === null && !this.#isHandshaking) this.#finish()
+    if (this.#backlog === null) this.#finish()
     else this.#finFollows = true
     return 0
   }

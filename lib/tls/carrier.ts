@@ -35,6 +35,15 @@ export class Carrier extends Duplex {
     else this.push(null)
   }
 
+  // Behind the end of a client that has not waited for its handshake comes the rest of that, which nobody reads.
+  override write(...args: unknown[]): boolean {
+    const write = super.write as (...args: unknown[]) => boolean
+    if (!this.writableEnded) return write.apply(this, args)
+    const done = args.findLast(each => typeof each === 'function') as Done | undefined
+    if (done !== undefined) process.nextTick(done)
+    return true
+  }
+
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {
     this.#sent(this.below.write(chunk), done)
   }

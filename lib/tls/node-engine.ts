@@ -74,6 +74,7 @@ export class NodeEngine implements Engine {
       secureContext: this.#secureContext,
       socket: carrier,
     } as tls.ConnectionOptions)
+    handle.client = over
     this.#watch(socket, handle, over, error => {
       if (over.authorizationError) this.#shaken(socket, over, () => void socket.destroy(role.rejected(error)))
       else if (handle.isOpen || !isReset(error)) fail(socket, handle, error)
@@ -207,6 +208,8 @@ class HandleOverNode extends Handle {
   #carrier: Carrier
   #below: Handle
   #over: tls.TLSSocket | null = null
+  /** Of a client, from the beginning of its handshake on. */
+  client: tls.TLSSocket | undefined
   #waits: (() => void)[] = []
   #reads = false
   #into: Uint8Array | null = null
@@ -353,7 +356,12 @@ class HandleOverNode extends Handle {
   // --- half-close and close -----------------------------------------------------------------------------------
 
   override shutdown(): number {
-    this.#whenOpen(over => over.end(() => this.#tell(() => this.owner?.[kOnShutdown]?.(0))))
+    const end = (over: tls.TLSSocket): void => {
+      over.end(() => this.#tell(() => this.owner?.[kOnShutdown]?.(0)))
+    }
+    // Nothing waits for the handshake, so FIN does not either.
+    if (this.client !== undefined && this.#writes === 0) end(this.client)
+    else this.#whenOpen(end)
     return 0
   }
 
