@@ -58,12 +58,12 @@ class Kit {
     return this.t.own(this.tls.connect(this.t.to(server, { ...trust, ...this.limits, ...options })))
   }
 
-  /** A secure connection with both its ends. */
-  async meet({ server: serverOptions, client: clientOptions, over } = {}) {
+  /** A secure connection with both its ends. `through`: the server that passes it on to `over`. */
+  async meet({ server: serverOptions, client: clientOptions, over, through } = {}) {
     const { t } = this
     const server = over ?? (await this.listen(serverOptions))
     const accepted = first(server, 'secureConnection')
-    const client = this.connect(server, clientOptions).on('error', () => {})
+    const client = this.connect(through ?? server, clientOptions).on('error', () => {})
     const [peer] = await Promise.all([accepted, first(client, 'secureConnect')])
     if (t.moduleName !== 'node:net') {
       for (const end of [client, peer]) {

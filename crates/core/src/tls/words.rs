@@ -105,7 +105,8 @@ impl Drop for Tidy {
     }
 }
 
-/// Library, reason and text of what is in OpenSSL's queue, which is empty afterwards.
+/// Library, reason and text of the first error in OpenSSL's queue, which is empty afterwards. Of those behind it, which say
+/// how the first one was passed on, Node says nothing.
 pub(super) fn failure(openssl: &OpenSsl) -> Vec<u8> {
     // SAFETY: the queue is the thread's own.
     let first = unsafe { (openssl.ERR_peek_error)() };
@@ -115,6 +116,7 @@ pub(super) fn failure(openssl: &OpenSsl) -> Vec<u8> {
     let place = (&raw mut words).cast();
     // SAFETY: the callback takes its last argument for the vector, which outlives the call.
     unsafe { (openssl.ERR_print_errors_cb)(print_error, place) };
+    clear_errors(openssl);
     parts(&[&library, &reason, &words])
 }
 
@@ -123,5 +125,6 @@ unsafe extern "C" fn print_error(line: *const c_char, length: usize, words: *mut
     let words = unsafe { &mut *words.cast::<Vec<u8>>() };
     // SAFETY: OpenSSL says that so many bytes are there.
     words.extend_from_slice(unsafe { slice::from_raw_parts(line.cast(), length) });
-    1
+    // No other, please.
+    0
 }
