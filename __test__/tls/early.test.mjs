@@ -229,3 +229,40 @@ secured('end() with a word waits for the handshake', { both: true }, async (t, k
   t.log('read', String(await t.drained(peer)))
   await t.closed(client, peer)
 })
+
+const chainOf = certificate =>
+  certificate ? [certificate.subject, ...chainOf(certificate.issuerCertificate)] : []
+
+secured('certificates before the handshake and behind it', { both: true }, async (t, kit) => {
+  for (const name of ['good', 'intermediate sent', 'self-signed and trusted']) {
+    const { key, cert, ca } = all[name]
+    const server = await kit.listen({ key, cert, ca, requestCert: true })
+    const accepted = first(server, 'secureConnection')
+    const client = kit.connect(server, { key, cert, ca, servername: 'localhost' })
+    t.log('own', client.getCertificate()?.subject, client.getX509Certificate()?.fingerprint256)
+    await first(client, 'secureConnect')
+    const peer = await accepted
+    for (const end of [client, peer]) {
+      t.log('own', end.getCertificate()?.subject, chainOf(end.getX509Certificate()))
+    }
+    // Once, for Node gives something else the second time. Node 24 knows no issuers on the server's side.
+    t.log("the peer's", chainOf(client.getPeerX509Certificate()), peer.getPeerX509Certificate().subject)
+    client.destroy()
+    await t.closed(client, peer)
+    t.log('closed', client.getCertificate(), client.getX509Certificate(), client.getPeerX509Certificate())
+  }
+})
+
+for (const listens of [false, true]) {
+  secured(`highWaterMark of a server, ${listens ? 'with' : 'without'} a plain socket`, async (t, kit) => {
+    for (const highWaterMark of [1000, 0, undefined]) {
+      const server = await kit.listen({ highWaterMark })
+      if (listens)
+        server.on('connection', raw => t.log('raw', raw.writableHighWaterMark, raw.readableHighWaterMark))
+      const { client, peer } = await kit.meet({ over: server, client: { highWaterMark } })
+      for (const end of [client, peer]) t.log('marks', end.writableHighWaterMark, end.readableHighWaterMark)
+      client.destroy()
+      await t.closed(client, peer)
+    }
+  })
+}

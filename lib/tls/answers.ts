@@ -143,7 +143,7 @@ export class Answers {
       else answer(bytesOf(response, 'OCSP response'))
     })
     try {
-      this.#questions.status!(shown.getCertificate(), shown.getIssuer(), done)
+      this.#questions.status!(shown.getCertificate()!, shown.getIssuer(), done)
     } catch (error) {
       // As Node does from version 24 on: the client would wait for nothing.
       this.#fail(error as Error)

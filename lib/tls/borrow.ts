@@ -7,7 +7,7 @@ import { cannotUseContext } from './errors.js'
 
 /** The C++ side of a SecureContext, as far as it is known. */
 export interface Native {
-  getCertificate(): Buffer
+  getCertificate(): Buffer | null
   getIssuer(): Buffer | null
 }
 

@@ -4,9 +4,31 @@ import { X509Certificate } from 'node:crypto'
 import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls'
 import { parts } from '../engine/once.js'
 
-/** Certificates as the addon has them. */
+/** A peer's certificates as the addon has them: its own first, then those that it has sent, and of what they lead to. */
 export function certificates(bytes: Buffer | undefined): X509Certificate[] {
-  return parts(bytes).map(der => new X509Certificate(der))
+  return made(parts(bytes).filter(der => der.length > 0))
+}
+
+/** Those that it has sent. */
+export function sentCertificates(bytes: Buffer | undefined): X509Certificate[] {
+  const all = parts(bytes)
+  return made(
+    all.slice(
+      0,
+      all.findIndex(der => der.length === 0),
+    ),
+  )
+}
+
+function made(all: Buffer[]): X509Certificate[] {
+  return all.map(der => new X509Certificate(der))
+}
+
+/** The first of them, which leads to the one behind it, and so on: `issuerCertificate`. */
+export function chained(all: X509Certificate[]): X509Certificate | undefined {
+  for (let at = 1; at < all.length; at++)
+    Object.defineProperty(all[at - 1]!, 'issuerCertificate', { value: all[at], configurable: true })
+  return all[0]
 }
 
 /** As `getPeerCertificate()` shows a certificate. */

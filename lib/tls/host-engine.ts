@@ -99,6 +99,10 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     return flags
   }
 
+  ownCertificate(): Buffer | null {
+    return nativeOf(this.#context!.secureContext).getCertificate()
+  }
+
   show(context: tls.SecureContext): void {
     const native = nativeOf(context)
     if (native.getCertificate() === null) throw errors.noKeyCert()

@@ -39,6 +39,10 @@ export class NodeEngine implements Engine {
     else this.#secureContext = (given.secureContext as tls.SecureContext) ?? secureContextOfNodes(given)
   }
 
+  ownCertificate(): Buffer | null {
+    return this.#secureContext === undefined ? null : nativeOf(this.#secureContext).getCertificate()
+  }
+
   show(context: tls.SecureContext): void {
     if (nativeOf(context).getCertificate() === null) throw errors.noKeyCert()
     if (this.#over !== undefined) this.#over.setKeyCert?.(context)

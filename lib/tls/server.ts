@@ -5,7 +5,7 @@
 import nodeTls = require('node:tls')
 
 import { EventEmitter } from 'node:events'
-import type { Duplex } from 'node:stream'
+import { type Duplex, getDefaultHighWaterMark } from 'node:stream'
 import type * as tls from 'node:tls'
 import { adoptMethods } from '../constructor.js'
 import { isForeign } from '../node/foreign-handle.js'
@@ -63,6 +63,8 @@ export class TLSServerMethods extends PlainServer {
     const { connection } = (this as unknown as StreamInternals)._events
     if (connection !== onConnection || isForeign(options.handle)) return super[kNewSocket](options)
     options.manualStart = true
+    // As in Node, where the one of the options is that of the plain socket below.
+    options.readableHighWaterMark = options.writableHighWaterMark = getDefaultHighWaterMark(false)
     return accept(this, undefined, { [kAccepted]: options })
   }
 

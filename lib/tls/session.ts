@@ -11,7 +11,7 @@ import type {
 import type { Fact, Handle } from '../engine/once.js'
 import type { TlsSession } from '../types.js'
 import { bound } from './bound-session.js'
-import { certificates, detailed, legacy } from './certificate.js'
+import { certificates, chained, detailed, legacy, sentCertificates } from './certificate.js'
 import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
 import { serverError, verifyError } from './verify.js'
 
@@ -77,7 +77,7 @@ export class HostSession implements TlsSession {
   }
 
   getPeerX509Certificate(): X509Certificate | undefined {
-    return certificates(this.#handle.tlsFact('peerCertificates'))[0]
+    return chained(sentCertificates(this.#handle.tlsFact('peerCertificates')))
   }
 
   getCipher(): CipherNameAndProtocol {

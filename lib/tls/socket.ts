@@ -4,7 +4,7 @@
 
 import nodeTls = require('node:tls')
 
-import type { X509Certificate } from 'node:crypto'
+import { X509Certificate } from 'node:crypto'
 import type * as tls from 'node:tls'
 import { adoptMethods } from '../constructor.js'
 import type { Handle } from '../engine/once.js'
@@ -22,6 +22,7 @@ import {
   validateObject,
   validateString,
 } from '../validate.js'
+import { legacy } from './certificate.js'
 import { chooseEngine } from './engine.js'
 import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
 import { heard } from './heard.js'
@@ -232,13 +233,13 @@ export class TLSSocketMethods extends Socket {
     return asked(this, {}, null, session => session.getPeerCertificate(detailed)) as never
   }
   getCertificate(): nodeTls.PeerCertificate | object | null {
-    return asked(this, {}, null, session => session.getCertificate()) as never
+    return asked(this, legacyOf(ownOf(this)), null, session => session.getCertificate()) as never
   }
   getPeerX509Certificate(_detailed?: boolean): X509Certificate | undefined {
     return asked(this, undefined, undefined, session => session.getPeerX509Certificate()) as never
   }
   getX509Certificate(): X509Certificate | undefined {
-    return asked(this, undefined, undefined, session => session.getX509Certificate()) as never
+    return asked(this, ownOf(this), undefined, session => session.getX509Certificate()) as never
   }
   getCipher(): nodeTls.CipherNameAndProtocol {
     return asked(this, undefined, null, session => session.getCipher()) as never
@@ -284,6 +285,17 @@ function asked(
 ): unknown {
   if (socket.destroyed) return after
   return socket.tls === null ? before : ask(socket.tls)
+}
+
+/** What it is going to show. */
+function ownOf(socket: TLSSocket): X509Certificate | undefined {
+  if (socket.tls !== null || socket.destroyed) return undefined
+  const der = socket[kSession].engine.ownCertificate()
+  return der === null ? undefined : new X509Certificate(der)
+}
+
+function legacyOf(certificate: X509Certificate | undefined): object {
+  return certificate === undefined ? {} : legacy(certificate)
 }
 
 function assertNotStarted(socket: TLSSocket, method: string): void {

@@ -26,6 +26,8 @@ export interface Session extends TlsSession {
 export interface Engine {
   /** With what was received already. The socket is connected, and nothing is left to be sent. */
   start(socket: SecureSocket, handle: Handle, unread: Buffer): void
+  /** The certificate of its context, before there is a session that knows. */
+  ownCertificate(): Buffer | null
   /** A server shows the certificate of this context from now on. Throws what Node throws if it cannot. */
   show(context: tls.SecureContext): void
 }

@@ -22,7 +22,7 @@ pub enum Fact {
     Servername,
     Alpn,
     /// The peer's certificates as DER, each behind its length in four bytes (little-endian): the leaf, then what the peer
-    /// has sent with it, then the chain that was verified.
+    /// has sent with it, then nothing (no bytes), then the chain that was verified.
     PeerCertificates,
     /// Our own, as DER.
     Certificate,
@@ -166,7 +166,13 @@ impl Session {
         // SAFETY: as above.
         let verified = unsafe { (openssl.SSL_get0_verified_chain)(self.raw()) };
         // What a client gets of a server begins with the leaf, and so does what was verified.
-        for (chain, first) in [(sent, i32::from(!self.server)), (verified, 1)] {
+        for (at, (chain, first)) in [(sent, i32::from(!self.server)), (verified, 1)]
+            .into_iter()
+            .enumerate()
+        {
+            if at > 0 {
+                add(Vec::new());
+            }
             if chain.is_null() {
                 continue;
             }
