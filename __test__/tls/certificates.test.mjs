@@ -1,18 +1,21 @@
 // Whom a client or a server believes: the verdicts, codes and messages are those of node:tls.
 
 import { certificates } from '../helpers/certificates.mjs'
+import { secured } from '../helpers/tls.mjs'
 import { facts, told, upgrades } from '../helpers/upgrade.mjs'
 
 const all = certificates()
 
 const outcome = promise => promise.then(facts, told)
 
-for (const [name, { key, cert, ca }] of Object.entries(all)) {
+for (const [name, { key, cert, ca, crl, ciphers }] of Object.entries(all)) {
   upgrades(`a server's certificate: ${name}`, async (t, upgrade) => {
-    for (const options of [{}, { rejectUnauthorized: false }, { host: '127.0.0.1' }]) {
+    // A server with a weak one must want it; a client may, too.
+    const wants = ciphers === undefined ? [] : [{ ciphers }]
+    for (const options of [{}, { rejectUnauthorized: false }, { host: '127.0.0.1' }, ...wants]) {
       const { client, peer } = await t.pair()
-      const far = upgrade(peer, { isServer: true, key, cert }).catch(() => {})
-      const near = upgrade(client, { ca, host: 'localhost', ...options })
+      const far = upgrade(peer, { isServer: true, key, cert, ciphers }).catch(() => {})
+      const near = upgrade(client, { ca, crl, host: 'localhost', ...options })
       t.log(JSON.stringify(options), await outcome(near))
       t.log('encrypted', client.encrypted ?? true)
       client.destroy()
@@ -73,6 +76,33 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
       const [one, two] = await Promise.all([outcome(near), outcome(far)])
       t.log('client', one)
       t.log('server', two)
+    }
+  })
+}
+
+// The server believes the authority of the certificate that a client shows.
+for (const name of [
+  ...['not yet valid', 'expired', 'revoked', 'not revoked', 'its authority revoked', 'a weak key'],
+  ...['no list for its authority', 'a list that has expired', 'for servers only', 'for e-mail only'],
+  ...['with a key for authorities only', 'with a demand that nobody knows', 'NUL in a name'],
+  ...['a weak signature (SHA-1)', 'of an authority of clients', 'intermediate left out'],
+]) {
+  secured(`a client's certificate, by a server: ${name}`, { both: true }, async (t, kit) => {
+    const { key, cert, ca, crl, ciphers } = all[name]
+    for (const rejectUnauthorized of [false, true]) {
+      const asks = { requestCert: true, rejectUnauthorized, ca, crl }
+      const server = await kit.listen({ key: all.good.key, cert: all.good.cert, ...asks })
+      const end = new Promise(resolve => {
+        server.once('secureConnection', peer => {
+          const { authorized, authorizationError } = peer
+          resolve({ authorized, authorizationError, subject: peer.getPeerCertificate().subject })
+        })
+        server.once('tlsClientError', error => resolve(told(error)))
+      })
+      const client = kit.connect(server, { ca: all.good.ca, key, cert, ciphers }).on('error', () => {})
+      client.resume()
+      t.log(`rejectUnauthorized: ${rejectUnauthorized}`, await end)
+      client.destroy()
     }
   })
 }
