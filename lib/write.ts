@@ -8,7 +8,7 @@ import { errnoException, errnoOf, fromLoop } from './errors.js'
 import { type ForeignHandle, isForeign } from './node/foreign-handle.js'
 import { carriesSession } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
-import type { Done } from './request.js'
+import { type Done, Request } from './request.js'
 import { type Connection, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
 
 // A write of up to so many bytes is copied into the Handle's shared buffer, which always has room for it.
@@ -97,7 +97,11 @@ export function callBackWhenSent(socket: Connection, handle: Handle, callback: D
     else if (handle.writeErrno !== 0) callback(writeFailed(socket, handle.writeErrno))
     else if (sent(handle) >= mark) callback(error)
     else if (handle.closed) callback(canceled())
-    else (socket[kHeld] ??= []).push({ handle, mark, callback })
+    else {
+      // Here it is in the async context of the write, and later it would not be.
+      const request = new Request('WRITEWRAP', handle, callback)
+      ;(socket[kHeld] ??= []).push({ handle, mark, callback: request.complete.bind(request) })
+    }
   }
 }
 

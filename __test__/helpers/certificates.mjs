@@ -172,6 +172,9 @@ function written() {
     },
     'an authority with a weak key': { ...under({ key: small }), ...level },
 
+    'with RSA': one({ key: strong.key }),
+    'with Ed25519': one({ key: newKey('ed25519') }),
+
     'for servers only': one({ extensions: [local, purpose('serverAuth')] }),
     'for e-mail only': one({ extensions: [local, purpose('emailProtection')] }),
     'with a key for authorities only': one({ extensions: [local, usage('keyCertSign')] }),

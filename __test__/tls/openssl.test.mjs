@@ -254,6 +254,22 @@ for (const ticket of [true, false]) {
   })
 }
 
+secured('s_client is told how long a session lasts', both, async (t, kit) => {
+  for (const sessionTimeout of [7, 70_000]) {
+    const server = await kit.listen({ key, cert, sessionTimeout })
+    const accepted = first(server, 'secureConnection')
+    const client = s_client(t, kit, server)
+    const peer = await accepted
+    // What s_client prints of a ticket may come at its end.
+    const said = client.seen('lifetime hint: \\d+')
+    await talk(peer, client)
+    client.child.stdin.end()
+    await t.closed(peer.resume())
+    const [hint] = await said
+    t.log(hint)
+  }
+})
+
 const psk = '1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f809'
 const pskCiphers = { 'TLSv1.2': 'PSK-AES128-GCM-SHA256', 'TLSv1.3': 'TLS_AES_128_GCM_SHA256' }
 

@@ -3,12 +3,17 @@
 import type * as tls from 'node:tls'
 import type { TlsSession } from '../types.js'
 
+interface Below {
+  readonly closeNotify: boolean
+  readonly owner: object | null
+}
+
 export class NodeSession implements TlsSession {
   readonly engine = 'node'
   #over: tls.TLSSocket
-  #handle: { readonly closeNotify: boolean }
+  #handle: Below
 
-  constructor(over: tls.TLSSocket, handle: { readonly closeNotify: boolean }) {
+  constructor(over: tls.TLSSocket, handle: Below) {
     this.#over = over
     this.#handle = handle
   }
@@ -73,8 +78,19 @@ export class NodeSession implements TlsSession {
   setMaxSendFragment(size: number): boolean {
     return this.#over.setMaxSendFragment(size)
   }
-  renegotiate(...args: Parameters<TlsSession['renegotiate']>): boolean | undefined {
-    return this.#over.renegotiate(...(args as Parameters<tls.TLSSocket['renegotiate']>))
+  renegotiate(
+    options: Parameters<TlsSession['renegotiate']>[0],
+    callback?: (error: Error | null) => void,
+  ): boolean | undefined {
+    const judged = (error: Error | null): void => {
+      // Node has judged the peer again.
+      const { authorized, authorizationError } = this.#over
+      Object.assign(this.#handle.owner ?? {}, { authorized, authorizationError: authorizationError ?? null })
+      callback?.(error)
+    }
+    // Node looks at what is no function.
+    const isWrong = callback !== undefined && typeof callback !== 'function'
+    return this.#over.renegotiate(options, isWrong ? callback : judged)
   }
   disableRenegotiation(): void {
     this.#over.disableRenegotiation()

@@ -10,6 +10,7 @@ const judges = new WeakMap<object, () => void>()
 
 /** A role's `shaken`. */
 export function shaken(socket: SecureSocket, judge: () => void): void {
+  socket.servername = socket.tls?.servername ?? false
   judges.set(socket, judge)
   try {
     socket.emit('secure')
@@ -26,7 +27,6 @@ export function judge(this: object): void {
 /** The handshake is done, and the peer is all right. */
 export function told(socket: SecureSocket): void {
   socket.secureConnecting = false
-  socket.servername = socket.tls?.servername ?? false
 }
 
 /** Nobody looks at the certificate: as in Node, that is up to a program that makes a TLSSocket by itself. */

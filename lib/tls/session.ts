@@ -94,7 +94,8 @@ export class HostSession implements TlsSession {
     if (this.#host === undefined || this.#handle.closed) return null
     const [type, name, size] = this.#text('ephemeralKey')?.split('\0') ?? []
     if (type === undefined) return {}
-    if (type === 'DH') return { type, size: Number(size) }
+    if (type === 'DH')
+      return NAMES_NOTHING ? { type, name: undefined, size: Number(size) } : { type, size: Number(size) }
     // Of groups that are no curve, those with ML-KEM, Node knows the name alone, since version 26.
     return { type, name, size: size === '' ? undefined : Number(size) }
   }
@@ -145,6 +146,9 @@ export class HostSession implements TlsSession {
     this.#renegotiation.disable()
   }
 }
+
+/** Node 26 says of a group without a name that it has none. */
+const NAMES_NOTHING = Number.parseInt(process.versions.node, 10) >= 26
 
 /** "RSA-PSS+SHA256" and the like, as Node spells them. */
 function sigalg(sign: string, hash: string): string {

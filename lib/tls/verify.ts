@@ -35,9 +35,9 @@ const CODES: Record<number, string> = {
   62: 'HOSTNAME_MISMATCH',
 }
 
-// What Node 24 and later add to a client's two most frequent ones.
+// What Node 24 and later add to a client's most frequent ones.
 const ADVICE = '; if the root CA is installed locally, try running Node.js with --use-system-ca'
-const ADVISED = Number.parseInt(process.versions.node, 10) >= 24 ? [18, 21] : []
+const ADVISED = Number.parseInt(process.versions.node, 10) >= 24 ? [2, 18, 21] : []
 
 /** The error that a client of Node's makes of a verdict other than 0. */
 export function serverError(verdict: number, text: string): NodeJS.ErrnoException {
