@@ -402,8 +402,11 @@ export class SocketMethods extends Base {
       ? writeChunks(handle, data as Chunk[])
       : writeChunk(handle, data as Buffer | string, encoding as BufferEncoding)
     if (result === 0) {
-      if (callback !== null) callBackWhenSent(this, handle, callback)
-      else skipTick(this._writableState)
+      if (callback !== null) {
+        // One that has waited for the connection is called in this call, and the bytes are not sent before it returns.
+        if (!this._writableState.sync) handle.flush()
+        callBackWhenSent(this, handle, callback)
+      } else skipTick(this._writableState)
       done()
     } else if (result < 0) done(errnoException(result, 'write'))
     else {

@@ -72,3 +72,41 @@ for (const [behaviour, act] of Object.entries(peers)) {
     })
   }
 }
+
+const moments = {
+  'in the tick of connect()': (_client, _lower, destroy) => destroy(),
+  "in 'connect'": (client, lower, destroy) => (lower ?? client).once('connect', destroy),
+  "in 'secureConnect'": (client, _lower, destroy) => client.once('secureConnect', destroy),
+}
+
+for (const [when, run] of Object.entries(moments)) {
+  for (const over of ['nothing', 'a socket that connects', 'a socket that is connected']) {
+    // That one has its 'connect' behind it. Node 20 throws in an immediate of its own.
+    if (isOld || (when === "in 'connect'" && over === 'a socket that is connected')) continue
+    secured(`a client over ${over} is destroyed ${when}: a write that waits fails, once`, async (t, kit) => {
+      const server = await kit.listen()
+      for (const size of [1, 100_000]) {
+        let lower
+        if (over !== 'nothing') {
+          lower = t.connect(t.to(server))
+          t.watch(lower, 'lower', { except: ['lookup', 'connectionAttempt', 'end'] })
+        }
+        if (over === 'a socket that is connected') await first(lower, 'connect')
+        const client = kit.connect(
+          lower ?? server,
+          lower && { socket: lower, host: undefined, port: undefined },
+        )
+        const closed = t.closed(client, ...(lower ? [lower] : []))
+        let calls = 0
+        let failed
+        client.write(Buffer.alloc(size), error => {
+          calls++
+          failed = Boolean(error)
+        })
+        run(client, lower, () => client.destroy())
+        await closed
+        t.log('callback', calls, failed)
+      }
+    })
+  }
+}

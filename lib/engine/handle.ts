@@ -101,6 +101,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   /** Somebody may wait for the outcome of what is in the backlog. */
   #isAwaited = false
   #isHandshaking = false
+  #lost = 0
   /** Where the bytes go that are read here, and where those come from that are sent here, without JavaScript. */
   #relayTo: Handle | null = null
   #relayFrom: Handle | null = null
@@ -373,9 +374,9 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.#finFollows && this.slot >= 0 && !this.#isHandshaking) this.#finish()
   }
 
-  /** Of `bytesWritten`, the bytes that were refused by a full kernel buffer and wait. */
+  /** Of `bytesWritten`, the bytes that were refused by a full kernel buffer and wait, or did when this was closed. */
   get writeQueueSize(): number {
-    if (this.#backlog === null) return 0
+    if (this.#backlog === null) return this.#lost
     // What the addon has sealed is not sent before the backlog is gone.
     return this.tls === null || this.#backlog.isDone ? this.#backlog.size : Math.max(this.#backlog.size, 1)
   }
@@ -556,6 +557,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
       this.isReading || this.phase === CONNECTING || this.phase === LISTENING || this.#backlog !== null
     if (this.phase === CONNECTING) release()
     this.#handshakeEnds()
+    this.#lost = this.writeQueueSize
     this.#drop()
     if (this.slot >= 0) {
       slots[this.slot] = undefined
@@ -568,6 +570,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     this.isReading = false
     this.recount()
     const all = this.canceled === undefined ? callbacks : [...this.canceled, ...callbacks]
+    // Another socket on this connection may bring its own.
+    if (this.canceled !== undefined) this.canceled = undefined
     // On Windows libuv closes a handle once it has seen that what was under way is cancelled: an iteration later.
     if (busy && onWindows) closeLater(this, all)
     else closeSoon(this, all)

@@ -14,6 +14,7 @@ import { acceptInstances, isInstance } from '../node/instances.js'
 import type { AcceptedOptions, SocketOptions } from '../options.js'
 import { Socket } from '../socket.js'
 import { type Connection, kHandle, kReconnects, kTls } from '../state.js'
+import { stopIdleTimers } from '../timeout.js'
 import {
   validateBoolean,
   validateBuffer,
@@ -179,7 +180,14 @@ export class TLSSocketMethods extends Socket {
     // A signal that is aborted already destroys it in its constructor.
     const lower = (this[kSession] as Session | undefined)?.lower ?? null
     const late = this._closeAfterHandlingError
-    super._destroy(error, done)
+    if (lower !== null && !lower.destroyed && this[kHandle]?.owner !== (this as object)) {
+      // Its connection is still the one of the socket below, if there is one, and is closed by that.
+      this.connecting = false
+      this[kHandle] = null
+      stopIdleTimers(this)
+      lower.once('close', () => this.emit('close', Boolean(error)))
+      done(error)
+    } else super._destroy(error, done)
     if (lower === null || lower.destroyed) return
     if (late) queueMicrotask(() => lower.destroy())
     else lower.destroy()
