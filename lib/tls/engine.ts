@@ -10,6 +10,7 @@ import { NodeEngine } from './node-engine.js'
 import type { Wanted } from './options.js'
 import { twinOf } from './twins.js'
 import type { Engine } from './types.js'
+import { warnOfEnvironment } from './verify.js'
 
 /** Throws what Node throws for options that make no context. */
 export function chooseEngine(options: Wanted): Engine {
@@ -21,6 +22,7 @@ export function chooseEngine(options: Wanted): Engine {
   if (why !== undefined) return byNode(options, why)
   const context = contextOf(options)
   if (typeof context === 'string') return byNode(options, context)
+  if (!options.isServer) warnOfEnvironment()
   if (debugging) debug('tls: OpenSSL of the process, %s', options.isServer ? 'server' : 'client')
   return new HostEngine(options, context)
 }

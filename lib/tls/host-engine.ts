@@ -21,6 +21,7 @@ import { type Borrowed, borrow, nativeOf } from './borrow.js'
 import { bound, unbound } from './bound-session.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
+import { logKeys } from './keylog.js'
 import { throwLater } from './later.js'
 import type { Wanted } from './options.js'
 import { Renegotiation } from './renegotiation.js'
@@ -69,6 +70,7 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     if (isServer && requestCert) flags |= TLS_REQUEST_CERTIFICATE
     if (isServer && requestCert && rejectUnauthorized) flags |= TLS_REQUIRE_CERTIFICATE
     flags |= this.#ask()
+    logKeys(socket)
     if (socket.listenerCount('keylog') > 0) flags |= TLS_KEYLOG
     else socket.on('newListener', event => event === 'keylog' && handle.tlsKeylog())
     const session = isServer ? nothing : unbound(this.#wanted.session, host, rejectUnauthorized)

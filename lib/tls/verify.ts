@@ -60,13 +60,15 @@ let warned = false
 
 /** Whether peers are to be rejected that cannot be verified, when the options do not say. */
 export function rejectsByDefault(): boolean {
-  if (process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0') return true
-  if (!warned) {
-    warned = true
-    process.emitWarning(
-      "Setting the NODE_TLS_REJECT_UNAUTHORIZED environment variable to '0' makes TLS connections and HTTPS requests " +
-        'insecure by disabling certificate verification.',
-    )
-  }
-  return false
+  return process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0'
+}
+
+/** For clients of the addon; Node warns for its own, and of those whose options say something else, too. */
+export function warnOfEnvironment(): void {
+  if (warned || rejectsByDefault()) return
+  warned = true
+  process.emitWarning(
+    "Setting the NODE_TLS_REJECT_UNAUTHORIZED environment variable to '0' makes TLS connections and HTTPS requests " +
+      'insecure by disabling certificate verification.',
+  )
 }
