@@ -5,10 +5,10 @@ import { createRequire } from 'node:module'
 
 /**
  * Counts the relays that have begun, while the scenario runs. `ran()` throws if ferronet has had none, without which a
- * scenario would show nothing; of node:net it has nothing to say.
+ * scenario would show nothing, and `none()` if it has had one; of node:net they have nothing to say.
  */
 export function relays(t) {
-  if (t.moduleName === 'node:net') return { ran() {}, begun: () => 1, until: () => t.turns(4) }
+  if (t.moduleName === 'node:net') return { ran() {}, none() {}, begun: () => 1, until: () => t.turns(4) }
   const { begun } = createRequire(import.meta.url)('../../dist/lib/relay.js')
   const before = begun.count
   return {
@@ -17,6 +17,10 @@ export function relays(t) {
       if (begun.count - before < atLeast) {
         throw new Error(`${begun.count - before} relays have begun, not ${atLeast}`)
       }
+    },
+    /** The opposite: throws if one has begun. */
+    none() {
+      if (begun.count > before) throw new Error(`${begun.count - before} relays have begun`)
     },
     /** Waits until so many have. */
     until: count => t.until(() => begun.count - before >= count),
