@@ -66,7 +66,7 @@ function begin(from: Connection): void {
     relaying.heldUp = true
     return
   }
-  if (!isSocket(to) || !isUnseenReader(from) || !isUnseenWriter(to)) {
+  if (!isSocket(to) || !isUnseenReader(from) || !isUnseenWriter(to) || !willNotice(from) || !willNotice(to)) {
     relaying.wait = NEXT_TRY
     return
   }
@@ -78,6 +78,8 @@ function begin(from: Connection): void {
     return
   }
   begun.count++
+  // Later it may be too late for a new property.
+  relayingOf(to)
   relaying.wait = relaying.penalty
   relaying.penalty = Math.min(relaying.penalty * 2, MAX_PENALTY)
   watch(from)
@@ -196,12 +198,17 @@ export function takeMethods(prototype: object): void {
 }
 
 function isIntact(socket: Connection, names: readonly Method[]): boolean {
-  const watcher = Object.getPrototypeOf(socket) as object
-  const prototype = isWatching.has(watcher) ? (Object.getPrototypeOf(watcher) as object) : watcher
+  const prototype = prototypeOf(socket)
   return names.every(name => {
     const from = Object.hasOwn(socket, name) ? socket : prototype
     return Reflect.get(from, name, socket) === methods.get(name)
   })
+}
+
+/** Without a watcher. */
+function prototypeOf(socket: Connection): object {
+  const watcher = Object.getPrototypeOf(socket) as object
+  return isWatching.has(watcher) ? (Object.getPrototypeOf(watcher) as object) : watcher
 }
 
 /** The listeners that `pipe` adds, by their source: each stream has functions of its own. */
@@ -230,8 +237,11 @@ function isOwn(listener: unknown, source: string): boolean {
 /** The prototypes that `watch` puts in front of others. */
 const watching = new WeakMap<object, object>()
 const isWatching = new WeakSet<object>()
+/** The sockets that have one. */
+const watched = new Set<Connection>()
 
 function watch(socket: Connection): void {
+  watched.add(socket)
   const prototype = Object.getPrototypeOf(socket) as object
   if (isWatching.has(prototype)) return
   let watcher = watching.get(prototype)
@@ -244,8 +254,10 @@ function watch(socket: Connection): void {
 }
 
 function unwatch(socket: Connection): void {
+  watched.delete(socket)
   const watcher = Object.getPrototypeOf(socket) as object
-  if (isWatching.has(watcher)) Object.setPrototypeOf(socket, Object.getPrototypeOf(watcher) as object)
+  // In vain if the program has prevented extensions meanwhile. Then the watcher has nothing more to do.
+  if (isWatching.has(watcher)) Reflect.setPrototypeOf(socket, Object.getPrototypeOf(watcher) as object)
 }
 
 type Role = 'reads' | 'writes'
@@ -276,6 +288,8 @@ const LISTENS = [
   // Deno's call no other method.
   ...['once', 'prependOnceListener'],
 ]
+
+const NOTICED: PropertyKey[] = [...LOOKS.reads, ...LOOKS.writes, ...LISTENS]
 
 const EVENTS: Record<string, Stops> = {
   data: stops.reads,
@@ -318,7 +332,30 @@ function watcherOf(prototype: object): object {
   }
   // What they do to the bytes, if anything, ends in a write.
   for (const name of ['emit', 'push', 'unshift', '_read', '_unrefTimer']) define(name, stopBoth)
-  return watcher
+  return new Proxy(watcher, { getOwnPropertyDescriptor: inspected })
+}
+
+/**
+ * A tool looks for the place of a method, to put its own in front (`mock.method()` of node:test). It finds the real one
+ * behind us, and no relay: we are not told whose prototype it looks at.
+ */
+function inspected(watcher: object, name: PropertyKey): undefined {
+  if (Object.hasOwn(watcher, name)) for (const socket of watched) stopBoth(socket)
+  return undefined
+}
+
+/** Whether nothing of the socket's own is in front of the watcher's methods. */
+function willNotice(socket: Connection): boolean {
+  const prototype = prototypeOf(socket)
+  return NOTICED.every(name => {
+    if (!Object.hasOwn(socket, name)) return true
+    const own: unknown = Reflect.get(socket, name)
+    // An HTTP server's, which it leaves behind when the connection is no longer its own: it only throws.
+    if (name === 'setEncoding' && (own as { name?: unknown } | null)?.name === 'socketSetEncoding')
+      return true
+    // An HTTP server leaves those of the prototype as well.
+    return own === Reflect.get(prototype, name) && Reflect.deleteProperty(socket, name)
+  })
 }
 
 function call(prototype: object, name: PropertyKey, socket: Connection, args: never[]): unknown {
