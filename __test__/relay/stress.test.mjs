@@ -1,5 +1,5 @@
 // Relays under stress: long chains, programs that look and stop looking at random, and what is left behind when
-// something ends in the middle.
+// something ends in the middle. `npm run test:relays` has more of it.
 //
 // FERRONET_RELAY_MEGABYTES=10240   how much goes through each chain of three (40)
 // FERRONET_RELAY_SEEDS=1000        how many random programs there are (12)
