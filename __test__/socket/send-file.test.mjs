@@ -3,12 +3,14 @@
 import assert from 'node:assert/strict'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { readdirSync } from 'node:fs'
 import { open, truncate, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { identity } from '../fixtures/interop/certificate.mjs'
 import { parity } from '../helpers/parity.mjs'
+import { relaying } from '../helpers/relay.mjs'
 
 const ours = { module: 'ferronet' }
 
@@ -283,6 +285,85 @@ parity('a part of a file without a size', { ...ours, on: 'linux' }, async t => {
   assert.match(arrived, /^Name:ame:/)
   assert.equal(arrived.length, 9 + rest)
 })
+
+parity('writes, files and parts of files in any order keep their order', ours, async t => {
+  const { client, peer } = await t.pair()
+  const big = randomBytes(1_500_000)
+  const [long, short, empty] = [await file(t, big), await file(t, 'short'), await file(t, '')]
+  const parts = []
+  const promises = []
+  const send = (path, bytes, options) => {
+    parts.push(bytes)
+    promises.push(client.sendFile(path, options).then(sent => [sent, bytes.length]))
+  }
+  const write = bytes => {
+    parts.push(Buffer.from(bytes))
+    client.write(bytes)
+  }
+  const arrived = t.drained(peer)
+  for (let round = 0; round < 3; round++) {
+    write(`round ${round} `)
+    send(long, big)
+    send(short, Buffer.from('short'))
+    send(empty, Buffer.alloc(0))
+    write('text ')
+    client.cork()
+    write(Buffer.alloc(100_000, round))
+    send(long, big.subarray(7, 1_000_001), { start: 7, end: 1_000_000 })
+    write('in a cork ')
+    client.uncork()
+    send(short, Buffer.from('o'), { start: 2, end: 2 })
+    send(long, big.subarray(-1), { start: big.length - 1 })
+    await t.turns(round)
+  }
+  client.end('end')
+  parts.push(Buffer.from('end'))
+  for (const [sent, wanted] of await Promise.all(promises)) assert.equal(sent, wanted)
+  assert.equal(hash(await arrived), hash(Buffer.concat(parts)))
+  assert.equal(client.bytesWritten, Buffer.concat(parts).length)
+})
+
+parity('a file to the destination of a relay comes behind what is on its way', ours, async t => {
+  const { client, a, b, peer } = await relaying(t)
+  const path = await file(t, ' the file ')
+  peer.pause()
+  const before = randomBytes(12_000_000)
+  client.write(before)
+  await t.until(() => a.bytesRead > 1_000_000)
+  const sent = b.sendFile(path)
+  client.end('behind')
+  const arrived = await t.drained(peer.resume())
+  assert.equal(await sent, 10)
+  const at = arrived.indexOf(' the file ')
+  assert.ok(at > 0, 'there is no file')
+  const rest = Buffer.concat([arrived.subarray(0, at), arrived.subarray(at + 10)])
+  assert.equal(hash(rest), hash(Buffer.concat([before, Buffer.from('behind')])))
+})
+
+parity(
+  'a socket that is destroyed sends no file, and opens none that stays',
+  { ...ours, on: 'linux' },
+  async t => {
+    const path = await file(t, 'x')
+    const open = () => readdirSync('/proc/self/fd').length
+    const { client, peer } = await t.pair()
+    const closed = Promise.all([once(client, 'close'), once(peer, 'close')])
+    client.destroy()
+    await closed
+    const before = open()
+    await assert.rejects(client.sendFile(path))
+    const later = await t.pair()
+    const [first, second] = [later.client.sendFile(path), later.client.sendFile(path)]
+    later.client.destroy()
+    const gone = Promise.all([once(later.client, 'close'), once(later.peer, 'close')])
+    await assert.rejects(first)
+    await assert.rejects(second)
+    await gone
+    later.server.close()
+    await once(later.server, 'close')
+    await t.until(() => open() <= before)
+  },
+)
 
 parity('many files at once are no leak', ours, async t => {
   const { client, peer } = await t.pair()
