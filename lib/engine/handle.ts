@@ -371,7 +371,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   }
 
   #goOnEnding(): void {
-    if (this.#finFollows && this.slot >= 0 && !this.#isHandshaking) this.#finish()
+    if (this.#finFollows && this.slot >= 0) this.#finish()
   }
 
   /** Of `bytesWritten`, the bytes that were refused by a full kernel buffer and wait, or did when this was closed. */

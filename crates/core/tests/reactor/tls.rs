@@ -282,6 +282,40 @@ fn hello_of(host: &mut Host) -> Vec<u8> {
     [&head, hello.as_slice()].concat()
 }
 
+fn a_hello_waits_for_a_full_kernel_and_comes_behind_what_fills_it(host: &mut Host) {
+    let listener = TcpListener::bind(loopback()).expect("bind");
+    let slot = host.start_connect(listener.local_addr().expect("address"));
+    let (mut peer, _): (TcpStream, _) = listener.accept().expect("accept");
+    assert_eq!(host.connected(slot), 0);
+    let plain = vec![b'p'; 1 << 20];
+    let mut sent = 0;
+    loop {
+        let part = host
+            .reactor
+            .write(slot, &[IoSlice::new(&plain)])
+            .expect("open");
+        sent += part.bytes;
+        if !part.all {
+            break;
+        }
+    }
+    host.reactor
+        .tls_start(slot, &context(true), &CLIENT)
+        .expect("start");
+    peer.set_nonblocking(true).expect("a socket");
+    let mut read = Vec::new();
+    host.until(|_| {
+        // It would block in the end.
+        let _ = peer.read_to_end(&mut read);
+        read.len() > sent
+    });
+    assert!(read[..sent].iter().all(|byte| *byte == b'p'));
+    // A record of a handshake.
+    assert_eq!(read[sent], 22);
+    host.reactor.close(slot, true);
+    host.seen.forget(slot);
+}
+
 fn a_hello_that_was_read_before_is_answered_however_it_is_split(host: &mut Host) {
     let hello = hello_of(host);
     let server_context = context(false);
@@ -368,6 +402,7 @@ under_both_drivers! {
     an_announced_end_is_an_end_and_the_other_way_stays_open,
     the_announced_end_waits_until_the_kernel_has_room,
     what_is_not_tls_is_a_failure,
+    a_hello_waits_for_a_full_kernel_and_comes_behind_what_fills_it,
     a_hello_that_was_read_before_is_answered_however_it_is_split,
     the_end_comes_in_the_middle_of_a_handshake,
     bytes_go_into_the_callers_buffer,

@@ -25,7 +25,8 @@ impl Connection {
         start: &Start<'_>,
         site: Site<'_>,
     ) -> io::Result<()> {
-        if self.outgoing != Outgoing::Open || self.tls.is_some() {
+        // The kernel may have no room at the moment, behind a relay for example: then the hello waits for it.
+        if self.outgoing == Outgoing::Connecting || self.tls.is_some() {
             return Err(errno::error(errno::EINVAL));
         }
         self.tls = Some(Box::new(Sealed {
