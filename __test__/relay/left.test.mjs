@@ -225,3 +225,13 @@ for (const [what, end] of Object.entries(endings)) {
     },
   )
 }
+
+parity('without descriptors for pipes a relay copies', { module: 'ferronet', on: 'linux' }, async () => {
+  const script = fileURLToPath(new URL('../fixtures/relay-without-pipes.mjs', import.meta.url))
+  const args = ['-c', 'ulimit -n 80 && exec "$0" "$1"', nodeProgram, script]
+  const child = spawn('sh', args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', text => (output += text))
+  await once(child, 'close')
+  assert.deepEqual(JSON.parse(output), { code: 'EMFILE', begun: 1, right: true, read: true })
+})
