@@ -56,3 +56,18 @@ for (const kind of ['tcp', 'unix']) {
     )
   })
 }
+
+parity('relays at full speed all go on', async t => {
+  const bulk = []
+  for (let at = 0; at < 4; at++) bulk.push(await atFullSpeed(t, ['tcp', 'tcp']))
+  const before = bulk.map(({ a }) => a.bytesRead)
+  const gained = at => bulk[at].a.bytesRead - before[at]
+  // Until the slowest has 20 MB, the fastest may have several times as much, but not everything.
+  await t.until(() => bulk.every((_, at) => gained(at) > 20 * MB))
+  const most = Math.max(...bulk.map((_, at) => gained(at)))
+  assert.ok(most < 400 * MB, `${Math.round(most / MB)} MB, and another 20`)
+  t.log(
+    'wrong',
+    bulk.map(({ check }) => check.wrong),
+  )
+})

@@ -303,8 +303,16 @@ impl Reactor {
             if !may_read {
                 return Step::More;
             }
-            if carried >= SHARE || (relay.is_bulk && self.queue.turn.left() == 0) {
+            if carried >= SHARE {
                 return Step::Full;
+            }
+            if relay.is_bulk && self.queue.turn.left() == 0 {
+                // Whoever got nothing in this iteration is before the others in the next one.
+                return if carried == 0 {
+                    Step::Unserved
+                } else {
+                    Step::Full
+                };
             }
             let before = relay.moved;
             found = match self.load(from, relay, splices) {
