@@ -39,6 +39,7 @@ export function relayingOf(socket: Connection): Relaying {
     heldUp: false,
     shortTimer: null,
     movedAt: Number.NEGATIVE_INFINITY,
+    toldAt: Number.NEGATIVE_INFINITY,
   })
 }
 
@@ -131,6 +132,12 @@ function isHeldUp(from: Connection, to: Connection): boolean {
   return to._writableState.needDrain || flowing === false || length > 0
 }
 
+/** Whether one that this one is piped to is full. Where there have been several Node leaves an empty set behind. */
+export function isAwaited({ awaitDrainWriters: full }: Connection['_readableState']): boolean {
+  // The set is one of Node's own, which is no `Set` to us.
+  return full !== null && (full as { size?: number }).size !== 0
+}
+
 function isUnseenReader(socket: Connection): boolean {
   const { _readableState: state, _events: events } = socket
   return (
@@ -142,7 +149,7 @@ function isUnseenReader(socket: Connection): boolean {
     !state.errored &&
     !state.decoder &&
     !state.objectMode &&
-    !state.awaitDrainWriters &&
+    !isAwaited(state) &&
     state.pipes.length === 1 &&
     isOwn(events.data, ownListeners().data) &&
     events.readable === undefined &&

@@ -37,7 +37,15 @@ import {
   type SocketOptions,
   withKeepAlive,
 } from './options.js'
-import { relayPiped, relayRest, relayResumed, relayStopped, relaysPipes, takeMethods } from './relay.js'
+import {
+  isAwaited,
+  relayPiped,
+  relayRest,
+  relayResumed,
+  relayStopped,
+  relaysPipes,
+  takeMethods,
+} from './relay.js'
 import { type Done, Request } from './request.js'
 import type { SendFileOptions } from './send-file.js'
 import {
@@ -294,7 +302,7 @@ export class SocketMethods extends Base {
       !state.sync &&
       this._events.data !== undefined &&
       !state.decoder &&
-      state.awaitDrainWriters === null &&
+      (state.awaitDrainWriters === null || !isAwaited(state)) &&
       !state.ended &&
       !state.destroyed &&
       this.push === pushOriginal
@@ -689,7 +697,10 @@ export class SocketMethods extends Base {
 
   get _handle(): Handle | null {
     const handle = this[kHandle]
-    return handle instanceof ForeignHandle ? (handle.foreign as unknown as Handle) : handle
+    if (handle instanceof ForeignHandle) return handle.foreign as unknown as Handle
+    // What it has counted is up to date then.
+    if (handle?.relays) handle.count()
+    return handle
   }
   set _handle(handle: Handle | null) {
     this[kHandle]?.stopRelay()

@@ -146,6 +146,8 @@ export interface Relaying {
   movedAt: number
   /** The idle timer, if it was set for less than the whole time because bytes have passed by since. */
   shortTimer: NodeJS.Timeout | null
+  /** When 'timeout' was last emitted in a relay: once for each silence. */
+  toldAt: number
 }
 
 /** The addresses of a host, tried one after the other. */

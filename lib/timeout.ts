@@ -12,14 +12,21 @@ function expired(socket: Connection): void {
   if ((handle?.relays || socket[kRelay] !== null) && socket.timeout) {
     const running = handle?.relays ? handle.relayIdle : Number.POSITIVE_INFINITY
     const before = socket[kRelay]?.movedAt ?? Number.NEGATIVE_INFINITY
-    const left = socket.timeout - Math.min(running, performance.now() - before)
+    const idle = Math.min(running, performance.now() - before)
+    const left = socket.timeout - idle
     if (left > 0) {
       socket[kTimeout] = relayingOf(socket).shortTimer = setTimeout(expired, left, socket).unref()
       return
     }
-    // Whatever moves next starts the timer again.
-    handle?.stopRelay()
-    handle?.stopRelayTo()
+    if (handle?.relays) {
+      // It goes on, so nobody tells what moves next: we look again, and say it once.
+      const relaying = relayingOf(socket)
+      const movedAt = performance.now() - idle
+      const isTold = movedAt <= relaying.toldAt
+      relaying.toldAt = performance.now()
+      socket[kTimeout] = relaying.shortTimer = setTimeout(expired, socket.timeout, socket).unref()
+      if (isTold) return
+    }
   }
   socket._onTimeout()
 }

@@ -452,3 +452,27 @@ does('again when the program has looked', async ({ client, a, b, peer }) => {
   a.on('data', listener)
   a.off('data', listener)
 })
+
+parity('a relay begins again behind a second destination that has gone', async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  const second = new PassThrough()
+  second.resume()
+  a.pipe(b)
+  a.pipe(second)
+  await carry(t, client, peer)
+  count.none()
+  a.unpipe(second)
+  await carry(t, client, peer)
+  count.ran()
+})
+
+parity("a handle's counters are right while a relay runs", async t => {
+  const count = relays(t)
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b)
+  await carry(t, client, peer)
+  count.ran()
+  t.log('counted', a._handle.bytesRead === a.bytesRead, b._handle.bytesWritten === b.bytesWritten)
+  t.log('counted', a._handle.bytesRead, b._handle.bytesWritten)
+})

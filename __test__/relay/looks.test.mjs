@@ -644,3 +644,18 @@ for (const which of ['a', 'b']) {
     },
   )
 }
+
+parity('an idle time-out in the middle tells once that nothing moves', async t => {
+  const { a, b, client, peer } = await jammed(t, 30_000_000, ['tcp', 'tcp'])
+  const idle = 200
+  const counts = [0, 0]
+  for (const [at, socket] of [a, b].entries()) {
+    socket.setTimeout(idle)
+    socket.on('timeout', () => counts[at]++)
+  }
+  await t.until(() => counts[0] > 0 && counts[1] > 0)
+  // Nothing moves from here on, so there is no second one, however late this comes.
+  await new Promise(resolve => setTimeout(resolve, 4 * idle))
+  t.log('told', ...counts)
+  for (const socket of [client, a, b, peer]) socket.destroy()
+})

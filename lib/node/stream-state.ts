@@ -26,7 +26,7 @@ export interface ReadableState {
   ended: boolean
   decoder: Decoder | null
   encoding: BufferEncoding | null
-  awaitDrainWriters: unknown
+  awaitDrainWriters: object | null
   pipes: unknown[]
   objectMode: boolean
   readableListening: boolean
