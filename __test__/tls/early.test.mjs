@@ -266,3 +266,26 @@ for (const listens of [false, true]) {
     }
   })
 }
+
+// As Node up to 22 does; newer ones drop it.
+secured(
+  "what is written in 'secureConnect' leaves before a destroy() right behind it",
+  { both: true, engine: 'openssl', module: 'ferronet' },
+  async (t, kit) => {
+    for (const size of [1, 20_000]) {
+      const server = await kit.listen()
+      const accepted = first(server, 'secureConnection')
+      const client = kit.connect(server)
+      const called = new Promise(resolve => {
+        client.once('secureConnect', () => {
+          client.write(Buffer.alloc(size), resolve)
+          client.destroy()
+        })
+      })
+      const peer = await accepted
+      assert.equal((await t.drained(peer)).length, size)
+      assert.equal((await called) ?? null, null)
+      await t.closed(client)
+    }
+  },
+)

@@ -1,6 +1,7 @@
 // Handlers that throw. What they throw is an uncaught exception, once for each time, and the connection goes on. ('end' and
 // 'finish' are left out: a stream of Node's closes behind their handlers, and stays open when one throws.)
 
+import assert from 'node:assert/strict'
 import { first, secured } from '../helpers/tls.mjs'
 
 const onEvents = (...events) =>
@@ -79,3 +80,11 @@ if (Number.parseInt(process.versions.node, 10) >= 24) {
     await t.closed(client)
   })
 }
+
+secured('a FERRONET_TLS that is no engine', { module: 'ferronet' }, async (_t, kit) => {
+  process.env.FERRONET_TLS = 'wolf'
+  const message = "FERRONET_TLS must be 'openssl' or 'node', not 'wolf'"
+  // A server that threw when it has accepted somebody would end the process.
+  assert.throws(() => kit.tls.createServer(), { name: 'TypeError', message })
+  assert.throws(() => kit.tls.connect({ port: 1 }), { name: 'TypeError', message })
+})

@@ -604,15 +604,18 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     return 0
   }
 
-  /** The peer's certificate is all right: bytes come and go. */
-  openTls(): number {
-    if (this.slot < 0) return EBADF
+  /** The peer's certificate is all right: bytes come and go from here on, those that wait after `goOnTls`. */
+  openTls(): void {
+    if (this.slot < 0) return
     this.#handshakeEnds()
-    const status = engine.tlsOpen(this.slot)
-    if (status < 0) return status
+    engine.tlsOpen(this.slot)
+  }
+
+  /** Sends what has waited for the handshake. */
+  goOnTls(): void {
+    if (this.slot < 0) return
     if (this.#backlog !== null) this.#onWritable()
     else if (this.#finFollows) this.#finish()
-    return 0
   }
 
   /** In its place, if nobody says so: the peer gets the rest of the handshake, and all that is told is how it ends. */

@@ -12,12 +12,16 @@ import { twinOf } from './twins.js'
 import type { Engine } from './types.js'
 import { warnOfEnvironment } from './verify.js'
 
+/** What FERRONET_TLS says. A server asks early, for it cannot throw when there is a connection. */
+export function forcedEngine(): 'openssl' | 'node' | undefined {
+  const forced = process.env.FERRONET_TLS || undefined
+  if (forced === undefined || forced === 'openssl' || forced === 'node') return forced
+  throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
+}
+
 /** Throws what Node throws for options that make no context. */
 export function chooseEngine(options: Wanted): Engine {
-  const forced = process.env.FERRONET_TLS
-  if (forced && forced !== 'openssl' && forced !== 'node') {
-    throw new TypeError(`FERRONET_TLS must be 'openssl' or 'node', not '${forced}'`)
-  }
+  const forced = forcedEngine()
   const why = forced === 'node' ? 'FERRONET_TLS' : options.unsupported
   if (why !== undefined) return byNode(options, why)
   const context = contextOf(options)

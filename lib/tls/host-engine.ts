@@ -151,15 +151,18 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     }
     // A client that was not asked for its certificate is nobody in particular.
     socket.authorized = error === undefined && (!isServer || requestCert)
+    // What a listener writes and then destroys is sent, as in Node. What has been written before comes behind its
+    // listeners, and so do its callbacks.
+    this.#handle.openTls()
     throwLater(() => role.secure(socket))
-    if (!socket.destroyed) this.#open()
+    if (!socket.destroyed) this.#goOn()
     this.#isJudged = true
     for (const each of this.#sessions.splice(0)) this.#tell('session', each)
   }
 
-  #open(): void {
+  #goOn(): void {
     // Writes have waited for it, whose callbacks are called here.
-    throwLater(() => this.#handle.openTls())
+    throwLater(() => this.#handle.goOnTls())
     const { _readableState: state } = this.#socket
     if (state.reading || !this.#socket.isPaused()) this.#socket._read(0)
   }

@@ -18,7 +18,7 @@ import type { Connection } from '../state.js'
 import { kNewSocket } from '../symbols.js'
 import { invalidArgType, validateFunction } from '../validate.js'
 import { type Context, isUnavailable, newContext } from './context.js'
-import { serverOptions } from './engine.js'
+import { forcedEngine, serverOptions } from './engine.js'
 import { disconnected } from './errors.js'
 import { heard } from './heard.js'
 import { type Hearer, NodeServer } from './node-server.js'
@@ -239,6 +239,7 @@ export const Server = function Server(
     throw invalidArgType('options', 'of type object', given)
   const options: Options = typeof given === 'function' ? {} : { ...given }
   const onSecure = typeof given === 'function' ? given : listener
+  forcedEngine()
   const node = new NodeServer(options as tls.TlsOptions)
   // Node has no server that waits for ever.
   const handshakeTimeout = options.handshakeTimeout || undefined
