@@ -89,3 +89,51 @@ secured('what cannot be, throws as it does', { engine: 'openssl' }, async (t, ki
   }
   t.log('as ever', context instanceof kit.tls.createSecureContext().context.constructor, Object.keys(context))
 })
+
+secured("a server's context shows another certificate", { both: true }, async (t, kit) => {
+  const server = await kit.listen()
+  const visit = async name => {
+    const client = kit.connect(server, { ca: [trust.ca, good.ca], servername: 'localhost' })
+    t.log(name, await outcome(client), client.getPeerCertificate()?.fingerprint256)
+    client.destroy()
+    await t.closed(client)
+  }
+  await visit('of the options')
+  // Of another kind: RSA is there still, and clients may choose.
+  server.setSecureContext(good)
+  await visit('setSecureContext')
+  const { context } = server._sharedCreds
+  // A certificate of another key takes the key away.
+  context.setCert(expired.cert)
+  context.setKey(expired.key)
+  await visit('by the context')
+  server._sharedCreds = kit.tls.createSecureContext(good)
+  await visit('another context')
+  server.setTicketKeys(Buffer.alloc(48, 1))
+  await visit('behind other keys of tickets')
+})
+
+secured('the options that a server shows', async (t, kit) => {
+  const server = kit.tls.createServer({
+    ...{ ...identity, requestCert: true, minVersion: 'TLSv1.2', sessionTimeout: 7, honorCipherOrder: false },
+    ...{
+      ALPNProtocols: ['a'],
+      sessionIdContext: 'zz',
+      sigalgs: 'RSA+SHA256',
+      ecdhCurve: 'auto',
+      secureOptions: 3,
+    },
+  })
+  const names = Object.keys(server).filter(name => !name.startsWith('_'))
+  t.log('shown', names.sort())
+  for (const name of [
+    'key',
+    'minVersion',
+    'maxVersion',
+    'sessionTimeout',
+    'honorCipherOrder',
+    'sigalgs',
+    'ca',
+  ])
+    t.log(name, name in server, server[name])
+})

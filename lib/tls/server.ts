@@ -26,7 +26,7 @@ import { type Wanted, wanted } from './options.js'
 import { contextAmong, patternOf } from './questions.js'
 import { judge, shaken, told } from './roles.js'
 import { awaits, hasConnection, isControlled, kAccepted, kWanted, TLSSocket } from './socket.js'
-import { createSecureContext, isSecureContext } from './twins.js'
+import { createSecureContext, isSecureContext, pairWith, twinOf } from './twins.js'
 import type { Role } from './types.js'
 
 type Options = Record<string, unknown>
@@ -40,6 +40,8 @@ interface Terms {
   /** Of the context, and the context made of them; a text is why there is none. */
   options: Options
   context: Context | string
+  /** Node's context, which ours stands for. */
+  shared: tls.SecureContext | undefined
 }
 
 const kTerms = Symbol('ferronet.terms')
@@ -75,7 +77,7 @@ export class TLSServerMethods extends PlainServer {
     const terms = this[kTerms]
     terms.node.setSecureContext(options)
     terms.options = { ...options }
-    terms.context = contextOf(terms)
+    renew(terms)
   }
 
   /** For clients that ask for this name, in which `*` stands for a part without dots, another context. */
@@ -88,6 +90,14 @@ export class TLSServerMethods extends PlainServer {
     this._contexts.push([patternOf(servername), secure as tls.SecureContext])
   }
 
+  // Programs change the certificate by way of it, or put another context in its place.
+  get _sharedCreds(): tls.SecureContext | undefined {
+    return sharedBy(this[kTerms].node)
+  }
+  set _sharedCreds(context: tls.SecureContext | undefined) {
+    Object.assign(this[kTerms].node.server, { _sharedCreds: context })
+  }
+
   /** The 48 bytes that tickets are encrypted with. */
   getTicketKeys(): Buffer {
     return this[kTerms].node.server.getTicketKeys()
@@ -97,7 +107,7 @@ export class TLSServerMethods extends PlainServer {
   setTicketKeys(keys: Buffer): void {
     const terms = this[kTerms]
     terms.node.server.setTicketKeys(keys)
-    terms.context = contextOf(terms)
+    renew(terms)
   }
 
   _getServerData(): { ticketKeys: string } {
@@ -168,7 +178,9 @@ function termsFor(server: Server): Wanted {
   const questions = { ...terms.wanted.questions }
   if (questions.context === undefined && server._contexts.length > 0)
     questions.context = contextAmong(server._contexts)
-  const want = { ...terms.wanted, requestCert, rejectUnauthorized, questions, context: terms.context }
+  const { _sharedCreds: shared } = server
+  const context = shared === undefined || shared === terms.shared ? terms.context : twinOf(shared)
+  const want = { ...terms.wanted, requestCert, rejectUnauthorized, questions, context }
   want.nodeServer = terms.node
   heard(want, server)
   return want
@@ -177,7 +189,21 @@ function termsFor(server: Server): Wanted {
 /** With the ticket keys of Node's server, so that either goes on with the sessions of the other. */
 function contextOf({ node, options }: Pick<Terms, 'node' | 'options'>): Context | string {
   // Bun has no keys to tell, and no context for them either.
-  return isUnavailable() ?? newContext(serverOptions({ ...options, ticketKeys: node.server.getTicketKeys() }))
+  const context =
+    isUnavailable() ?? newContext(serverOptions({ ...options, ticketKeys: node.server.getTicketKeys() }))
+  const shared = sharedBy(node)
+  if (shared !== undefined && typeof context !== 'string') pairWith(shared, context)
+  return context
+}
+
+function sharedBy(node: NodeServer): tls.SecureContext | undefined {
+  return (node.server as unknown as { _sharedCreds?: tls.SecureContext })._sharedCreds
+}
+
+/** Node's server has another context, or one with other keys. */
+function renew(terms: Terms): void {
+  terms.context = contextOf(terms)
+  terms.shared = sharedBy(terms.node)
 }
 
 const role: Role = {
@@ -244,7 +270,8 @@ export const Server = function Server(
   // Node has no server that waits for ever.
   const handshakeTimeout = options.handshakeTimeout || undefined
   const want = wanted({ ...options, handshakeTimeout, isServer: true }, null, role)
-  this[kTerms] = { wanted: want, node, options, context: contextOf({ node, options }) }
+  const context = contextOf({ node, options })
+  this[kTerms] = { wanted: want, node, options, context, shared: sharedBy(node) }
   this._contexts = []
   this.requestCert = options.requestCert === true
   this.rejectUnauthorized = options.rejectUnauthorized !== false
@@ -252,6 +279,9 @@ export const Server = function Server(
   if (ALPNProtocols !== undefined) this.ALPNProtocols = ALPNProtocols
   this.ALPNCallback = options.ALPNCallback
   PlainServer.call(this, options as ServerOptions, onConnection as never)
+  // The options, as Node's server shows them.
+  for (const [name, value] of Object.entries(node.server))
+    if (!(name in this)) Object.assign(this, { [name]: value })
   if (onSecure !== undefined && onSecure !== null) {
     validateFunction(onSecure, 'listener')
     this.on('secureConnection', onSecure)
@@ -270,7 +300,7 @@ if (setOptions !== undefined) {
       const { requestCert, rejectUnauthorized } = terms.node.server as unknown as Server
       Object.assign(this, { requestCert, rejectUnauthorized })
       terms.options = { ...terms.options, ...options }
-      terms.context = contextOf(terms)
+      renew(terms)
     },
   }
   Object.defineProperty(ours.setOptions, 'length', { value: setOptions.length, configurable: true })

@@ -44,25 +44,30 @@ export function createSecureContext(options?: tls.SecureContextOptions): tls.Sec
   const { DEFAULT_MIN_VERSION: minVersion, DEFAULT_MAX_VERSION: maxVersion } = tls
   // What it is made of today, if a program changes the defaults before there is a twin.
   const versions = options?.secureProtocol ? {} : { minVersion, maxVersion }
-  const native = nativeOf(context)
-  pairs.set(native, {
-    options: { ciphers, ecdhCurve, ...versions, ...options },
-    twin: undefined,
-    changes: [],
-  })
-  if (host === 'Node') Object.setPrototypeOf(native, watching(native))
+  pair(context, { options: { ciphers, ecdhCurve, ...versions, ...options }, twin: undefined, changes: [] })
   return context
+}
+
+/** From now on what is changed about a context of Node's is changed about ours, too. */
+export function pairWith(context: tls.SecureContext, twin: Context | string): void {
+  pair(context, { options: {}, twin, changes: [] })
+}
+
+function pair(context: tls.SecureContext, made: Pair): void {
+  const native = nativeOf(context)
+  if (host === 'Node' && !pairs.has(native)) Object.setPrototypeOf(native, watching(native))
+  pairs.set(native, made)
 }
 
 /** Our own context of the same options as one of `createSecureContext()`; a text is why there is none. */
 export function twinOf(context: tls.SecureContext): Context | string {
-  const pair = pairs.get(nativeOf(context))
-  if (pair === undefined) return 'a secure context that ferronet/tls has not made'
-  if (pair.twin === undefined) {
-    pair.twin = newContext(pair.options)
-    for (const { name, args } of pair.changes.splice(0)) repeat(pair.twin, name, args)
+  const known = pairs.get(nativeOf(context))
+  if (known === undefined) return 'a secure context that ferronet/tls has not made'
+  if (known.twin === undefined) {
+    known.twin = newContext(known.options)
+    for (const { name, args } of known.changes.splice(0)) repeat(known.twin, name, args)
   }
-  return pair.twin
+  return known.twin
 }
 
 // --- changes --------------------------------------------------------------------------------------------------------
@@ -78,9 +83,9 @@ function watching(native: Native): Native {
     if (!/^(add|set|load|enable)/.test(name)) continue
     const value: Method = function (...args) {
       const result = prototype[name]!.apply(this, args)
-      const pair = pairs.get(this)
-      if (pair?.twin !== undefined) repeat(pair.twin, name, args)
-      else pair?.changes.push({ name, args: args.map(kept) })
+      const known = pairs.get(this)
+      if (known?.twin !== undefined) repeat(known.twin, name, args)
+      else known?.changes.push({ name, args: args.map(kept) })
       return result
     }
     Object.defineProperty(watchful, name, { value, writable: true, configurable: true })
