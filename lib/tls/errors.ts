@@ -72,6 +72,12 @@ export function noKeyCert(): Error {
   return fromLoop(() => new Error('SetKeyCert'))
 }
 
+/** The same for more keying material than there can be. */
+export function notExported(): Error {
+  const reason = 'internal error'
+  return opensslError('SSL routines', reason, `error:0A0C0103:SSL routines::${reason}`)
+}
+
 /** The same of one without a key. */
 export function nullParameter(): Error {
   const reason = 'passed a null parameter'

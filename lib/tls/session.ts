@@ -12,6 +12,7 @@ import type { Fact, Handle } from '../engine/once.js'
 import type { TlsSession } from '../types.js'
 import { bound } from './bound-session.js'
 import { certificates, chained, detailed, legacy, sentCertificates } from './certificate.js'
+import { notExported } from './errors.js'
 import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
 import { serverError, verifyError } from './verify.js'
 
@@ -130,7 +131,7 @@ export class HostSession implements TlsSession {
 
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
     const material = this.#handle.tlsExport(length, Buffer.from(label), context)
-    if (material === undefined) throw new Error('OpenSSL has not exported the keying material')
+    if (material === undefined) throw notExported()
     return material
   }
 
