@@ -40,6 +40,7 @@ export const differences = [
         'connect() with a signal that has fired is rejected, and nobody hears of it',
       ],
       'module/prototypes': ['BlockList and SocketAddress can be redefined, and not assigned'],
+      'relay/looks': ['a look while nothing is on its way: a helper of Readable'],
       'server/options': ['listen: { signal: { aborted } }', 'listening: can only be read'],
       'socket/constructor': ['signal: aborted between two attempts ends the series'],
       'socket/descriptors': ['listen() on an object without a handle, a port or a path throws'],
@@ -180,6 +181,20 @@ export const differences = [
       'module/promises': ['a rejection that nobody handles is an unhandled rejection'],
       'robustness/exit': ['an exception right after writes in a promise ends the process, not them'],
     },
+  },
+  {
+    because: "Bun's HTTP server has sockets of Bun's own, and its node:tls does not end over those of others",
+    scenarios: {
+      'relay/begins': [
+        'no relay begins with TLS of the source, by node:tls',
+        'no relay begins with TLS of the destination, by node:tls',
+      ],
+      'relay/looks': ['a tunnel through an HTTP server'],
+    },
+  },
+  {
+    because: 'Bun runs no timers and immediates while something is always ready',
+    scenarios: { 'relay/fair': ['relays at full speed all go on'] },
   },
   {
     because: "Bun's TLS knows no shared keys (PSK)",

@@ -23,6 +23,11 @@ export function nativeOf(context: tls.SecureContext): Native {
   return ((context as { context?: unknown }).context ?? context) as Native
 }
 
+/** What it shows as DER, null for nothing; undefined where the host does not tell (Bun, Deno). */
+export function certificateOf(context: tls.SecureContext): Buffer | null | undefined {
+  return (nativeOf(context) as Partial<Native>).getCertificate?.()
+}
+
 /** Whether it is of the kind that `own` is. */
 export function isSecureContext(native: Native, own: Native): boolean {
   return native instanceof (own.constructor as new () => Native)

@@ -17,7 +17,7 @@ import {
   type TlsOwner,
 } from '../engine/once.js'
 import { Answers } from './answers.js'
-import { type Borrowed, borrow, nativeOf } from './borrow.js'
+import { type Borrowed, borrow, certificateOf, nativeOf } from './borrow.js'
 import { bound, unbound } from './bound-session.js'
 import type { Context } from './context.js'
 import * as errors from './errors.js'
@@ -102,7 +102,7 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   }
 
   ownCertificate(): Buffer | null {
-    return nativeOf(this.#context!.secureContext).getCertificate()
+    return certificateOf(this.#context!.secureContext) ?? null
   }
 
   show(context: tls.SecureContext): void {

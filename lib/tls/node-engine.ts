@@ -7,7 +7,7 @@ import { nodeNet } from '../node/net.js'
 import { readIntoBuffer } from '../onread.js'
 import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWritten } from '../symbols.js'
-import { nativeOf } from './borrow.js'
+import { certificateOf } from './borrow.js'
 import { Carrier } from './carrier.js'
 import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
@@ -40,11 +40,11 @@ export class NodeEngine implements Engine {
   }
 
   ownCertificate(): Buffer | null {
-    return this.#secureContext === undefined ? null : nativeOf(this.#secureContext).getCertificate()
+    return (this.#secureContext && certificateOf(this.#secureContext)) ?? null
   }
 
   show(context: tls.SecureContext): void {
-    if (nativeOf(context).getCertificate() === null) throw errors.noKeyCert()
+    if (certificateOf(context) === null) throw errors.noKeyCert()
     if (this.#over !== undefined) this.#over.setKeyCert?.(context)
     else this.#shown = context
   }
