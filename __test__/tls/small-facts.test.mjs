@@ -52,3 +52,8 @@ secured('authorizationError of a server behind a further handshake', async (t, k
   })
   t.log('peer', peer.authorized, peer.authorizationError, peer.getPeerCertificate().subject)
 })
+
+secured('more keying material than there can be', { both: true }, async (t, kit) => {
+  const { client } = await kit.meet()
+  t.attempt('too much', () => client.exportKeyingMaterial(1_000_000, 'label').length)
+})
