@@ -148,8 +148,8 @@ export class HostSession implements TlsSession {
   }
 }
 
-/** Node 26 says of a group without a name that it has none. */
-const NAMES_NOTHING = Number.parseInt(process.versions.node, 10) >= 26
+/** Node 24 and later say of a group without a name that it has none. */
+const NAMES_NOTHING = Number.parseInt(process.versions.node, 10) >= 24
 
 /** "RSA-PSS+SHA256" and the like, as Node spells them. */
 function sigalg(sign: string, hash: string): string {
