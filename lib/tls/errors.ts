@@ -72,16 +72,16 @@ export function noKeyCert(): Error {
   return fromLoop(() => new Error('SetKeyCert'))
 }
 
-/** The same for more keying material than there can be. */
-export function notExported(): Error {
-  const reason = 'internal error'
-  return opensslError('SSL routines', reason, `error:0A0C0103:SSL routines::${reason}`)
-}
-
 /** The same of one without a key. */
 export function nullParameter(): Error {
   const reason = 'passed a null parameter'
   return opensslError('SSL routines', reason, `error:0A0C0102:SSL routines::${reason}`)
+}
+
+/** Node's own side of OpenSSL, of more keying material than there can be. */
+export function notExported(): Error {
+  const reason = 'internal error'
+  return opensslError('SSL routines', reason, `error:0A0C0103:SSL routines::${reason}`)
 }
 
 export function invalidContext(): Error {
