@@ -4,6 +4,19 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 
 export const storage = new AsyncLocalStorage()
 
+/** What is told of a client's way to a session, and of any socket. */
+export const ofClient = [
+  'lookup',
+  'connect',
+  'ready',
+  'secureConnect',
+  'secure',
+  'session',
+  'keylog',
+  'OCSPResponse',
+]
+export const ofSocket = ['data', 'end', 'prefinish', 'finish', 'error', 'close']
+
 /** The stores that have been seen, by what saw them. */
 export class Stores {
   #seen = {}

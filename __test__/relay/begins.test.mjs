@@ -169,23 +169,23 @@ never('a class that has a push() of its own', async (_, t) => {
 
 // --- what is no socket of ours, or not in the clear
 
-never('a destination of node:net', async (_, t) => {
-  const server = nodeNet.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
-  t.own(server)
+/** Both ends of a connection of Node's own. */
+async function nodesPair(t) {
+  const server = t.own(nodeNet.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1'))
   await once(server, 'listening')
   const accepted = once(server, 'connection')
-  const b = t.own(nodeNet.connect(server.address().port, '127.0.0.1'))
-  const [peer] = await accepted
-  return { sockets: { b, peer: t.own(peer) } }
+  const near = t.own(nodeNet.connect(server.address().port, '127.0.0.1'))
+  const [far] = await accepted
+  return [near, t.own(far)]
+}
+
+never('a destination of node:net', async (_, t) => {
+  const [b, peer] = await nodesPair(t)
+  return { sockets: { b, peer } }
 })
 never('a source of node:net', async (_, t) => {
-  const server = nodeNet.createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1')
-  t.own(server)
-  await once(server, 'listening')
-  const accepted = once(server, 'connection')
-  const client = t.own(nodeNet.connect(server.address().port, '127.0.0.1'))
-  const [a] = await accepted
-  return { sockets: { client, a: t.own(a) } }
+  const [client, a] = await nodesPair(t)
+  return { sockets: { client, a } }
 })
 never('a source that is no socket', ({ b }) => {
   const client = new PassThrough()

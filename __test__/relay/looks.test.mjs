@@ -25,6 +25,12 @@ function collected(t, stream) {
 
 // --- nothing is on its way
 
+const PROPERTIES = [
+  ...['bytesRead', 'bytesWritten', 'readyState', 'pending', 'connecting', 'destroyed', 'bufferSize'],
+  ...['readable', 'readableFlowing', 'readableLength', 'readableEnded'],
+  ...['writable', 'writableLength', 'writableNeedDrain', 'writableEnded'],
+]
+
 /** Looks while the relay waits for bytes; sends more; and ends. */
 const looks = {
   "'readable' and read()": async ({ a, client, peer }, t) => {
@@ -116,46 +122,7 @@ const looks = {
       client.write('one ')
       await once(peer, 'data')
       for (const socket of [a, b]) {
-        const {
-          bytesRead,
-          bytesWritten,
-          readyState,
-          pending,
-          connecting,
-          destroyed,
-          bufferSize,
-          readable,
-          writable,
-        } = socket
-        t.log(
-          'saw',
-          bytesRead,
-          bytesWritten,
-          readyState,
-          pending,
-          connecting,
-          destroyed,
-          bufferSize,
-          readable,
-          writable,
-        )
-        const {
-          readableFlowing,
-          readableLength,
-          readableEnded,
-          writableLength,
-          writableNeedDrain,
-          writableEnded,
-        } = socket
-        t.log(
-          'saw',
-          readableFlowing,
-          readableLength,
-          readableEnded,
-          writableLength,
-          writableNeedDrain,
-          writableEnded,
-        )
+        t.log('saw', ...PROPERTIES.map(name => socket[name]))
         t.log(
           'saw',
           socket.listenerCount('data'),

@@ -2,23 +2,11 @@
 
 import { constants } from 'node:crypto'
 import { certificates } from '../helpers/certificates.mjs'
-import { Stores, storage } from '../helpers/stores.mjs'
+import { ofClient, ofSocket, Stores, storage } from '../helpers/stores.mjs'
 import { first, secured } from '../helpers/tls.mjs'
 
 const { key, cert, ca } = certificates().good
 const both = { both: true }
-
-const ofClient = [
-  'lookup',
-  'connect',
-  'ready',
-  'secureConnect',
-  'secure',
-  'session',
-  'keylog',
-  'OCSPResponse',
-]
-const ofSocket = ['data', 'end', 'prefinish', 'finish', 'error', 'close']
 
 /** Without listeners of 'connection' ferronet makes one object of the two. */
 for (const wherefore of ['a server that nobody hears a connection of', 'a server that is heard']) {

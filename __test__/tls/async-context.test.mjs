@@ -1,24 +1,12 @@
 // AsyncLocalStorage: the store that each listener and each callback sees, on both sides of a connection.
 
 import { certificates } from '../helpers/certificates.mjs'
-import { Stores, storage } from '../helpers/stores.mjs'
+import { ofClient, ofSocket, Stores, storage } from '../helpers/stores.mjs'
 import { first, secured } from '../helpers/tls.mjs'
 
 const { good, ...others } = certificates()
 const { key, cert, ca } = good
 const both = { both: true }
-
-const ofClient = [
-  'lookup',
-  'connect',
-  'ready',
-  'secureConnect',
-  'secure',
-  'session',
-  'keylog',
-  'OCSPResponse',
-]
-const ofSocket = ['data', 'end', 'prefinish', 'finish', 'error', 'close']
 
 secured('a client', both, async (t, kit) => {
   const stores = new Stores()

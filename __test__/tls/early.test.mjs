@@ -289,3 +289,37 @@ secured(
     }
   },
 )
+
+// Node leaves the socket to whoever listens.
+secured(
+  "a listener of 'tlsClientError' that throws: a silent client is gone",
+  { module: 'ferronet' },
+  async (t, kit) => {
+    const server = await kit.listen({ handshakeTimeout: 50 })
+    server.removeAllListeners('tlsClientError')
+    server.once('tlsClientError', () => {
+      throw new Error('boom')
+    })
+    const thrown = new Promise(resolve => t.catchUncaught(resolve))
+    const silent = t.own(plainConnect(server.address().port, '127.0.0.1')).on('error', () => {})
+    const closed = first(silent.resume(), 'close')
+    assert.equal((await thrown).message, 'boom')
+    await closed
+  },
+)
+
+// On node:tls resetAndDestroy() throws: its handle is none of TCP.
+secured('a client over a socket is reset before its handshake', { module: 'ferronet' }, async (t, kit) => {
+  const server = t.own(createServer())
+  await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+  const accepted = first(server, 'connection')
+  const lower = t.connect(t.to(server))
+  await first(lower, 'connect')
+  const peer = t.own(await accepted)
+  const failed = first(peer, 'error')
+  const client = kit.connect(server, { socket: lower })
+  const closed = t.closed(client, lower)
+  client.resetAndDestroy()
+  assert.equal((await failed).code, 'ECONNRESET')
+  await closed
+})

@@ -105,9 +105,8 @@ export class TLSServerMethods extends PlainServer {
 
   /** Others, for the connections to come. */
   setTicketKeys(keys: Buffer): void {
-    const terms = this[kTerms]
-    terms.node.server.setTicketKeys(keys)
-    renew(terms)
+    // They are those of its context, and so of ours.
+    this[kTerms].node.server.setTicketKeys(keys)
   }
 
   _getServerData(): { ticketKeys: string } {
@@ -218,9 +217,12 @@ const role: Role = {
   rejected: () => undefined,
   dropped(secure, error) {
     const socket = secure as unknown as TLSSocket
-    // While the socket is there. Of one whose client has hung up its 'close' tells.
-    if (!isHangUp(error)) socket._emitTLSError(error)
-    socket.destroy()
+    try {
+      // While the socket is there. Of one whose client has hung up its 'close' tells.
+      if (!isHangUp(error)) socket._emitTLSError(error)
+    } finally {
+      socket.destroy()
+    }
   },
 }
 

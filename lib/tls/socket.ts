@@ -187,6 +187,10 @@ export class TLSSocketMethods extends Socket {
       stopIdleTimers(this)
       lower.once('close', () => this.emit('close', Boolean(error)))
       done(error)
+      if (this.resetAndClosing) {
+        ;(lower as unknown as Socket).resetAndDestroy()
+        return
+      }
     } else super._destroy(error, done)
     if (lower === null || lower.destroyed) return
     if (late) queueMicrotask(() => lower.destroy())
