@@ -193,10 +193,6 @@ export const differences = [
     },
   },
   {
-    because: 'Bun runs no timers and immediates while something is always ready',
-    scenarios: { 'relay/fair': ['relays at full speed all go on'] },
-  },
-  {
     because: "Bun's TLS knows no shared keys (PSK)",
     scenarios: { 'legacy/legacy': ['a legacy conversation goes on in TLSSockets of node:tls'] },
   },
