@@ -457,9 +457,9 @@ const jams = {
     a.unpipe(b)
     const other = new PassThrough()
     const all = other.toArray()
+    other.on('end', () => b.end())
     a.pipe(other)
     await t.turns(2)
-    other.on('end', () => b.end())
     return async (arrived, wanted) => [Buffer.concat([arrived, ...(await all)]).equals(wanted)]
   },
   'a write': async ({ b }) => {
