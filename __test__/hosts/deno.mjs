@@ -114,6 +114,8 @@ export const differences = [
   },
   {
     because: silent,
+    // On a busy machine 50 ms may be over before the connection is there.
+    sometimes: true,
     scenarios: { 'connect/attempts': ['the state of a client whose attempt is given up'] },
   },
   {
