@@ -244,6 +244,17 @@ for (const [label, [ofServer, ofClient = {}]] of Object.entries(cases)) {
   })
 }
 
+secured(
+  'a key of Diffie-Hellman that is too small, for a client that believes any certificate',
+  async (t, kit) => {
+    const server = await kit.listen({ key: undefined, cert: undefined, ...finite, dhparam: group('modp14') })
+    const client = kit.connect(server, { rejectUnauthorized: false, minDHSize: 3072 })
+    client.on('secureConnect', () => t.log('secure'))
+    client.on('error', error => t.log('error', told(error), client.authorized, client.authorizationError))
+    await new Promise(resolve => client.on('close', (...args) => resolve(t.log('close', ...args))))
+  },
+)
+
 // --- PKCS #12 ---------------------------------------------------------------------------------------------------------
 
 /** The good certificate and its authority as PKCS #12. */

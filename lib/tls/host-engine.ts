@@ -25,7 +25,7 @@ import { logKeys } from './keylog.js'
 import { throwLater } from './later.js'
 import type { Wanted } from './options.js'
 import { Renegotiation } from './renegotiation.js'
-import { endEarly, failWrites } from './roles.js'
+import { endEarly, failWrites, refuseKey } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
 import { noCertificate, serverError, verifyError } from './verify.js'
@@ -135,6 +135,11 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   #judge(verdict: number, reused: boolean): void {
     const socket = this.#socket
     const { isServer, requestCert, rejectUnauthorized, role } = this.#wanted
+    const weak = isServer ? undefined : this.#weakKey()
+    if (weak !== undefined) {
+      refuseKey(socket, weak)
+      return
+    }
     let error: Error | undefined
     try {
       error = isServer ? this.#clientError(verdict, reused) : this.#serverError(verdict, reused)
@@ -167,10 +172,13 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     if (state.reading || !this.#socket.isPaused()) this.#socket._read(0)
   }
 
-  #serverError(verdict: number, reused: boolean): Error | undefined {
-    const { minDHSize, checkServerIdentity, host, options } = this.#wanted
+  #weakKey(): Error | undefined {
     const key = this.#session.getEphemeralKeyInfo() as { type?: string; size?: number } | null
-    if (key?.type === 'DH' && key.size! < minDHSize) return errors.weakDhKey(key.size!)
+    return key?.type === 'DH' && key.size! < this.#wanted.minDHSize ? errors.weakDhKey(key.size!) : undefined
+  }
+
+  #serverError(verdict: number, reused: boolean): Error | undefined {
+    const { checkServerIdentity, host, options } = this.#wanted
     if (verdict !== 0) return serverError(verdict, this.#verdict())
     // A resumed session is one whose server has been checked.
     if (reused) return undefined
@@ -274,6 +282,11 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     const { isServer, role } = this.#wanted
     const { requestCert, rejectUnauthorized } = this.#renegotiation
     const reused = this.#session.isSessionReused()
+    const weak = isServer ? undefined : this.#weakKey()
+    if (weak !== undefined) {
+      refuseKey(socket, weak)
+      return
+    }
     let error: Error | undefined
     try {
       error = isServer ? this.#clientError(verdict, reused) : this.#serverError(verdict, reused)

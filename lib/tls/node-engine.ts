@@ -16,7 +16,7 @@ import { throwLater } from './later.js'
 import { type Hearer, NodeServer } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import { takesAddresses, type Wanted } from './options.js'
-import { endEarly, failWrites } from './roles.js'
+import { endEarly, failWrites, refuseKey } from './roles.js'
 import type { Engine, Questions, SecureSocket } from './types.js'
 import { noCertificate } from './verify.js'
 
@@ -184,7 +184,8 @@ export class NodeEngine implements Engine {
 
 function fail(socket: SecureSocket, handle: HandleOverNode, error: NodeJS.ErrnoException): void {
   const isBroken = !handle.isOpen && error.code?.startsWith('ERR_SSL_')
-  if (isBroken && handle.holdsBytes) failWrites(socket, error.message)
+  if (error.code === 'ERR_TLS_DH_PARAM_SIZE') refuseKey(socket, error)
+  else if (isBroken && handle.holdsBytes) failWrites(socket, error.message)
   else socket.destroy(error)
 }
 

@@ -4,6 +4,7 @@
 import { errnoOf } from '../errors.js'
 import { kOnWritten } from '../symbols.js'
 import { failedWrite } from './errors.js'
+import { throwLater } from './later.js'
 import type { Role, SecureSocket } from './types.js'
 
 const judges = new WeakMap<object, () => void>()
@@ -44,6 +45,12 @@ export const unjudged: Role = {
 export function failWrites(socket: SecureSocket, text: string): void {
   socket._writableState.errored ??= failedWrite(text)
   socket[kOnWritten](errnoOf('EPROTO'))
+}
+
+/** A key of Diffie-Hellman is too small, which has nothing to do with certificates: Node tells so before it destroys. */
+export function refuseKey(socket: SecureSocket, error: Error): void {
+  throwLater(() => socket.emit('error', error))
+  socket.destroy()
 }
 
 /** The peer has hung up in the handshake, or does not go on with it, which is an error. */
