@@ -128,6 +128,7 @@ function written() {
 
   const level = { ciphers: 'DEFAULT@SECLEVEL=0' }
   const small = newKey('rsa', { modulusLength: 1024 })
+  const sha256 = { hashAlgorithm: 'sha256', mgf1HashAlgorithm: 'sha256', saltLength: 32 }
   const strong = certificate('root with RSA', {
     ...{ key: newKey('rsa', { modulusLength: 2048 }), extensions: signs },
   })
@@ -173,7 +174,12 @@ function written() {
     'an authority with a weak key': { ...under({ key: small }), ...level },
 
     'with RSA': one({ key: strong.key }),
+    'with RSA-PSS': one({ key: newKey('rsa-pss', { modulusLength: 2048 }) }),
+    'with RSA-PSS for one digest': one({ key: newKey('rsa-pss', { modulusLength: 2048, ...sha256 }) }),
     'with Ed25519': one({ key: newKey('ed25519') }),
+    'with Ed448': one({ key: newKey('ed448') }),
+    'with P-384': one({ key: newKey('ec', { namedCurve: 'P-384' }) }),
+    'with P-521': one({ key: newKey('ec', { namedCurve: 'P-521' }) }),
 
     'for servers only': one({ extensions: [local, purpose('serverAuth')] }),
     'for e-mail only': one({ extensions: [local, purpose('emailProtection')] }),

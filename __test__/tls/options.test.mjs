@@ -10,16 +10,20 @@ import { first, secured, told } from '../helpers/tls.mjs'
 const all = certificates()
 const { key, cert, ca } = all.good
 const good = { key, cert }
-const [rsa, edwards, written] = ['with RSA', 'with Ed25519', 'not revoked'].map(name => ({
-  key: all[name].key,
-  cert: all[name].cert,
-}))
+const identity = name => ({ key: all[name].key, cert: all[name].cert })
+const [rsa, written] = ['with RSA', 'not revoked'].map(identity)
+const kinds = Object.fromEntries(
+  ['RSA-PSS', 'RSA-PSS for one digest', 'Ed25519', 'Ed448', 'P-384', 'P-521'].map(kind => [
+    kind,
+    identity(`with ${kind}`),
+  ]),
+)
 const writtenCa = all['with RSA'].ca
 const everyCa = [ca, writtenCa]
 
 /** The names of the certificates by their numbers. */
 const named = Object.fromEntries(
-  Object.entries({ good, rsa, edwards, written }).map(([name, { cert }]) => [
+  Object.entries({ good, rsa, written, ...kinds }).map(([name, { cert }]) => [
     new X509Certificate(cert).serialNumber + new X509Certificate(cert).issuer,
     name,
   ]),
@@ -67,7 +71,17 @@ const cases = {
   'a key and no certificate': [{ key }],
   'a certificate and no key': [{ cert }],
   'a key of another certificate': [{ key: rsa.key, cert }],
-  Ed25519: [edwards],
+  ...Object.fromEntries(
+    Object.entries(kinds).flatMap(([kind, identity]) => [
+      [`${kind}, TLS 1.2`, [{ ...identity, ...two }]],
+      [`${kind}, TLS 1.3`, [{ ...identity, ...three }]],
+      [`${kind}, no signature in common`, [identity, { sigalgs: 'rsa_pss_rsae_sha512' }]],
+      [`${kind} beside others`, [{ key: [rsa.key, identity.key], cert: [rsa.cert, identity.cert] }, three]],
+      [`${kind} of a client`, [{ ...good, requestCert: true, ca: everyCa }, identity]],
+      [`${kind} of a client, TLS 1.2`, [{ ...good, ...two, requestCert: true, ca: everyCa }, identity]],
+      [`${kind} of a client, which nobody trusts`, [{ ...good, requestCert: true, ca: cert }, identity]],
+    ]),
+  ),
   ...Object.fromEntries(
     [
       ['ECDSA by cipher', { ...two, ciphers: ecdsa[0] }],
