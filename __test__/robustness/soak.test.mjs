@@ -1,4 +1,5 @@
-// Thousands of connections leave no descriptors and no memory behind; bench/soak.mjs does the same with 200 000.
+// Thousands of connections leave no descriptors and no memory behind; bench/soak.mjs does the same with 200 000, and with
+// 20 000 in TLS.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -8,8 +9,17 @@ import test from 'ava'
 const soak = fileURLToPath(new URL('../../bench/soak.mjs', import.meta.url))
 
 for (const driver of process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']) {
-  test.serial(`5 000 connections leave nothing behind, ${driver}`, async t => {
-    const child = spawn(process.execPath, [soak, '--connections', '5000'], {
+  leavesNothing(`5 000 connections leave nothing behind, ${driver}`, driver, ['--connections', '5000'])
+  leavesNothing(`2 000 connections in TLS leave nothing behind, ${driver}`, driver, [
+    '--tls',
+    '--connections',
+    '2000',
+  ])
+}
+
+function leavesNothing(title, driver, args) {
+  test.serial(title, async t => {
+    const child = spawn(process.execPath, [soak, ...args], {
       env: { ...process.env, FERRONET_DRIVER: driver },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
