@@ -436,8 +436,9 @@ impl Connection {
                 unread = !matches!(self.read(site, turn, sink), Step::Done);
             }
             // The peer is gone: the write that waits can only fail, and it would take the socket with it. So first
-            // everything is delivered that the peer had sent, and that comes to an end.
-            if self.reading.is_some() && self.stream.is_hung_up() {
+            // everything is delivered that the peer had sent, and that comes to an end. (A read that itself waits for what
+            // is unsent would wait for ever.)
+            if self.reading.is_some() && !self.read_waits() && self.stream.is_hung_up() {
                 return (Step::More, unread);
             }
         }

@@ -99,9 +99,14 @@ impl Connection {
         sealed.read_waits
     }
 
+    /// Whether nothing is read before the kernel has taken some of what is unsent.
+    pub(super) fn read_waits(&self) -> bool {
+        self.tls.as_ref().is_some_and(|sealed| sealed.read_waits)
+    }
+
     /// Whether a read has waited for the kernel to take what is unsent, and it has taken enough.
     pub(super) fn read_has_waited(&mut self) -> bool {
-        self.tls.as_ref().is_some_and(|sealed| sealed.read_waits) && !self.is_flooded()
+        self.read_waits() && !self.is_flooded()
     }
 
     /// What else a read can have found: news, a question, and that a write can go on which needed to read first.

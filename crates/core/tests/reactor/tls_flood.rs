@@ -75,7 +75,8 @@ impl Drop for Client {
     }
 }
 
-fn answers_that_nobody_reads_do_not_pile_up(host: &mut Host) {
+/// A server that is open and reads, and its client.
+fn open(host: &mut Host) -> (u32, Client) {
     // Over TCP the kernel may stop for a while when a buffer is full.
     let directory = Directory::new();
     let path = directory.path("listener");
@@ -86,13 +87,19 @@ fn answers_that_nobody_reads_do_not_pile_up(host: &mut Host) {
     host.reactor
         .tls_start(far, &tls::context(false), &server())
         .expect("start");
-    let mut client = Client::connect(stream);
+    let client = Client::connect(stream);
     while !client.shakes_hands() {
         host.step_if_due();
     }
     host.until(|host| tls::is_secure(host, far));
     host.reactor.tls_open(far).expect("open");
     host.read(far);
+    assert!(host.reactor.tls_unsent(listener).is_err());
+    (far, client)
+}
+
+/// Asks for keys until neither side has anything to do.
+fn flood(host: &mut Host, far: u32, client: &Client) {
     let mut refused = 0;
     while host.in_time() {
         if client.asks_for_a_key() {
@@ -109,6 +116,11 @@ fn answers_that_nobody_reads_do_not_pile_up(host: &mut Host) {
         }
         assert!(host.reactor.tls_unsent(far).expect("open") < BOUND);
     }
+}
+
+fn answers_that_nobody_reads_do_not_pile_up(host: &mut Host) {
+    let (far, mut client) = open(host);
+    flood(host, far, &client);
 
     // It takes what it has been sent, and is heard again. (OpenSSL itself would first write what it has to write.)
     let mut bytes = [0; 64 * 1024];
@@ -119,9 +131,22 @@ fn answers_that_nobody_reads_do_not_pile_up(host: &mut Host) {
         heard += usize::from(client.asks_for_a_key());
         thread::yield_now();
     }
-    assert!(host.reactor.tls_unsent(listener).is_err());
+}
+
+fn a_peer_that_goes_with_answers_unread_is_told_of(host: &mut Host) {
+    let (far, client) = open(host);
+    flood(host, far, &client);
+    drop(client);
+    host.until(|host| {
+        let told = host.seen.of(far);
+        told.ended || told.error.is_some()
+    });
+    while host.step_if_due() {
+        host.in_time();
+    }
 }
 
 under_both_drivers! {
     answers_that_nobody_reads_do_not_pile_up,
+    a_peer_that_goes_with_answers_unread_is_told_of,
 }
