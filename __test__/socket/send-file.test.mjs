@@ -365,6 +365,23 @@ parity(
   },
 )
 
+for (const give of ['detach', 'toNodeSocket']) {
+  parity(`a socket that has a file to send is not given away, ${give}`, { ...ours, on: 'unix' }, async t => {
+    const { client, peer } = await t.pair()
+    const path = await file(t, 'the file')
+    const arrived = t.drained(peer)
+    client.write('before ')
+    const sent = client.sendFile(path)
+    client.write(' after')
+    assert.throws(() => t.net[give](client), { code: 'ERR_WORKER_HANDLE_NOT_TRANSFERABLE' })
+    assert.equal(await sent, 8)
+    const given = t.net[give](client)
+    const next = give === 'detach' ? t.net.attach(given) : given
+    next.end(', elsewhere')
+    assert.equal(String(await arrived), 'before the file after, elsewhere')
+  })
+}
+
 parity('many files at once are no leak', ours, async t => {
   const { client, peer } = await t.pair()
   const path = await file(t, 'x')

@@ -10,7 +10,7 @@ import { type Chunk, partOfCharacter, type StreamInternals } from '../node/strea
 import { override } from '../override.js'
 import type { Done } from '../request.js'
 import type { Socket } from '../socket.js'
-import { kBoundSource, kHandle, kHeld, kShutdownRequest, kTls, kWriteRequest } from '../state.js'
+import { kBoundSource, kFiles, kHandle, kHeld, kShutdownRequest, kTls, kWriteRequest } from '../state.js'
 
 /** Plain data, for `postMessage()`. */
 export interface Estate {
@@ -152,6 +152,8 @@ export function movable(socket: Socket): Handle {
     !(socket[kBoundSource] && typeof handle.peername() === 'number')
   if (!connected) throw notTransferable('net.Socket', 'it must be connected and not destroyed')
   if (socket[kTls] !== null) throw notTransferable('net.Socket', 'its TLS session stays in this thread')
+  // Nothing but the stream of this thread knows them, and their places among the writes.
+  if (socket[kFiles] !== null) throw notTransferable('net.Socket', 'it has files to send')
   if (behindNode.has(socket)) throw notTransferable('net.Socket', 'it waits for what Node has to send')
   // The socket emits the error in the next tick.
   if (handle.flush() !== 0) throw notTransferable('net.Socket', 'its connection has failed')
