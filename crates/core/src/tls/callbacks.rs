@@ -57,7 +57,7 @@ fn make_indices(openssl: &OpenSsl) -> Option<Indices> {
             ptr::null_mut(),
             None,
             ptr::null_mut(),
-            ptr::null_mut(),
+            None,
         )
     };
     // SAFETY: takes nothing.

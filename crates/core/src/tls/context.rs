@@ -46,6 +46,18 @@ unsafe extern "C" fn made_context(
     }
 }
 
+/// Called by OpenSSL before an SSL_CTX is freed.
+unsafe extern "C" fn frees_context(
+    context: *mut c_void,
+    _data: *mut c_void,
+    _all: *mut c_void,
+    _index: c_int,
+    _number: c_long,
+    _pointer: *mut c_void,
+) {
+    note(|seen| seen.contexts.retain(|seen| seen.as_ptr().cast() != context));
+}
+
 /// Called by OpenSSL when an SSL is made, before it is complete.
 unsafe extern "C" fn made_session(
     session: *mut c_void,
@@ -60,6 +72,18 @@ unsafe extern "C" fn made_session(
     }
 }
 
+/// Called by OpenSSL before an SSL is freed.
+unsafe extern "C" fn frees_session(
+    session: *mut c_void,
+    _data: *mut c_void,
+    _all: *mut c_void,
+    _index: c_int,
+    _number: c_long,
+    _pointer: *mut c_void,
+) {
+    note(|seen| seen.sessions.retain(|seen| seen.as_ptr().cast() != session));
+}
+
 /// From here on the contexts that this thread makes or uses are noticed, until [`Capture::finish`].
 pub struct Capture(());
 
@@ -71,10 +95,14 @@ impl Capture {
         let openssl = ffi::openssl()?;
         let noticed = NOTICED.get_or_init(|| {
             ffi::stay_loaded();
-            let of_context = (ffi::CRYPTO_EX_INDEX_SSL_CTX, made_context as ffi::ExDataNew);
-            let of_session = (ffi::CRYPTO_EX_INDEX_SSL, made_session as ffi::ExDataNew);
-            [of_context, of_session].into_iter().all(|(class, made)| {
-                // SAFETY: the function has the type that OpenSSL calls, and stays where it is.
+            let of_context: [ffi::ExData; 2] = [made_context, frees_context];
+            let of_session: [ffi::ExData; 2] = [made_session, frees_session];
+            let classes = [
+                (ffi::CRYPTO_EX_INDEX_SSL_CTX, of_context),
+                (ffi::CRYPTO_EX_INDEX_SSL, of_session),
+            ];
+            classes.into_iter().all(|(class, [made, frees])| {
+                // SAFETY: the functions have the types that OpenSSL calls, and stay where they are.
                 let index = unsafe {
                     (openssl.CRYPTO_get_ex_new_index)(
                         class,
@@ -82,7 +110,7 @@ impl Capture {
                         ptr::null_mut(),
                         Some(made),
                         ptr::null_mut(),
-                        ptr::null_mut(),
+                        Some(frees),
                     )
                 };
                 index >= 0
@@ -96,14 +124,14 @@ impl Capture {
     }
 
     /// The context that was made meanwhile, if it was exactly one; or if none was made, that of the one session that was
-    /// begun, which stays its owner's. Context and session must still be alive: it is the caller's to see to that.
+    /// begun, which stays its owner's. What has been freed meanwhile does not count.
     pub fn finish(self) -> Option<Context> {
         let seen = SEEN.take().unwrap_or_default();
         match (seen.contexts.as_slice(), seen.sessions.as_slice()) {
             ([one], _) => Context::share(*one, true),
             ([], [one]) => {
                 let openssl = ffi::openssl().ok()?;
-                // SAFETY: the caller's promise.
+                // SAFETY: alive: we are told before it is freed, on the thread that has made it.
                 let context = unsafe { (openssl.SSL_get_SSL_CTX)(one.as_ptr()) };
                 Context::share(NonNull::new(context)?, false)
             }
@@ -130,7 +158,7 @@ pub struct Context {
 impl Context {
     fn share(raw: NonNull<SslCtx>, ours: bool) -> Option<Self> {
         let openssl = ffi::openssl().ok()?;
-        // SAFETY: the context is alive, by the promise of `finish`'s caller.
+        // SAFETY: the context is alive: `finish` has seen that it was made, or the session that has it, and not freed.
         if unsafe { (openssl.SSL_CTX_up_ref)(raw.as_ptr()) } != 1 {
             return None;
         }

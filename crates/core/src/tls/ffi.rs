@@ -17,7 +17,8 @@ macro_rules! opaque {
 
 opaque! { Ssl SslCtx SslSession SslCipher X509 Bio BioMethod Stack Pkey }
 
-pub(crate) type ExDataNew =
+/// For what has been made, and for what is about to be freed.
+pub(crate) type ExData =
     unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void, c_int, c_long, *mut c_void);
 pub(crate) type VerifyCallback = unsafe extern "C" fn(c_int, *mut c_void) -> c_int;
 pub(crate) type AlpnCallback = unsafe extern "C" fn(
@@ -75,7 +76,7 @@ macro_rules! functions {
 functions! {
     fn OPENSSL_version_major() -> c_uint;
     fn CRYPTO_malloc(usize, *const c_char, c_int) -> *mut c_void;
-    fn CRYPTO_get_ex_new_index(c_int, c_long, *mut c_void, Option<ExDataNew>, *mut c_void, *mut c_void) -> c_int;
+    fn CRYPTO_get_ex_new_index(c_int, c_long, *mut c_void, Option<ExData>, *mut c_void, Option<ExData>) -> c_int;
 
     fn ERR_clear_error();
     fn ERR_peek_error() -> c_ulong;

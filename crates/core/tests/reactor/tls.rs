@@ -393,6 +393,24 @@ fn contexts_that_are_not_one_are_none(_: &mut Host) {
     }
 }
 
+fn a_context_that_is_gone_again_does_not_count(_: &mut Host) {
+    let library = library();
+    // SAFETY: takes nothing.
+    let method = unsafe { (library.method)() };
+    // SAFETY: OpenSSL's own method.
+    let make = || unsafe { (library.new)(method) };
+    // SAFETY: made above, and freed once.
+    let free = |context| unsafe { (library.free)(context) };
+    let capture = Capture::begin().expect("OpenSSL");
+    free(make());
+    let left = make();
+    assert!(capture.finish().is_some());
+    free(left);
+    let capture = Capture::begin().expect("OpenSSL");
+    free(make());
+    assert!(capture.finish().is_none());
+}
+
 under_both_drivers! {
     two_ends_shake_hands_and_talk,
     nothing_is_told_before_the_owner_has_looked,
@@ -407,4 +425,5 @@ under_both_drivers! {
     the_end_comes_in_the_middle_of_a_handshake,
     bytes_go_into_the_callers_buffer,
     contexts_that_are_not_one_are_none,
+    a_context_that_is_gone_again_does_not_count,
 }
