@@ -55,6 +55,7 @@ import {
   kBoundSource,
   kBytesRead,
   kBytesWritten,
+  kConnected,
   kFiles,
   kHandle,
   kLastWriteQueueSize,
@@ -147,6 +148,9 @@ export class SocketMethods extends Base {
     forgetTls(this)
   }
 
+  /** A socket that is secure from the beginning begins here. */
+  [kConnected](): void {}
+
   [kReplaceHandle](handle: Handle): void {
     const old = this[kHandle]
     if (old !== null) {
@@ -170,6 +174,7 @@ export class SocketMethods extends Base {
     // Windows often refuses a type of service, or half of it.
     if (status !== 0 && status !== EBADF && process.platform !== 'win32')
       this.emit('error', errnoException(status, 'setTypeOfService'))
+    this[kConnected]()
     this.emit('connect')
     this.emit('ready')
     // Reading starts by itself, so that the peer's FIN is noticed.

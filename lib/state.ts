@@ -62,7 +62,7 @@ export class Fields {
   /** How `pipe` to another socket goes. */
   [kRelay]: Relaying | null = null;
   /** What does the TLS of this socket, from `startTLS()` on. */
-  [kTls]: object | null = null;
+  [kTls]: { canceled(): Error } | null = null;
   /** The counters of the last handle, for after `destroy()`. */
   [kBytesRead] = 0;
   [kBytesWritten] = 0
@@ -98,6 +98,8 @@ export const kOpened = Symbol('ferronet.opened')
 export const kReplaceHandle = Symbol('ferronet.replaceHandle')
 /** Called by `connect()` on a Socket that has been closed. */
 export const kReconnects = Symbol('ferronet.reconnects')
+/** Called when there is a connection, before 'connect'. */
+export const kConnected = Symbol('ferronet.connected')
 
 /** A Socket, with the methods that are called from the files below socket.ts. */
 export interface Connection extends SocketBase {

@@ -9,7 +9,7 @@ import { type ForeignHandle, isForeign } from './node/foreign-handle.js'
 import { carriesSession } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
 import { type Done, Request } from './request.js'
-import { type Connection, kHeld, kShutdownRequest, kWriteRequest } from './state.js'
+import { type Connection, kHeld, kShutdownRequest, kTls, kWriteRequest } from './state.js'
 
 // A write of up to so many bytes is copied into the Handle's shared buffer, which always has room for it.
 const COALESCED = 4096
@@ -96,7 +96,8 @@ export function callBackWhenSent(socket: Connection, handle: Handle, callback: D
     if (error) callback(error)
     else if (handle.writeErrno !== 0) callback(writeFailed(socket, handle.writeErrno))
     else if (sent(handle) >= mark) callback(error)
-    else if (handle.closed) callback(canceled())
+    // Behind the 'error' of the socket.
+    else if (handle.closed) process.nextTick(callback, canceledOn(socket, handle))
     else {
       // Here it is in the async context of the write, and later it would not be.
       const request = new Request('WRITEWRAP', handle, callback)
@@ -178,19 +179,24 @@ export function closeCallback(
 
 function nothing(): void {}
 
+/** In Node only the first is under way. The others are in the stream still, and hear why it was destroyed. */
+function canceledOn(socket: Connection, handle: Handle): Error {
+  const { _writableState: writable, _readableState: readable } = socket
+  if (handle.firstCanceled !== undefined) return writable.errored ?? handle.firstCanceled
+  const error = socket[kTls]?.canceled() ?? canceled()
+  handle.firstCanceled = error
+  writable.errored ??= error
+  readable.errored ??= error
+  return error
+}
+
 function canceledCalls(socket: Connection, handle: Handle): (() => void)[] {
   const { [kHeld]: held, [kWriteRequest]: write, [kShutdownRequest]: shutdown } = socket
   // If the callback of an earlier write closes the socket, the handle may have completed the last one as well.
   const isQueued = handle.writeQueueSize !== 0
   const status = handle.writeErrno
   const outcome = status === 0 ? null : fromLoop(() => errnoException(status, 'write'))
-  // In Node only the first is under way. The others are in the stream still, and hear why it was destroyed.
-  let first: Error | undefined
-  const error = (): Error => {
-    if (first !== undefined) return socket._writableState.errored ?? first
-    first = canceled()
-    return first
-  }
+  const error = (): Error => canceledOn(socket, handle)
   const calls = (held ?? []).map(
     ({ callback }) =>
       () =>

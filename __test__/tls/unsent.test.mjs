@@ -1,7 +1,7 @@
 // Writes that wait for a handshake which fails: what their callbacks hear, and when.
 
 import { createServer } from 'node:net'
-import { first, secured, told } from '../helpers/tls.mjs'
+import { first, secured, told, trust } from '../helpers/tls.mjs'
 
 const hello = 'data'
 // Node 20 says of what nobody has read that it has been sent.
@@ -26,8 +26,7 @@ const writes = {
 for (const [behaviour, act] of Object.entries(peers)) {
   for (const [name, all] of Object.entries(writes)) {
     if (isOld && (name === 'an empty one' || /hangs|resets/.test(behaviour))) continue
-    // Those that are written before there is a connection are one write here: they all hear the same.
-    const moments = all.length > 1 ? ['when connected', 'later'] : ['at once', 'when connected', 'later']
+    const moments = ['at once', 'when connected', 'later']
     secured(`a peer ${behaviour}, and ${name} waits`, async (t, kit) => {
       const server = t.own(
         createServer(socket => {
@@ -106,6 +105,96 @@ for (const [when, run] of Object.entries(moments)) {
         run(client, lower, () => client.destroy())
         await closed
         t.log('callback', calls, failed)
+      }
+    })
+  }
+}
+
+const facts = error => (error ? [error.code ?? null, error.message] : (error ?? null))
+
+/** What writes hear, and in which order, of a connection that comes to nothing. */
+const failures = {
+  'is refused': { connect: (kit, dead) => kit.tls.connect({ host: '127.0.0.1', port: dead }) },
+  'finds no name': {
+    connect: kit =>
+      kit.tls.connect({
+        host: 'nowhere.invalid',
+        port: 1,
+        lookup: (_name, _options, done) =>
+          process.nextTick(done, Object.assign(new Error('unknown'), { code: 'ENOTFOUND' })),
+      }),
+  },
+  'is refused below it': {
+    connect: (kit, dead) => kit.tls.connect({ socket: kit.t.connect({ host: '127.0.0.1', port: dead }) }),
+  },
+  'is refused below one that is alone': {
+    connect: (kit, dead) => new kit.tls.TLSSocket(kit.t.connect({ host: '127.0.0.1', port: dead })),
+  },
+  'is refused, of one that is alone': {
+    connect(kit, dead) {
+      const client = new kit.tls.TLSSocket()
+      kit.t.log('connecting', client.connecting, client.readyState)
+      return client.connect(dead, '127.0.0.1')
+    },
+  },
+  'meets nobody': { peer: () => {} },
+  'meets nobody, below it': { peer: () => {}, below: true },
+  'is not believed': { options: { servername: 'other.example' }, peer: 'secure' },
+}
+const acts = {
+  '': () => {},
+  ', and is destroyed in the same tick': (_client, destroy) => destroy(),
+  ', and is destroyed in a tick': (_client, destroy) => process.nextTick(destroy),
+  ", and is destroyed in 'connect'": (client, destroy) => client.once('connect', destroy),
+  ", and is destroyed behind 'connect'": (client, destroy) =>
+    client.once('connect', () => setImmediate(destroy)),
+}
+
+for (const [how, { connect, peer, below, options }] of Object.entries(failures)) {
+  for (const [when, act] of Object.entries(acts)) {
+    const connects = peer !== undefined
+    if ((!connects && when.includes('connect')) || (connects && peer !== 'secure' && when === '')) continue
+    // Node 20 says of a write that waits for the handshake that it has been sent.
+    if (isOld && connects && (peer === 'secure' || when.includes('connect'))) continue
+    secured(`a client that ${how}${when}: what its writes hear`, async (t, kit) => {
+      const server =
+        peer === 'secure'
+          ? await kit.listen()
+          : t.own(createServer(socket => t.own(socket).on('error', () => {})))
+      if (peer !== 'secure') await new Promise(resolve => server.listen(0, '127.0.0.1', resolve))
+      const { port } = server.address()
+      t.alias(port, 'port')
+      if (!connects) await new Promise(resolve => server.close(resolve))
+      for (const error of when === '' ? [undefined] : [undefined, new Error('of the program')]) {
+        for (const all of [['x'], ['x', 'y', 'z'], [Buffer.alloc(100_000), 'y'], ['', 'y']]) {
+          for (const written of connects && /^$|'connect'/.test(when)
+            ? ['at once', "in 'connect'"]
+            : ['at once']) {
+            t.log('writes', all.length, error?.message ?? null, written)
+            const client = t.own(
+              connect?.(kit, port) ??
+                (below
+                  ? kit.tls.connect({ socket: t.connect({ host: '127.0.0.1', port }) })
+                  : kit.tls.connect({ ...trust, host: '127.0.0.1', port, ...options })),
+            )
+            for (const event of ['error', 'close'])
+              client.on(event, value =>
+                t.log(event, value === true || value === false ? value : facts(value)),
+              )
+            const closed = first(client, 'close')
+            const write = () => {
+              for (const [at, data] of all.entries())
+                client.write(data, heard =>
+                  t.log('callback', at, facts(heard), client.destroyed, facts(client.errored)),
+                )
+            }
+            if (written === 'at once') write()
+            else client.once('connect', write)
+            act(client, () => client.destroy(error))
+            await closed
+            await new Promise(setImmediate)
+          }
+        }
       }
     })
   }

@@ -89,6 +89,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   bytesWritten = 0
   /** What is called before the callback of `close`: the writes that it cancels. */
   declare canceled?: (() => void)[]
+  /** What the first write has heard that was under way when it was closed. */
+  declare firstCanceled?: Error
   /** Not null: a write is under way. */
   #backlog: Backlog | null = null
   /** FIN is to follow it. */

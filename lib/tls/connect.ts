@@ -56,7 +56,6 @@ export function connect(...args: unknown[]): TLSSocket | tls.TLSSocket {
   if (servername) warnOfAddress(servername as string)
   // Over a connection that is there already, listeners of 'keylog' come first.
   if (lower) process.nextTick(() => socket._start())
-  else socket._start()
   return socket
 }
 

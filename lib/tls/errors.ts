@@ -23,6 +23,20 @@ export function failedWrite(text: string): NodeJS.ErrnoException {
   })
 }
 
+/** A write has waited for the handshake of a socket that is closed. */
+export function canceledInHandshake(): NodeJS.ErrnoException {
+  return fromLoop(() => {
+    const error = errnoException(errnoOf('ECANCELED'), 'write')
+    error.message += ' Canceled because of SSL destruction'
+    return error
+  })
+}
+
+/** The same of one that is closed by what comes of its handshake. */
+export function closedByVerdict(): NodeJS.ErrnoException {
+  return fromLoop(() => errnoException(errnoOf('EBADF'), 'write'))
+}
+
 /** The connection has ended in the middle of the handshake. */
 export function disconnected(isServer: boolean, options: Record<string, unknown>): NodeJS.ErrnoException {
   if (isServer) return reset('socket hang up')

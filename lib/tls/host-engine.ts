@@ -16,6 +16,7 @@ import {
   TLS_SERVER,
   type TlsOwner,
 } from '../engine/once.js'
+import { canceled } from '../write.js'
 import { Answers } from './answers.js'
 import { type Borrowed, borrow, certificateOf, nativeOf } from './borrow.js'
 import { bound, unbound } from './bound-session.js'
@@ -43,6 +44,8 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   #renegotiation!: Renegotiation
   #isSecure = false
   #isJudged = false
+  /** Writes have no longer to wait for the handshake. */
+  #isOpen = false
   /** The program's check of the peer has thrown: nobody knows whether it is all right. */
   #isUnjudged = false
   /** Sessions that came before the server was checked. */
@@ -99,6 +102,11 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
         this.#fail(error),
       )
     return flags
+  }
+
+  canceled(): Error {
+    if (!this.#isSecure) return errors.canceledInHandshake()
+    return this.#isOpen ? canceled() : errors.closedByVerdict()
   }
 
   ownCertificate(): Buffer | null {
@@ -160,7 +168,10 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     // listeners, and so do its callbacks.
     this.#handle.openTls()
     throwLater(() => role.secure(socket))
-    if (!socket.destroyed) this.#goOn()
+    if (!socket.destroyed) {
+      this.#isOpen = true
+      this.#goOn()
+    }
     this.#isJudged = true
     for (const each of this.#sessions.splice(0)) this.#tell('session', each)
   }

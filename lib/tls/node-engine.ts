@@ -7,6 +7,7 @@ import { nodeNet } from '../node/net.js'
 import { readIntoBuffer } from '../onread.js'
 import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWritten } from '../symbols.js'
+import { canceled } from '../write.js'
 import { certificateOf } from './borrow.js'
 import { Carrier } from './carrier.js'
 import { secureContextOfNodes } from './context.js'
@@ -30,6 +31,8 @@ export class NodeEngine implements Engine {
   #over: (tls.TLSSocket & { setKeyCert?(context: tls.SecureContext): void }) | undefined
   /** What a server shows instead of its own. */
   #shown: tls.SecureContext | undefined
+  #isShaken = false
+  #isOpen = false
 
   constructor(options: Wanted) {
     this.#wanted = options
@@ -37,6 +40,11 @@ export class NodeEngine implements Engine {
     // Wrong options throw here, as with the other engine.
     if (options.isServer) this.#server = options.nodeServer ?? new NodeServer(given)
     else this.#secureContext = (given.secureContext as tls.SecureContext) ?? secureContextOfNodes(given)
+  }
+
+  canceled(): Error {
+    if (this.#isOpen) return canceled()
+    return this.#isShaken ? errors.closedByVerdict() : errors.canceledInHandshake()
   }
 
   ownCertificate(): Buffer | null {
@@ -137,6 +145,7 @@ export class NodeEngine implements Engine {
       if (socket.destroyed) over.destroy()
       else judge()
     }
+    this.#isShaken = true
     socket.alpnProtocol = over.alpnProtocol
     throwLater(() => this.#wanted.role.shaken?.(socket, once))
     once()
@@ -157,7 +166,9 @@ export class NodeEngine implements Engine {
       }
     }
     throwLater(() => role.secure(socket))
-    if (!socket.destroyed) handle.open(over)
+    if (socket.destroyed) return
+    this.#isOpen = true
+    handle.open(over)
     const { _readableState: state } = socket
     if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
   }

@@ -13,7 +13,7 @@ import { ForeignHandle } from '../node/foreign-handle.js'
 import { acceptInstances, isInstance } from '../node/instances.js'
 import type { AcceptedOptions, SocketOptions } from '../options.js'
 import { Socket } from '../socket.js'
-import { type Connection, kHandle, kReconnects, kTls } from '../state.js'
+import { type Connection, kConnected, kHandle, kReconnects, kTls } from '../state.js'
 import { stopIdleTimers } from '../timeout.js'
 import {
   validateBoolean,
@@ -25,12 +25,18 @@ import {
 } from '../validate.js'
 import { legacy } from './certificate.js'
 import { chooseEngine } from './engine.js'
-import { handshakeTimeout, invalidState, setAfterStart, sniFromServer } from './errors.js'
+import {
+  canceledInHandshake,
+  handshakeTimeout,
+  invalidState,
+  setAfterStart,
+  sniFromServer,
+} from './errors.js'
 import { heard } from './heard.js'
 import type { Hearer } from './node-server.js'
 import { sessionBytes, type Wanted, wanted } from './options.js'
 import { unjudged } from './roles.js'
-import { prepare, start, startHeld, startOver } from './start.js'
+import { prepare, start, startAtOnce, startOver } from './start.js'
 import { closeTogether } from './together.js'
 import { createSecureContext, isSecureContext } from './twins.js'
 import type { Engine, Role, SecureSocket } from './types.js'
@@ -46,7 +52,7 @@ interface Session {
   started: boolean
   /** From here on errors are the program's; before, a server's. */
   released: boolean
-  /** Lets go what is held back until the connection has been taken over, or is there. */
+  /** Lets go what is held back until the connection of the socket below has been taken over. */
   letGo: (() => void) | undefined
 }
 
@@ -82,13 +88,8 @@ export class TLSSocketMethods extends Socket {
     const { lower, engine, wanted, letGo } = session
     if (session.started || this.destroyed) return
     const secure = this as unknown as SecureSocket
-    if (lower === null && letGo !== undefined) {
+    if (lower === null) {
       if (this[kHandle] === null || this.connecting) return
-      session.started = true
-      session.letGo = undefined
-      startHeld(secure, engine, wanted, letGo)
-    } else if (lower === null) {
-      if (this[kHandle] === null && !this.connecting) return
       session.started = true
       start(secure, engine, wanted)
     } else if (this.connecting) {
@@ -99,11 +100,20 @@ export class TLSSocketMethods extends Socket {
     }
   }
 
+  /** Before any listener may write: what has been written until now waits for 'connect'. */
+  override [kConnected](): void {
+    const session = this[kSession]
+    if (session.started || session.lower !== null) return
+    session.started = true
+    startAtOnce(this as unknown as SecureSocket, session.engine, session.wanted)
+  }
+
   /** Begins anew: it stays a TLSSocket, of which nothing ever leaves unencrypted. */
   override [kReconnects](): void {
     const session = this[kSession]
     session.engine = chooseEngine(session.wanted)
-    if (session.started || session.letGo === undefined) session.letGo = hold(this)
+    session.letGo?.()
+    session.letGo = undefined
     session.started = false
     session.lower = null
     this._parent = null
@@ -112,7 +122,6 @@ export class TLSSocketMethods extends Socket {
     this.servername = null
     this.secureConnecting = true
     this.off('connect', this._start)
-    this.once('connect', this._start)
   }
 
   /** The name of the server that is wanted (SNI), if the handshake has not begun. */
@@ -354,9 +363,12 @@ function lean(socket: TLSSocket, lower: Connection): void {
     socket[kHandle] = lower[kHandle]
     lower[kHandle]!.readStop()
   }
-  session.letGo = hold(socket)
+  session.letGo = hold(socket, canceledInHandshake)
   // Of a connection that fails; once it has been taken over, errors come here.
-  lower.on('error', error => socket.emit('error', error))
+  lower.on('error', error => {
+    const own = socket._tlsError(error)
+    if (own) socket.emit('error', own)
+  })
   lower.once('close', () => socket.destroy())
   if (lower.destroyed) process.nextTick(() => socket.destroy())
 }
@@ -432,12 +444,9 @@ export const TLSSocket = function TLSSocket(
   this.on('error', this._tlsError)
   if (want.isServer) this.server = (options.server as never) ?? null
   if (below !== null) lean(this, below)
-  if (accepted !== undefined || options[kRole] !== undefined) return undefined
-  // The program may still say whom it wants, and what it writes before is meant for TLS.
-  if (below === null) {
-    this[kSession].letGo = hold(this)
-    this.once('connect', this._start)
-  } else process.nextTick(() => this._start())
+  // As in Node: what is written before `connect()` waits for that.
+  else if (accepted === undefined) this.connecting = !this.destroyed
+  if (below !== null && options[kRole] === undefined) process.nextTick(() => this._start())
   return undefined
 } as unknown as TLSSocketFunction
 

@@ -57,14 +57,10 @@ export function start(socket: SecureSocket, engine: Engine, options: Wanted): vo
   whenWritten(socket, () => begin(socket, options, buffered))
 }
 
-/**
- * The same for a socket that has been secure from the beginning, in the tick in which it is connected: nothing of it
- * leaves unencrypted. `letGo`: what it has been asked for until then.
- */
-export function startHeld(socket: SecureSocket, engine: Engine, options: Wanted, letGo: () => void): void {
+/** The same for a socket that has been secure from the beginning: nothing of it leaves unencrypted. */
+export function startAtOnce(socket: SecureSocket, engine: Engine, options: Wanted): void {
   socket[kTls] = engine
   begin(socket, options, settleReads(socket))
-  letGo()
 }
 
 /**

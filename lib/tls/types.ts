@@ -30,6 +30,8 @@ export interface Engine {
   ownCertificate(): Buffer | null
   /** A server shows the certificate of this context from now on. Throws what Node throws if it cannot. */
   show(context: tls.SecureContext): void
+  /** What a write hears that is under way when the socket is closed now. */
+  canceled(): Error
 }
 
 /** What a program wants to be asked or told while a session runs: methods of its socket. One that is missing is not asked. */
