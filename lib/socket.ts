@@ -544,8 +544,11 @@ export class SocketMethods extends Base {
     if (handle !== null) {
       const hadError = Boolean(error)
       handle.count()
-      this[kBytesRead] = handle.bytesRead
-      this[kBytesWritten] = handle.bytesWritten
+      // One that takes no new fields is closed all the same.
+      if (Object.isExtensible(this)) {
+        this[kBytesRead] = handle.bytesRead
+        this[kBytesWritten] = handle.bytesWritten
+      }
       if (this.resetAndClosing) {
         this.resetAndClosing = false
         const status = handle.reset(closeCallback(this, handle, hadError))

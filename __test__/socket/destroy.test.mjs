@@ -214,3 +214,18 @@ parity('everything is quiet about a destroyed socket', async ({ pair, closed, at
   attempt('setTimeout', () => client.setTimeout(10) === client)
   log('after', client.timeout, client.isPaused(), client.read())
 })
+
+parity(
+  'a socket that takes no new properties can be destroyed',
+  async ({ listen, connect, log, to, closed }) => {
+    const server = await listen()
+    const socket = connect(to(server))
+    await new Promise(resolve => socket.once('connect', resolve))
+    Object.preventExtensions(socket)
+    socket.on('error', error => log('error', error.message))
+    const end = closed(socket)
+    socket.destroy()
+    await end
+    log('destroyed', socket.destroyed)
+  },
+)
