@@ -87,7 +87,7 @@ export function facts(stream) {
     servername: session.servername,
     protocol: session.getProtocol(),
     cipher: session.getCipher(),
-    key: keyOf(session.getEphemeralKeyInfo()),
+    key: session.getEphemeralKeyInfo(),
     reused: session.isSessionReused(),
     sigalgs: session.getSharedSigalgs(),
     peer: session.getPeerCertificate(true),
@@ -95,10 +95,4 @@ export function facts(stream) {
     finished: session.getFinished()?.length,
     peerFinished: session.getPeerFinished()?.length,
   }
-}
-
-/** Node 26 names the groups with ML-KEM, and ferronet does so on every Node; earlier Nodes say nothing. */
-function keyOf(key) {
-  const named = key === null || (key.type !== undefined && key.type !== 'TLSGroup')
-  return named || Number.parseInt(process.versions.node, 10) >= 26 ? key : 'a group'
 }

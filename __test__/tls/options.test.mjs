@@ -211,9 +211,7 @@ const facts = socket => ({
   peer: nameOf(socket),
 })
 
-/** Node 26 names the groups with ML-KEM, and ferronet does so on every Node; earlier Nodes say nothing. */
-const keyOf = ({ type, name = 'none', size }) =>
-  type === undefined || type === 'TLSGroup' ? 'a group' : [type, name, size]
+const keyOf = ({ type = 'none', name = 'none', size }) => [type, name, size]
 
 for (const [label, [ofServer, ofClient = {}]] of Object.entries(cases)) {
   secured(label, async (t, kit) => {

@@ -57,3 +57,71 @@ secured('more keying material than there can be', { both: true }, async (t, kit)
   const { client } = await kit.meet()
   t.attempt('too much', () => client.exportKeyingMaterial(1_000_000, 'label').length)
 })
+
+const protocols = [
+  {},
+  { maxVersion: 'TLSv1.2' },
+  { secureProtocol: 'TLSv1_2_method' },
+  { minVersion: 'TLSv1.3' },
+]
+
+secured('a TLSSocket that has not begun', async (t, kit) => {
+  for (const isServer of [false, true]) {
+    for (const options of protocols) {
+      const socket = t.own(new kit.tls.TLSSocket(undefined, { ...options, isServer, ...identity }))
+      t.log(`server ${isServer}`, options, socket.connecting, socket.pending, socket.readyState)
+      t.log('protocol', socket.getProtocol(), socket.getCipher(), socket.getX509Certificate()?.subject)
+    }
+  }
+})
+
+secured("the cipher in 'connect'", async (t, kit) => {
+  const server = await kit.listen()
+  const client = kit.connect(server)
+  await first(client, 'connect')
+  t.log('cipher', client.getCipher(), client.getProtocol())
+  await first(client, 'secureConnect')
+  t.log('then', typeof client.getCipher())
+})
+
+for (const asked of [false, true]) {
+  secured(
+    `the certificates of a session that goes on, client ${asked ? '' : 'not '}asked for its own`,
+    { both: true },
+    async (t, kit) => {
+      const server = await kit.listen({ ca: cert, requestCert: asked, rejectUnauthorized: false })
+      const session = await kit.earned(server, asked ? { key, cert } : {})
+      const options = { ...(asked ? { key, cert } : {}), session }
+      const { client, peer } = await kit.meet({ over: server, client: options })
+      for (const [name, end] of Object.entries({ client, peer })) {
+        t.log(name, end.isSessionReused(), end.getPeerCertificate(), end.getPeerCertificate(true))
+        t.log(name, end.getPeerX509Certificate()?.subject)
+      }
+    },
+  )
+}
+
+secured('the OCSP response of a client over another socket', { both: true }, async (t, kit) => {
+  const server = await kit.listen()
+  server.on('OCSPRequest', (_certificate, _issuer, done) => done(null, Buffer.from('response')))
+  const lower = t.connect(t.to(server))
+  const client = kit.connect(server, { socket: lower, requestOCSP: true, host: undefined, port: undefined })
+  for (const event of ['OCSPResponse', 'secureConnect'])
+    client.on(event, value => t.log('client', event, String(value)))
+  lower.on('OCSPResponse', () => t.log('below', 'OCSPResponse'))
+  await first(client, 'secureConnect')
+})
+
+// The other engine hears of it in Node's 'session', which comes later.
+secured(
+  "'session' comes before a further listener of 'secure' (TLS 1.2)",
+  { engine: 'openssl' },
+  async (t, kit) => {
+    const server = await kit.listen({ maxVersion: 'TLSv1.2' })
+    const client = kit.connect(server)
+    for (const event of ['secureConnect', 'session', 'secure']) client.on(event, () => t.log('client', event))
+    client.on('secureConnect', () => process.nextTick(() => t.log('client', 'tick')))
+    await first(client, 'secure')
+    await t.turns(3)
+  },
+)

@@ -168,12 +168,13 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
     // listeners, and so do its callbacks.
     this.#handle.openTls()
     throwLater(() => role.secure(socket))
-    if (!socket.destroyed) {
-      this.#isOpen = true
-      this.#goOn()
-    }
     this.#isJudged = true
     for (const each of this.#sessions.splice(0)) this.#tell('session', each)
+    // With TLS 1.2 there is one by now.
+    this.news()
+    if (socket.destroyed) return
+    this.#isOpen = true
+    this.#goOn()
   }
 
   #goOn(): void {

@@ -14,7 +14,7 @@ import { secureContextOfNodes } from './context.js'
 import * as errors from './errors.js'
 import { keep } from './heard.js'
 import { throwLater } from './later.js'
-import { type Hearer, NodeServer } from './node-server.js'
+import { type Hearer, NodeServer, sharedBy } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import { takesAddresses, type Wanted } from './options.js'
 import { endEarly, failWrites, refuseKey } from './roles.js'
@@ -48,7 +48,13 @@ export class NodeEngine implements Engine {
   }
 
   ownCertificate(): Buffer | null {
-    return (this.#secureContext && certificateOf(this.#secureContext)) ?? null
+    const context = this.#shown ?? this.#secureContext ?? this.#contextOfServer()
+    return (context && certificateOf(context)) ?? null
+  }
+
+  #contextOfServer(): tls.SecureContext | undefined {
+    const { secureContext } = this.#wanted.options as { secureContext?: tls.SecureContext }
+    return secureContext ?? (this.#server && sharedBy(this.#server))
   }
 
   show(context: tls.SecureContext): void {

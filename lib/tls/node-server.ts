@@ -65,3 +65,8 @@ export class NodeServer {
     tls.Server.prototype.emit.call(face, 'connection', stream)
   }
 }
+
+/** The context of a server of Node's. */
+export function sharedBy(node: NodeServer): tls.SecureContext | undefined {
+  return (node.server as unknown as { _sharedCreds?: tls.SecureContext })._sharedCreds
+}

@@ -57,11 +57,15 @@ const { convertALPNProtocols } = tls as unknown as {
 // What the host's OpenSSL could do and the engine does not yet.
 const ONLY_NODE = ['pskCallback', 'pskIdentityHint', 'enableTrace'] as const
 
-/** Throws what Node throws for wrong options. `socket`: null for those of a server, which has many. */
+/**
+ * Throws what Node throws for wrong options. `socket`: the one whose connection it is; null for those of a server, which
+ * has many. `told`: the one that is told of answers.
+ */
 export function wanted(
   given: StartTlsOptions | Record<string, unknown> | undefined,
   socket: Connection | null,
   role: Role,
+  told: Connection | null = socket,
 ): Wanted {
   if (given !== undefined) validateObject(given, 'options')
   const options = { ...given } as Record<string, unknown>
@@ -88,7 +92,7 @@ export function wanted(
     minDHSize: minDHSize(options.minDHSize),
     handshakeTimeout: handshakeTimeout(options.handshakeTimeout, isServer),
     requireCloseNotify: options.requireCloseNotify === true,
-    questions: questionsOf(options, isServer, socket),
+    questions: questionsOf(options, isServer, told),
     role,
     unsupported: unsupported && `the option ${unsupported}`,
   }

@@ -21,7 +21,7 @@ import { type Context, isUnavailable, newContext } from './context.js'
 import { forcedEngine, serverOptions } from './engine.js'
 import { disconnected } from './errors.js'
 import { heard } from './heard.js'
-import { type Hearer, NodeServer } from './node-server.js'
+import { type Hearer, NodeServer, sharedBy } from './node-server.js'
 import { type Wanted, wanted } from './options.js'
 import { contextAmong, patternOf } from './questions.js'
 import { judge, shaken, told } from './roles.js'
@@ -193,10 +193,6 @@ function contextOf({ node, options }: Pick<Terms, 'node' | 'options'>): Context 
   const shared = sharedBy(node)
   if (shared !== undefined && typeof context !== 'string') pairWith(shared, context)
   return context
-}
-
-function sharedBy(node: NodeServer): tls.SecureContext | undefined {
-  return (node.server as unknown as { _sharedCreds?: tls.SecureContext })._sharedCreds
 }
 
 /** Node's server has another context, or one with other keys. */

@@ -72,17 +72,26 @@ export class HostSession implements TlsSession {
   getPeerCertificate(all?: boolean): PeerCertificate
   getPeerCertificate(all?: boolean): PeerCertificate {
     if (this.#handle.closed) return null as unknown as PeerCertificate
+    if (this.#hasNoPeer) return {} as PeerCertificate
     const [leaf, ...others] = certificates(this.#handle.tlsFact('peerCertificates'))
     if (leaf === undefined) return {} as PeerCertificate
     return all ? detailed(leaf, others) : legacy(leaf)
   }
 
+  /** As in Node: the server of a session that goes on has shown no certificate. */
+  get #hasNoPeer(): boolean {
+    return this.#host !== undefined && this.isSessionReused()
+  }
+
   getPeerX509Certificate(): X509Certificate | undefined {
+    if (this.#hasNoPeer) return undefined
     return chained(sentCertificates(this.#handle.tlsFact('peerCertificates')))
   }
 
   getCipher(): CipherNameAndProtocol {
-    const [name, standardName, version] = this.#text('cipher')?.split('\0') ?? []
+    const cipher = this.#text('cipher')
+    if (!cipher) return undefined as unknown as CipherNameAndProtocol
+    const [name, standardName, version] = cipher.split('\0')
     return { name, standardName, version } as CipherNameAndProtocol
   }
 
@@ -96,8 +105,9 @@ export class HostSession implements TlsSession {
     const [type, name, size] = this.#text('ephemeralKey')?.split('\0') ?? []
     if (type === undefined) return {}
     if (type === 'DH')
-      return NAMES_NOTHING ? { type, name: undefined, size: Number(size) } : { type, size: Number(size) }
-    // Of groups that are no curve, those with ML-KEM, Node knows the name alone, since version 26.
+      return NAMES_GROUPS ? { type, name: undefined, size: Number(size) } : { type, size: Number(size) }
+    // Of groups that are no curve, those with ML-KEM, Node knows the name alone, since version 24.
+    if (type === 'TLSGroup' && !NAMES_GROUPS) return {}
     return { type, name, size: size === '' ? undefined : Number(size) }
   }
 
@@ -148,8 +158,8 @@ export class HostSession implements TlsSession {
   }
 }
 
-/** Node 24 and later say of a group without a name that it has none. */
-const NAMES_NOTHING = Number.parseInt(process.versions.node, 10) >= 24
+/** Node 24 and later name groups, and say of one without a name that it has none. */
+const NAMES_GROUPS = Number.parseInt(process.versions.node, 10) >= 24
 
 /** "RSA-PSS+SHA256" and the like, as Node spells them. */
 function sigalg(sign: string, hash: string): string {

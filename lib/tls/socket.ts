@@ -280,10 +280,8 @@ export class TLSSocketMethods extends Socket {
     return asked(this, undefined, null, session => session.getPeerFinished()) as never
   }
   getProtocol(): string | null {
-    const { maxVersion } = this[kSession].wanted.options
-    return asked(this, maxVersion ?? nodeTls.DEFAULT_MAX_VERSION, null, session =>
-      session.getProtocol(),
-    ) as never
+    // The newest that OpenSSL can do, whatever the options allow.
+    return asked(this, 'TLSv1.3', null, session => session.getProtocol()) as never
   }
   getSession(): Buffer | undefined {
     return asked(this, undefined, null, session => session.getSession()) as never
@@ -394,8 +392,8 @@ interface TLSSocketFunction {
 }
 
 /** What a program wants of a TLSSocket that it makes by itself. */
-function wantedAlone(options: Options, socket: Connection): Wanted {
-  const all = wanted(options, socket, unjudged)
+function wantedAlone(options: Options, lower: Connection | null, socket: Connection): Wanted {
+  const all = wanted(options, lower ?? socket, unjudged, socket)
   const { isServer } = all
   // Node's defaults: nobody is rejected, and nobody is hurried.
   all.rejectUnauthorized = isServer && options.rejectUnauthorized === true
@@ -424,8 +422,8 @@ export const TLSSocket = function TLSSocket(
   const want =
     options[kWanted] ??
     (options[kRole] === undefined
-      ? wantedAlone(options, below ?? self)
-      : wanted(options, below ?? self, options[kRole]))
+      ? wantedAlone(options, below, self)
+      : wanted(options, below ?? self, options[kRole], self))
   const engine = chooseEngine(want)
   const accepted = options[kAccepted]
   Socket.call(this, accepted ?? socketOptions(options, below))
