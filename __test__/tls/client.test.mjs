@@ -318,6 +318,24 @@ secured('disableRenegotiation', async (t, kit) => {
   t.log('error', told(await failed).code)
 })
 
+secured(
+  'a setKeyCert before the handshake leaves all else as it was',
+  { both: true, since: '20.17' },
+  async (t, kit) => {
+    const ciphers = 'ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:TLS_CHACHA20_POLY1305_SHA256'
+    const server = await t.listen({}, raw => {
+      const peer = t.own(new kit.tls.TLSSocket(raw, { isServer: true, ...identity, ...kit.limits, ciphers }))
+      peer.setKeyCert(all.good)
+      peer.on('secure', () => peer.end('x'))
+    })
+    const client = kit.connect(server, { ca: all.good.ca })
+    await first(client, 'secureConnect')
+    t.log('client', client.authorized, client.getCipher().name)
+    client.resume()
+    await t.closed(client)
+  },
+)
+
 secured('a setKeyCert before the handshake', { module: 'ferronet' }, async (t, kit) => {
   const { client: near, peer: far } = await t.pair()
   const server = t.own(new kit.tls.TLSSocket(far, { isServer: true, ...all['self-signed'] }))

@@ -67,6 +67,7 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
     },
     'gives what is no context': (_name, done) => done(null, { context: {} }),
     'gives a text': (_name, done) => done(null, 'not a context'),
+    'gives a function': (_name, done) => done(null, () => {}),
   }
   for (const [what, SNICallback] of Object.entries(wrong)) {
     upgrades(`an SNICallback that ${what}, ${maxVersion}`, async (t, upgrade) => {

@@ -86,6 +86,22 @@ for (const maxVersion of ['TLSv1.2', 'TLSv1.3']) {
     })
   }
 
+  parity(`a session in another view, ${maxVersion}`, async t => {
+    const kept = new Map()
+    const options = { ...identity, maxVersion, secureOptions: SSL_OP_NO_TICKET }
+    const connect = await serve(t, options, {
+      newSession(id, session, done) {
+        kept.set(id.toString('hex'), session)
+        done()
+      },
+      resumeSession(id, done) {
+        const session = kept.get(id.toString('hex'))
+        done(null, session && new DataView(session.buffer, session.byteOffset, session.byteLength))
+      },
+    })
+    await connect({ session: await connect({}) })
+  })
+
   parity(`a server that cannot find a session, ${maxVersion}`, async t => {
     const options = { ...identity, maxVersion, secureOptions: SSL_OP_NO_TICKET }
     let fails = false

@@ -57,7 +57,11 @@ export class Answers {
 
   #resume([id, servername, protocols]: Buffer[]): void {
     const go = (session: unknown): void =>
-      this.#chooseProtocol(session instanceof Uint8Array ? session : nothing, servername!, protocols!)
+      this.#chooseProtocol(
+        ArrayBuffer.isView(session) ? bytesOf(session, 'Session') : nothing,
+        servername!,
+        protocols!,
+      )
     if (id!.length === 0) {
       go(nothing)
       return
@@ -115,8 +119,8 @@ export class Answers {
   #show(context: tls.SecureContext | null | undefined, wantsStatus: boolean): void {
     const own = nativeOf(this.#context.secureContext)
     let other: Borrowed | undefined
-    // What is not an object Node takes for nothing.
-    if (typeof context === 'object' && context !== null) {
+    // What is neither an object nor a function Node takes for nothing.
+    if (context && (typeof context === 'object' || typeof context === 'function')) {
       const native = nativeOf(context)
       const borrowed = isSecureContext(native, own) ? borrow(native) : errors.invalidSniContext()
       if (borrowed instanceof Error) {

@@ -109,7 +109,8 @@ export class NodeEngine implements Engine {
     const own = {
       requestCert,
       rejectUnauthorized,
-      secureContext: this.#shown ?? (options.secureContext as tls.SecureContext | undefined),
+      secureContext: options.secureContext as tls.SecureContext | undefined,
+      shown: this.#shown,
     }
     const failEarly = (error: NodeJS.ErrnoException): void => {
       const isDropped = error.code === 'ERR_TLS_HANDSHAKE_TIMEOUT' && role.dropped !== undefined

@@ -4,6 +4,7 @@
 import type { Duplex } from 'node:stream'
 import * as tls from 'node:tls'
 import { host } from '../node/host.js'
+import { override } from '../override.js'
 
 /** What Node's code asks of the server of a connection. Its events go here instead. */
 export interface Hearer {
@@ -15,7 +16,11 @@ export interface Own {
   requestCert: boolean
   rejectUnauthorized: boolean
   secureContext?: tls.SecureContext | undefined
+  /** Whose key and certificate are shown in the place of the context's own. */
+  shown?: tls.SecureContext | undefined
 }
+
+type Made = tls.TLSSocket & { setKeyCert?(context: tls.SecureContext): void }
 
 export class NodeServer {
   readonly server: tls.Server
@@ -40,7 +45,8 @@ export class NodeServer {
 
   /** Lets Node's code accept a connection, with `hearer` in the place of the server. `own`: what is different for it. */
   accept(stream: Duplex, hearer: Hearer, own: Own): void {
-    const { requestCert, rejectUnauthorized, secureContext } = own
+    const { requestCert, rejectUnauthorized, shown } = own
+    const secureContext = own.secureContext ?? (host === 'Node' ? undefined : shown)
     const events = {
       emit: { value: hearer.emit.bind(hearer) },
       listenerCount: { value: hearer.listenerCount.bind(hearer) },
@@ -62,8 +68,28 @@ export class NodeServer {
       // A server has no option for it.
       ...(secureContext === undefined ? {} : { _sharedCreds: { value: secureContext } }),
     })
-    tls.Server.prototype.emit.call(face, 'connection', stream)
+    const accept = (): void => void tls.Server.prototype.emit.call(face, 'connection', stream)
+    if (shown === undefined || host !== 'Node') accept()
+    else madeBy(accept)?.setKeyCert?.(shown)
   }
+}
+
+/** The socket that Node's server makes in this call; it tells nobody before the handshake is done. */
+function madeBy(accept: () => void): Made | undefined {
+  const { _init } = tls.TLSSocket.prototype as unknown as { _init(...args: unknown[]): void }
+  let made: Made | undefined
+  const restore = override(tls.TLSSocket.prototype, {
+    _init(this: Made, ...args: unknown[]): void {
+      made = this
+      _init.apply(this, args)
+    },
+  })
+  try {
+    accept()
+  } finally {
+    restore()
+  }
+  return made
 }
 
 /** The context of a server of Node's. */
