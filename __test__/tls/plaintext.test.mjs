@@ -290,3 +290,41 @@ for (const way of ['resume', 'read']) {
     },
   )
 }
+
+const moments = {
+  "in 'connection'": write => write(),
+  'in a tick behind it': write => process.nextTick(write),
+  'in an immediate behind it': write => setImmediate(write),
+}
+for (const [when, act] of Object.entries(moments)) {
+  secured(
+    `what is written to the socket below a server's, ${when}, does not leave unencrypted`,
+    own,
+    async (t, kit) => {
+      const server = await kit.listen()
+      const closed = new Promise(resolve => {
+        server.on('connection', raw => {
+          raw.on('error', error => {
+            if (kit.engine === 'openssl' || error.code !== 'ERR_TLS_INVALID_STATE') throw error
+          })
+          raw.once('close', () => {
+            // It is a plain socket again.
+            if (Object.hasOwn(raw, '_write')) throw new Error('cannot be written')
+            resolve()
+          })
+          act(() => raw.write('PLAIN'))
+          act(() => raw.write('PLAIN', () => {}))
+        })
+      })
+      const { port } = server.address()
+      const client = t.own(nodeNet.connect(port, '127.0.0.1'))
+      const got = []
+      client.on('error', () => {}).on('data', data => got.push(data))
+      await first(client, 'connect')
+      await t.turns(3)
+      client.end('no hello')
+      await closed
+      if (Buffer.concat(got).includes('PLAIN')) throw new Error('it has left')
+    },
+  )
+}

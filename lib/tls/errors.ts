@@ -128,6 +128,11 @@ export function cannotStart(why: string): Error {
   return nodeError(Error, 'ERR_TLS_CANNOT_START', `startTLS() cannot begin: ${why}`)
 }
 
+/** A write to a socket whose connection is a TLSSocket's by now. */
+export function takenOver(): Error {
+  return nodeError(Error, 'ERR_TLS_INVALID_STATE', 'This connection is secure now: write to its TLSSocket')
+}
+
 export function sniFromServer(): Error {
   return nodeError(Error, 'ERR_TLS_SNI_FROM_SERVER', 'Cannot issue SNI from a TLS server-side socket')
 }

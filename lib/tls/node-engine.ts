@@ -24,6 +24,7 @@ import { noCertificate } from './verify.js'
 type Bytes = Uint8Array | string
 
 export class NodeEngine implements Engine {
+  readonly isBeside = true
   #wanted: Wanted
   #secureContext: tls.SecureContext | undefined
   #server: NodeServer | undefined

@@ -12,6 +12,8 @@ import { hold } from '../hold.js'
 import { ForeignHandle } from '../node/foreign-handle.js'
 import { acceptInstances, isInstance } from '../node/instances.js'
 import type { AcceptedOptions, SocketOptions } from '../options.js'
+import { override } from '../override.js'
+import type { Done } from '../request.js'
 import { Socket } from '../socket.js'
 import { type Connection, kConnected, kHandle, kReconnects, kTls } from '../state.js'
 import { stopIdleTimers } from '../timeout.js'
@@ -31,6 +33,7 @@ import {
   invalidState,
   setAfterStart,
   sniFromServer,
+  takenOver,
 } from './errors.js'
 import { heard } from './heard.js'
 import type { Hearer } from './node-server.js'
@@ -378,6 +381,13 @@ function takeOver(socket: TLSSocket, lower: Connection): void {
   socket[kHandle] = handle
   handle.owner = socket as unknown as Handle['owner']
   lower[kTls] = socket[kTls]
+  if (socket[kSession].engine.isBeside !== true) return
+  // Nothing leaves unencrypted any more. The other engine seals it.
+  const restore = override(lower, {
+    _write: (_data: unknown, _encoding: unknown, done: Done) => done(takenOver()),
+    _writev: (_chunks: unknown, done: Done) => done(takenOver()),
+  })
+  lower.once('close', restore)
 }
 
 // --- the constructor ------------------------------------------------------------------------------------------------

@@ -136,10 +136,11 @@ function whenWritten(socket: Connection, start: () => void): void {
   }
   // A write of nothing, that comes behind all the others.
   const marker = Buffer.alloc(0)
-  const { _write, _writev } = socket as unknown as {
+  const methods = socket as unknown as {
     _write(data: Buffer | string, encoding: BufferEncoding, done: Done): void
     _writev(chunks: Chunk[], done: Done): void
   }
+  const { _write, _writev } = methods
   const changed = [
     override(socket, {
       _read: () => {},
@@ -154,7 +155,8 @@ function whenWritten(socket: Connection, start: () => void): void {
           return
         }
         const later = chunks.slice(at + 1)
-        const rest = (): void => (later.length > 0 ? _writev.call(socket, later, done) : done())
+        // By then they may be for somebody else.
+        const rest = (): void => (later.length > 0 ? methods._writev(later, done) : done())
         const drop = (): void => done(later.length > 0 ? canceled() : null)
         if (at === 0) {
           settle(rest, drop)

@@ -30,6 +30,8 @@ export interface Engine {
   ownCertificate(): Buffer | null
   /** A server shows the certificate of this context from now on. Throws what Node throws if it cannot. */
   show(context: tls.SecureContext): void
+  /** Whether what somebody else writes to its handle would leave unencrypted. */
+  readonly isBeside?: true
   /** What a write hears that is under way when the socket is closed now. */
   canceled(): Error
 }
