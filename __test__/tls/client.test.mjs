@@ -336,6 +336,29 @@ secured(
   },
 )
 
+for (const [label, ca] of Object.entries({ 'no authority': undefined, 'an authority': all.good.ca })) {
+  const title = `a setKeyCert before the handshake, of a context with ${label}: what a client is verified with`
+  secured(title, { both: true, since: '20.17' }, async (t, kit) => {
+    const asking = { requestCert: true, rejectUnauthorized: false, ca: all['self-signed'].ca }
+    const server = await t.listen({}, raw => {
+      const options = { isServer: true, ...identity, ...kit.limits, ...asking }
+      const peer = t.own(new kit.tls.TLSSocket(raw, options))
+      peer.setKeyCert(kit.tls.createSecureContext({ ...all.good, ca }))
+      peer.on('secure', () => {
+        const error = peer.ssl.verifyError()
+        t.log('client is', peer.getPeerCertificate().subject?.CN, error && told(error))
+        peer.end('x')
+      })
+    })
+    for (const own of [all['self-signed'], all.good, {}]) {
+      const client = kit.connect(server, { ...own, ca: all.good.ca })
+      await first(client, 'secureConnect')
+      client.resume()
+      await t.closed(client)
+    }
+  })
+}
+
 secured('a setKeyCert before the handshake', { module: 'ferronet' }, async (t, kit) => {
   const { client: near, peer: far } = await t.pair()
   const server = t.own(new kit.tls.TLSSocket(far, { isServer: true, ...all['self-signed'] }))

@@ -29,7 +29,7 @@ import { Renegotiation } from './renegotiation.js'
 import { endEarly, failWrites, refuseKey } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
-import { noCertificate, serverError, verifyError } from './verify.js'
+import { noCertificate, verifyError } from './verify.js'
 
 const nothing = new Uint8Array(0)
 
@@ -191,7 +191,7 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
 
   #serverError(verdict: number, reused: boolean): Error | undefined {
     const { checkServerIdentity, host, options } = this.#wanted
-    if (verdict !== 0) return serverError(verdict, this.#verdict())
+    if (verdict !== 0) return verifyError(verdict, this.#verdict())
     // A resumed session is one whose server has been checked.
     if (reused) return undefined
     // Whatever is false is no error.

@@ -14,7 +14,7 @@ import { bound } from './bound-session.js'
 import { certificates, chained, detailed, legacy, sentCertificates } from './certificate.js'
 import { notExported } from './errors.js'
 import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
-import { serverError, verifyError } from './verify.js'
+import { verifyError } from './verify.js'
 
 /** The session of a handle, by the addon. */
 export class HostSession implements TlsSession {
@@ -50,7 +50,7 @@ export class HostSession implements TlsSession {
   verifyError(): Error | null {
     const [verdict = '0', text = ''] = this.#text('verdict')?.split('\0') ?? []
     if (verdict === '0') return null
-    return this.#host === undefined ? verifyError(Number(verdict), text) : serverError(Number(verdict), text)
+    return verifyError(Number(verdict), text)
   }
 
   get hasPeerCertificate(): boolean {

@@ -35,18 +35,14 @@ const CODES: Record<number, string> = {
   62: 'HOSTNAME_MISMATCH',
 }
 
-// What Node 24 and later add to a client's most frequent ones.
+// What Node 24 and later add to the most frequent ones.
 const ADVICE = '; if the root CA is installed locally, try running Node.js with --use-system-ca'
 const ADVISED = Number.parseInt(process.versions.node, 10) >= 24 ? [2, 18, 21] : []
 
-/** The error that a client of Node's makes of a verdict other than 0. */
-export function serverError(verdict: number, text: string): NodeJS.ErrnoException {
-  return verifyError(verdict, ADVISED.includes(verdict) ? text + ADVICE : text)
-}
-
-/** The same for a server, about its client. */
+/** The error that Node makes of a verdict other than 0. `text`: in OpenSSL's words. */
 export function verifyError(verdict: number, text: string): NodeJS.ErrnoException {
-  return fromLoop(() => Object.assign(new Error(text), { code: CODES[verdict] ?? 'UNSPECIFIED' }))
+  const message = ADVISED.includes(verdict) ? text + ADVICE : text
+  return fromLoop(() => Object.assign(new Error(message), { code: CODES[verdict] ?? 'UNSPECIFIED' }))
 }
 
 /** A server's, about a client of whom it has asked for one. */

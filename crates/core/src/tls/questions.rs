@@ -235,7 +235,8 @@ impl Session {
         Ok(())
     }
 
-    /// From here on the certificate, the key and the chain of another context are shown.
+    /// From here on the certificate, the key and the chain of another context are shown, and what clients' certificates
+    /// are verified with is that context's: as in Node, also if it has been told of no authorities.
     ///
     /// # Errors
     /// When it has no certificate or no key, or OpenSSL has no memory for them.
@@ -246,6 +247,7 @@ impl Session {
         if own.chain.is_null() {
             self.control(ffi::SSL_CTRL_CHAIN, 1, ptr::null_mut());
         }
+        self.verify_with(context);
         Ok(())
     }
 
@@ -285,15 +287,9 @@ impl Session {
         Ok(())
     }
 
-    /// Of another context the session takes what Node takes: certificate, key and chain, and what clients' certificates
-    /// are verified with. If there is no certificate in it, nothing.
-    fn show_certificate_of(&self, context: &Context) -> io::Result<()> {
+    fn verify_with(&self, context: &Context) {
         let openssl = self.openssl;
         let from = context.raw.as_ptr();
-        let Some(own) = self.own(context) else {
-            return Ok(());
-        };
-        self.use_own(&own)?;
         // SAFETY: both are alive; the context keeps what it returns, and the SSL takes references of its own.
         let store = unsafe { (openssl.SSL_CTX_get_cert_store)(from) };
         self.control(ffi::SSL_CTRL_SET_VERIFY_CERT_STORE, 1, store);
@@ -303,6 +299,16 @@ impl Session {
         let names = unsafe { (openssl.SSL_dup_CA_list)(names) };
         // SAFETY: the copy becomes the SSL's.
         unsafe { (openssl.SSL_set_client_CA_list)(self.raw(), names) };
+    }
+
+    /// Of another context the session takes what Node takes: certificate, key and chain, and what clients' certificates
+    /// are verified with. If there is no certificate in it, nothing.
+    fn show_certificate_of(&self, context: &Context) -> io::Result<()> {
+        let Some(own) = self.own(context) else {
+            return Ok(());
+        };
+        self.use_own(&own)?;
+        self.verify_with(context);
         Ok(())
     }
 }
