@@ -254,7 +254,7 @@ if (nodeTls.setDefaultCACertificates) {
 // --- what is left behind ----------------------------------------------------------------------------------------------
 
 for (const [engine, count] of [
-  ['openssl', 700],
+  ['openssl', 300],
   ['node', 100],
 ]) {
   const title = `${count} connections at a time, resumed, refused, cut off and with contexts of their own, leave nothing`
