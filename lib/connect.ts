@@ -264,6 +264,7 @@ function refusedAtOnce(handle: SocketHandle, status: number, address: string, po
 export function attemptEnded(socket: Connection, status: number): void {
   const ended = socket[kAttempt]
   socket[kAttempt] = null
+  ended?.request.emitDestroy()
   if (ended === null || socket.destroyed) return
   if (debugging) debug('connect: attempt at %s ended with status %d', ended.address, status)
   ended.request.runInAsyncScope(settle, undefined, socket, ended, status)
@@ -351,6 +352,7 @@ function attemptTimedOut(series: Series): void {
   socket.emit('connectionAttemptTimeout', ended.address, ended.port, ended.family)
   series.errors.push(fromLoop(() => attemptError(ended, errnoOf('ETIMEDOUT'))))
   socket[kAttempt] = null
+  ended.request.emitDestroy()
   ended.handle.close()
   if (socket.connecting) attemptNext(series)
 }
@@ -363,6 +365,7 @@ export function stopSeries(socket: Connection): void {
   if (attempt === null) return
   if (attempt.series !== null) clearTimeout(attempt.series.timer)
   socket[kAttempt] = null
+  attempt.request.emitDestroy()
 }
 
 /** Ends a series of attempts when the signal fires; the stream itself destroys the socket. */

@@ -15,6 +15,8 @@ export class Request extends AsyncResource {
   }
 
   complete(error?: Error | null): void {
+    // The hooks run later, behind what is called here.
+    this.emitDestroy()
     this.runInAsyncScope(this.#done, undefined, error)
   }
 }

@@ -372,6 +372,31 @@ parity('async_hooks: what triggered the resource of each event', async t => {
   })
 })
 
+parity('async_hooks: a closed connection and its requests are gone', async t => {
+  const live = new Map()
+  const hook = createHook({
+    init: (id, type) => /^(TCP|SHUTDOWN|WRITE)/.test(type) && live.set(id, type),
+    destroy: id => live.delete(id),
+  }).enable()
+  t.cleanup(() => hook.disable())
+  const types = () => [...live.values()].sort()
+  const { server, client, peer } = await t.pair()
+  await t.until(() => live.size <= 3)
+  t.log('open', types())
+  peer.resume().end()
+  client.end(Buffer.alloc(4_000_000))
+  await t.closed(client.resume(), peer)
+  await t.until(() => live.size <= 1)
+  t.log('connection closed', types())
+  server.close()
+  await t.until(() => live.size === 0)
+  const abandoned = t.connect({ port: 1, host: '127.0.0.1' })
+  abandoned.on('connectionAttempt', () => setImmediate(() => abandoned.destroy()))
+  abandoned.on('error', () => {})
+  await t.closed(abandoned)
+  await t.until(() => live.size === 0)
+})
+
 // --- AsyncLocalStorage -------------------------------------------------------------------------------------------
 
 parity('AsyncLocalStorage: connect is told in the context of the lookup’s answer', async t => {

@@ -149,6 +149,8 @@ export function closed(): void {
     const { handle, callbacks } = closingNow.pop()!
     release()
     for (const callback of callbacks) if (callback !== undefined) enter(handle, callback)
+    // async_hooks would otherwise hear of it only when the handle is collected.
+    handle.emitDestroy()
   }
 }
 
