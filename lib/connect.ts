@@ -142,7 +142,7 @@ function chooseAddresses(
   socket: Connection,
   host: string,
   error: Error | null,
-  found: dns.LookupAddress[],
+  addresses: dns.LookupAddress[],
   options: AnyOptions,
   to: Destination,
   timeout: number,
@@ -155,7 +155,9 @@ function chooseAddresses(
   // Each address once, the families in turn, beginning with the one that the resolver put first.
   const groups: Record<4 | 6, Address[]> = { 4: [], 6: [] }
   let leading: 4 | 6 | undefined
-  for (const { address, family } of found) {
+  // What a custom lookup answers instead of a list throws here, as in Node; the names are those in Node's messages.
+  for (let i = 0; i < addresses.length; i++) {
+    const { address, family } = addresses[i]!
     socket.emit('lookup', error, address, family, host)
     if (!socket.connecting) return
     if (!net.isIP(address) || (family !== 4 && family !== 6)) continue
@@ -164,25 +166,25 @@ function chooseAddresses(
     if (!group.some(known => known.address === address)) group.push({ address, family })
   }
   if (leading === undefined) {
-    const { address, family } = found[0]!
+    const { address, family } = addresses[0]!
     if (!net.isIP(address)) fail(socket, invalidIpAddress(address))
     else fail(socket, invalidAddressFamily(family, options.host, options.port))
     return
   }
   const first = groups[leading]
   const second = groups[leading === 4 ? 6 : 4]
-  const addresses: Address[] = []
+  const inTurn: Address[] = []
   for (let i = 0; i < first.length || i < second.length; i++) {
-    if (i < first.length) addresses.push(first[i]!)
-    if (i < second.length) addresses.push(second[i]!)
+    if (i < first.length) inTurn.push(first[i]!)
+    if (i < second.length) inTurn.push(second[i]!)
   }
   socket._unrefTimer()
-  if (addresses.length === 1) {
-    attempt(socket, addresses[0]!.address, addresses[0]!.family, to)
+  if (inTurn.length === 1) {
+    attempt(socket, inTurn[0]!.address, inTurn[0]!.family, to)
     return
   }
   socket.autoSelectFamilyAttemptedAddresses = []
-  attemptNext({ socket, addresses, next: 0, to, timeout, timer: undefined, errors: [] })
+  attemptNext({ socket, addresses: inTurn, next: 0, to, timeout, timer: undefined, errors: [] })
 }
 
 // --- one attempt ------------------------------------------------------------------------------------------------

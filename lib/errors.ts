@@ -1,7 +1,7 @@
 // Every error that ferronet makes is made here, in Node's shapes: system errors carry `errno`, `code` and
 // `syscall` as the kernel gave them, the others a stable `code`, which the first line of their stack shows too.
 
-import { getSystemErrorMap } from 'node:util'
+import { format, getSystemErrorMap } from 'node:util'
 
 /** An error of the system: what `read`, `write`, `connect`, `listen` and the like fail with. */
 export interface SystemError extends Error {
@@ -226,7 +226,7 @@ export function ipBlocked(address: string): Error {
 }
 
 export function invalidIpAddress(address: unknown): Error {
-  return nodeError(TypeError, 'ERR_INVALID_IP_ADDRESS', `Invalid IP address: ${String(address)}`)
+  return nodeError(TypeError, 'ERR_INVALID_IP_ADDRESS', format('Invalid IP address: %s', address))
 }
 
 export function invalidAddressFamily(family: unknown, host: unknown, port: unknown): Error {

@@ -304,10 +304,22 @@ for (const [label, autoSelectFamily, answer] of [
   ['a family that is none', false, ['127.0.0.1', 5]],
   ['a family that is none, in a list', true, [[{ address: '127.0.0.1', family: 5 }]]],
   ['undefined', false, []],
+  ['a list where one address was asked for', false, [[{ address: '127.0.0.1', family: 4 }]]],
 ]) {
   parity(`a lookup that answers ${label} is an error`, async ({ connect, watch, closed }) => {
     const lookup = (_host, _options, callback) => process.nextTick(callback, null, ...answer)
     await closed(watch(connect({ port: 1, host: 'made.up', autoSelectFamily, lookup }), 'client'))
+  })
+}
+
+// Other engines than V8 have other words.
+for (const [label, answer] of Object.entries({ undefined: undefined, null: null, 'an empty list': [] })) {
+  parity(`a lookup that answers ${label} instead of a list throws`, { on: 'libuv' }, async t => {
+    t.catchUncaught()
+    const lookup = (_host, _options, callback) => process.nextTick(callback, null, answer)
+    const client = t.watch(t.connect({ port: 1, host: 'made.up', autoSelectFamily: true, lookup }), 'client')
+    await t.turns(2)
+    t.log('connecting', client.connecting)
   })
 }
 
