@@ -243,6 +243,20 @@ for (const [label, made] of Object.entries({
   })
 }
 
+for (const [label, buffer] of Object.entries({
+  'a buffer': Buffer.alloc(0),
+  'a function that makes one': () => Buffer.alloc(0),
+})) {
+  parity(`onread: ${label} without room is an error of the read`, async t => {
+    const { net, own, listen, to, watch, closed } = t
+    const server = await listen({}, peer => peer.write('text'))
+    const callback = nread => t.log('read', nread)
+    const client = watch(own(new net.Socket({ onread: { buffer, callback } })), 'client')
+    client.connect(to(server))
+    await closed(client)
+  })
+}
+
 parity('onread: what the callback returns stops reading only if it is false', async t => {
   const { net, own, listen, to, log, until } = t
   let peer

@@ -8,6 +8,7 @@ import {
   EBADF,
   EFAULT,
   EINVAL,
+  ENOBUFS,
   ENOTCONN,
   EOF,
   engine,
@@ -241,7 +242,9 @@ export abstract class Reading<Client> extends Base implements batch.Reader {
   }
 
   #readInto(): void {
-    const nread = engine.readInto(this.slot, this.#into!)
+    // libuv's answer to a buffer without room.
+    const hasRoom = this.#into!.byteLength > 0
+    const nread = hasRoom ? engine.readInto(this.slot, this.#into!) : ENOBUFS
     // What TLS has found on the way to these bytes is told before them.
     if (this.tls !== null) {
       this.tls.runInAsyncScope(this.tls.news, this.tls)
