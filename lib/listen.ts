@@ -202,6 +202,7 @@ function bindAnyAddress(
 
 /** A handle on a descriptor that the program hands over. */
 function bindDescriptor(fd: number): Handle | number {
+  if (!Number.isInteger(fd)) return errnoOf('EINVAL')
   try {
     return adoptDescriptor(fd, 'SERVERWRAP')
   } catch {

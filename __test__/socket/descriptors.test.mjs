@@ -408,6 +408,13 @@ parity('listen({ fd }) takes other values for no descriptor', ({ net, attempt })
   }
 })
 
+parity('listen({ fd }) takes no descriptor for a fraction above it', { on: 'unix' }, async t => {
+  const server = await t.listen()
+  const other = t.watch(t.net.createServer(), 'other')
+  other.listen({ fd: server._handle.fd + 0.5 })
+  await t.seen(other, 'error')
+})
+
 // --- handles of Node's own ----------------------------------------------------------------------------------------
 
 // A connection whose accepted end is a libuv handle that belongs to nobody.
