@@ -426,3 +426,10 @@ parity(
     )
   },
 )
+
+parity('JSON.stringify takes servers, and sockets with their server', async ({ pair, log }) => {
+  const { server, client, peer } = await pair()
+  log('server', JSON.parse(JSON.stringify(server))._handle)
+  log('client', typeof JSON.stringify(client))
+  log('peer', JSON.parse(JSON.stringify(peer)).server._handle)
+})

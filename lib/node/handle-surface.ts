@@ -18,6 +18,12 @@ export abstract class HandleSurface extends AsyncResource {
   abstract sockname(): End | string | number
   abstract peername(): End | string | number
   abstract readInto(buffer: Uint8Array): void
+  abstract readonly reading: boolean
+
+  /** As Node's handle looks in JSON. The owner would close a circle: programs log servers, and sockets with theirs. */
+  toJSON(): object {
+    return { reading: this.reading }
+  }
 
   // Only TCP handles have these two in Node, and programs tell the kinds apart by them.
   /** `getsockname(out)`: where the local end is; TCP only. */
