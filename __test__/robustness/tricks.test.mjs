@@ -186,6 +186,34 @@ parity('chunks of shared and of resizable memory are written', async t => {
   t.log('arrived', bytes, hash.digest('hex'))
 })
 
+parity('a chunk that lies about its length is written as it is, and with nobody else’s bytes', async t => {
+  const { client, peer } = await t.pair()
+  const other = await t.pair()
+  const arrived = [t.drained(peer), t.drained(other.peer)]
+  // The stream itself counts `length`.
+  const lies = [0, 2, 30, 50_000, 2 ** 33, -5, Number.NaN].map(value => ['byteLength', { value }])
+  lies.push(['length', { value: 30 }])
+  for (const size of [3, 70_000]) {
+    for (const lie of lies) {
+      const chunk = patterned(size, length => Buffer.alloc(length))
+      Object.defineProperty(chunk, ...lie)
+      other.client.write('of another')
+      client.write('first')
+      client.write(chunk)
+      client.cork()
+      client.write('corked')
+      client.write(chunk)
+      client.uncork()
+      other.client.write('of another, too')
+      await t.turns(2)
+    }
+  }
+  client.end()
+  other.client.end()
+  for (const bytes of await Promise.all(arrived))
+    t.log('arrived', bytes.length, createHash('sha1').update(bytes).digest('hex'))
+})
+
 // --- chunks that are kept
 
 for (const [kind, size, most] of [

@@ -58,6 +58,23 @@ const onWindows = process.platform === 'win32'
 // What Node says of a write on a socket that is just bound, or listens.
 const UNWRITABLE = { tcp: EPIPE, pipe: ENOTCONN }
 
+const byteLengthOf = Object.getOwnPropertyDescriptor(
+  Object.getPrototypeOf(Uint8Array.prototype) as object,
+  'byteLength',
+)!.get as () => number
+
+/**
+ * A chunk whose lengths can be believed. Properties that a program has put in front of its own may say anything, and what
+ * stands behind its bytes in `out` is other sockets'.
+ */
+function asItIs(chunk: Uint8Array): Uint8Array {
+  const length = byteLengthOf.call(chunk)
+  if (chunk.byteLength === length && chunk.length === length) return chunk
+  const copy = Buffer.alloc(length)
+  copy.set(chunk)
+  return copy
+}
+
 /** What a handle that is given away leaves to whoever gets it. */
 export interface Leftover {
   /** Bytes that were read and not delivered, in order. */
@@ -145,6 +162,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
   write(chunk: Uint8Array | string, encoding?: BufferEncoding): number {
     if (this.slot < 0) return EBADF
     if (this.#relayFrom !== null) this.#relayFrom.stopRelay()
+    if (typeof chunk !== 'string') chunk = asItIs(chunk)
     if (this.#writeErrno !== 0) return this.#writeAgain(chunk)
     if (this.#backlog !== null)
       return this.#enqueue(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
@@ -187,7 +205,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.#relayFrom !== null) this.#relayFrom.stopRelay()
     if (this.#writeErrno !== 0) return this.#writeErrno
     let length = 0
-    for (const chunk of chunks) length += chunk.byteLength
+    for (let index = 0; index < chunks.length; index++) {
+      const chunk = asItIs(chunks[index]!)
+      chunks[index] = chunk
+      length += chunk.byteLength
+    }
     if (this.#backlog === null && length === 0) return this.#writeNothing()
     if (this.#backlog === null && length < DIRECT_SIZE) {
       const at = outbox.room(length)
