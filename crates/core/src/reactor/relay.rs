@@ -382,12 +382,14 @@ impl Reactor {
         }
     }
 
-    /// Reads once. Only a read into the buffer tells whether more is waiting, the end has come, or an error: a duct that
-    /// gets nothing has met any of these, or an urgent mark.
+    /// Reads once. Only a read into the buffer tells whether more is waiting or the end has come: a duct that gets nothing
+    /// has met either of these, an urgent mark, or an error of the socket's. The latter it has taken away with it: a read
+    /// finds the end in its place.
     fn load(&mut self, from: Key, relay: &mut Relay, splices: bool) -> io::Result<Found> {
         let Some(Place::Connection(source)) = self.slots.get_key_mut(from) else {
             return Ok(Found::Nothing);
         };
+        let mut failure = None;
         if splices
             && !relay.only_copies
             && let Some(mut duct) = self.relays.take()
@@ -398,8 +400,15 @@ impl Reactor {
                     relay.load = Load::In(duct);
                     return Ok(Found::Full);
                 }
-                Err(error) if errno::code(&error) == errno::EINVAL => relay.only_copies = true,
-                _ => {}
+                Ok(_) => {}
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => {}
+                    // Of the system's, or of a sandbox.
+                    io::ErrorKind::InvalidInput
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::PermissionDenied => relay.only_copies = true,
+                    _ => failure = Some(error),
+                },
             }
             self.relays.give_back(duct);
         }
@@ -409,7 +418,7 @@ impl Reactor {
             Poll::Ready(result) => result?,
         };
         if length == 0 {
-            return Ok(Found::End);
+            return failure.map_or(Ok(Found::End), Err);
         }
         relay.has_read(length);
         relay.load = Load::Buffered(length);

@@ -43,8 +43,8 @@ impl Duct {
         self.filled
     }
 
-    /// Moves bytes in, if it is empty, and returns how many. 0 or an error may mean anything: only a read of the socket
-    /// tells what is with it.
+    /// Moves bytes in, if it is empty, and returns how many. 0 or `EAGAIN` may mean anything: only a read of the socket
+    /// tells what is with it. Another error may be the socket's, which the system tells once.
     pub(crate) fn fill(&mut self, from: &Stream) -> io::Result<usize> {
         debug_assert_eq!(self.filled, 0, "a full pipe looks like an empty socket");
         self.filled = from.splice_in(self.write.as_raw_fd(), SIZE)?;

@@ -13,6 +13,7 @@ under_both_drivers!(
     a_stopped_relay_gives_back_what_it_has_not_sent,
     a_relay_that_cannot_send_says_so,
     a_source_that_breaks_is_an_error_of_its_own,
+    a_source_that_breaks_behind_many_bytes_has_not_ended,
     a_relay_ends_with_either_socket,
     no_socket_is_in_two_relays_of_one_direction,
     relays_leave_no_descriptors,
@@ -196,6 +197,33 @@ fn a_source_that_breaks_is_an_error_of_its_own(host: &mut Host) {
     host.until(|host| host.seen.of(all.from).error.is_some());
     assert_eq!(host.seen.of(all.from).error, Some(errno::ECONNRESET));
     assert_eq!(host.seen.of(all.to).relay_failed, None);
+}
+
+fn a_source_that_breaks_behind_many_bytes_has_not_ended(host: &mut Host) {
+    for is_tcp in [true, false] {
+        let (client, from) = if is_tcp {
+            host.tcp_pair()
+        } else {
+            host.unix_pair()
+        };
+        let (to, server) = host.tcp_pair();
+        host.read(server);
+        host.reactor.relay_start(from, to).expect("a relay");
+        if !is_tcp {
+            // What is not read when a path is closed makes a reset of it.
+            host.send(from, b"unread");
+        }
+        let bytes = Random::new(10).bytes(1_000_000);
+        upload(host, client, &bytes);
+        host.until(|host| host.seen.of(server).bytes.len() == bytes.len());
+        host.reset(client);
+        host.until(|host| {
+            let told = host.seen.of(from);
+            told.ended || told.error.is_some()
+        });
+        assert_eq!(host.seen.of(from).error, Some(errno::ECONNRESET));
+        assert!(!host.seen.of(from).ended);
+    }
 }
 
 fn a_relay_ends_with_either_socket(host: &mut Host) {
