@@ -109,6 +109,20 @@ for (const who of ['client', 'peer']) {
   })
 }
 
+parity('a source that is reset behind many bytes has not ended', async t => {
+  const { client, a, peer } = await relaying(t, { recorded: true })
+  peer.resume()
+  const bytes = 1_000_000
+  const before = peer.bytesRead
+  client.write(Buffer.alloc(bytes))
+  await t.until(() => peer.bytesRead === before + bytes)
+  const closed = once(a, 'close')
+  client.resetAndDestroy()
+  await closed.catch(() => {})
+  t.log('saw', a.errored?.code, peer.readableEnded)
+  await t.turns(2)
+})
+
 parity('writes fail when the destination is gone and does not read', async t => {
   const { client, a, b, peer } = await relaying(t)
   const failed = new Promise(resolve => b.on('close', resolve))
