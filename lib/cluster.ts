@@ -9,6 +9,7 @@ import { type Cluster, type Query, type Subscription, setOwner } from './node/cl
 import { adoptNative, copyNative, hasDescriptor, isNative, type Native } from './node/foreign.js'
 import { foreignHandle } from './node/foreign-handle.js'
 import { ForeignListener } from './node/foreign-listener.js'
+import { setImmediate } from './node/timers.js'
 import { kOnConnection } from './symbols.js'
 
 /** Asks the primary; `done` gets the listener, or the error that Node's `listen` would emit. */

@@ -22,6 +22,7 @@ import {
   type SystemError,
 } from './errors.js'
 import { nodeNet as net } from './node/net.js'
+import { clearTimeout, setTimeout } from './node/timers.js'
 import {
   type Address,
   type Attempt,

@@ -3,6 +3,7 @@
 import { finished } from 'node:stream/promises'
 import { aborted } from './errors.js'
 import { isInstance } from './node/instances.js'
+import { setImmediate } from './node/timers.js'
 import { relayPiped, relaysPipes, startsAtOnce } from './relay.js'
 import { Socket } from './socket.js'
 import { invalidArgType, invalidArgValue, validateAbortSignal, validateObject } from './validate.js'

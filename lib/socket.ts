@@ -26,6 +26,7 @@ import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
 import { type Below, carriesSession, letSessionsThrough } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
+import { queueMicrotask } from './node/timers.js'
 import { deliver, readIntoBuffer, takeOnread } from './onread.js'
 import {
   AcceptedOptions,

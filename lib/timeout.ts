@@ -2,6 +2,7 @@
 // nothing.
 
 import { performance } from 'node:perf_hooks'
+import { clearTimeout, setTimeout } from './node/timers.js'
 import { relayingOf } from './relay.js'
 import { type Connection, kHandle, kLastWriteQueueSize, kRelay, kTimeout } from './state.js'
 import { timerDuration, validateFunction } from './validate.js'

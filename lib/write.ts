@@ -8,6 +8,7 @@ import { errnoException, errnoOf, fromLoop } from './errors.js'
 import { type ForeignHandle, isForeign } from './node/foreign-handle.js'
 import { carriesSession } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
+import { setImmediate } from './node/timers.js'
 import { type Done, Request } from './request.js'
 import { type Connection, kHeld, kShutdownRequest, kTls, kWriteRequest } from './state.js'
 

@@ -149,3 +149,26 @@ parity('a timeout on a path socket', { on: 'unix' }, async ({ pair, watch, seen,
   client.setTimeout(20)
   await seen(client, 'timeout')
 })
+
+parity(
+  'false timers in the place of the globals are not the socket’s',
+  async ({ pair, log, seen, closed, cleanup }) => {
+    const real = { setTimeout, clearTimeout, setImmediate, queueMicrotask }
+    const { client, peer } = await pair()
+    cleanup(() => Object.assign(globalThis, real))
+    for (const name of Object.keys(real)) {
+      globalThis[name] = () => {
+        log('false', name)
+        return { unref: () => {}, refresh: () => {} }
+      }
+    }
+    client.setTimeout(1)
+    await seen(client, 'timeout')
+    peer.resume().end()
+    client.resume().destroy(new Error('over'))
+    client.on('error', () => {})
+    await closed(client, peer)
+    Object.assign(globalThis, real)
+    log('timed out', client.timeout)
+  },
+)

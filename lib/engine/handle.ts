@@ -5,6 +5,7 @@
 // Numbers: every verb returns 0 or a count when it succeeded and libuv's negative error number otherwise.
 
 import { type InspectContext, inspect } from 'node:util'
+import { setImmediate } from '../node/timers.js'
 import { Backlog } from './backlog.js'
 import { BOUND, CONNECTING, GONE, LISTENING, NEW, OPEN } from './base.js'
 import * as batch from './batch.js'

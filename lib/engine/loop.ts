@@ -4,6 +4,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { libuv } from '../node/host.js'
 import { drainTicks } from '../node/ticks.js'
+import { setImmediate, setTimeout } from '../node/timers.js'
 import { engine } from './engine.js'
 import { beginHandler, endHandler, enterCallback, flushWaiting, isNested, leaveCallback } from './outbox.js'
 

@@ -16,6 +16,7 @@ import {
   TLS_SERVER,
   type TlsOwner,
 } from '../engine/once.js'
+import { clearTimeout, setTimeout } from '../node/timers.js'
 import { canceled } from '../write.js'
 import { Answers } from './answers.js'
 import { type Borrowed, borrow, certificateOf, nativeOf } from './borrow.js'

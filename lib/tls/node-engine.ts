@@ -4,6 +4,7 @@
 import * as tls from 'node:tls'
 import { Handle } from '../engine/once.js'
 import { nodeNet } from '../node/net.js'
+import { setImmediate } from '../node/timers.js'
 import { readIntoBuffer } from '../onread.js'
 import { kHandle, kOnread } from '../state.js'
 import { kOnRead, kOnReadEnd, kOnReadInto, kOnShutdown, kOnWritten } from '../symbols.js'

@@ -3,6 +3,7 @@
 
 import type { Duplex } from 'node:stream'
 import type { Handle } from '../engine/once.js'
+import { setImmediate } from '../node/timers.js'
 import { override } from '../override.js'
 import { throwLater } from './later.js'
 
