@@ -1,7 +1,9 @@
-// Writes that wait for a handshake which fails: what their callbacks hear, and when.
+// Writes that wait for a handshake which fails, or for a kernel which takes no more before the connection breaks: what their
+// callbacks hear, and when.
 
 import { createServer } from 'node:net'
-import { first, secured, told, trust } from '../helpers/tls.mjs'
+import { TLSSocket } from 'node:tls'
+import { first, identity, secured, told, trust } from '../helpers/tls.mjs'
 
 const hello = 'data'
 // Node 20 says of what nobody has read that it has been sent.
@@ -199,3 +201,43 @@ for (const [how, { connect, peer, below, options }] of Object.entries(failures))
     })
   }
 }
+
+// What is sealed has left the writer, and can still fail. A client that reads would hear of the reset by that.
+secured(
+  'a peer that reads nothing resets, and the last write of one that does not read either fails',
+  { engine: 'openssl' },
+  async (t, kit) => {
+    const accepted = {}
+    accepted.peer = new Promise(resolve => {
+      accepted.server = t.own(
+        createServer(raw => {
+          const peer = new TLSSocket(t.own(raw), { ...identity, isServer: true })
+          for (const each of [raw, peer]) each.on('error', () => {})
+          peer.on('secure', () => resolve({ raw, peer }))
+        }),
+      )
+    })
+    await new Promise(resolve => accepted.server.listen(0, '127.0.0.1', resolve))
+    const client = kit.connect(accepted.server)
+    const [{ raw, peer }] = await Promise.all([accepted.peer, first(client, 'secureConnect')])
+    // Its buffer is full, so it does not read.
+    peer.pause().write(Buffer.alloc(1_000_000))
+    await t.until(() => client.readableLength >= client.readableHighWaterMark)
+    let waits = 0
+    const failed = []
+    while (waits === 0) {
+      waits++
+      client.write(Buffer.alloc(16_000), error => {
+        waits--
+        if (error) failed.push(error.code)
+      })
+      await t.turns(20)
+    }
+    const events = []
+    client.on('finish', () => events.push('finish'))
+    client.on('error', ({ code, syscall }) => events.push(['error', code, syscall]))
+    raw.resetAndDestroy()
+    await new Promise(resolve => client.on('close', hadError => resolve(events.push(['close', hadError]))))
+    t.log('saw', failed, events)
+  },
+)

@@ -337,7 +337,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     const segments = mayLeaveTail && backlog.isOne ? this.#segments : null
     const tail = segments?.tail(this.slot, backlog.size, this.tls !== null) ?? 0
     const at = tail === 0 ? 0 : outbox.room(tail)
-    const status = backlog.send(this.slot, tail, at)
+    // With TLS all may be sealed, and the kernel have refused it: a write of nothing is told.
+    const isSealed = this.tls !== null && backlog.size === 0
+    const status = isSealed
+      ? Math.min(engine.write(this.slot, nothing, 0), 0)
+      : backlog.send(this.slot, tail, at)
     if (status === 1) return 1
     if (status === 0 && tail > 0) outbox.appendTail(this.slot, at, tail)
     if (status < 0 || !keeps) this.#dropBacklog()

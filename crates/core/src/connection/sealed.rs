@@ -46,6 +46,8 @@ pub(crate) struct Sealed {
     /// Ciphertext that the kernel has not taken yet, from `unsent_at` on.
     unsent: Vec<u8>,
     unsent_at: usize,
+    /// Why sealed bytes could not be sent. The system tells it once, and whoever writes or reads next has to hear of it.
+    broken: Option<i32>,
     /// Nothing is read before the kernel has taken some of it.
     read_waits: bool,
     /// close_notify is sealed, and need not be again when FIN has to wait for room.
@@ -168,7 +170,13 @@ impl Connection {
         match self.read_stream(memory) {
             Poll::Pending => Source::Nothing,
             Poll::Ready(Ok((0, _))) => {
-                let session = &mut self.sealed().session;
+                let sealed = self.sealed();
+                // The system has told a send of a failure: then this is no end. (Of EPIPE it tells behind the peer's.)
+                if let Some(code) = sealed.broken.filter(|code| *code != errno::EPIPE) {
+                    sealed.session.phase = Phase::Failed;
+                    return Source::End(code);
+                }
+                let session = &mut sealed.session;
                 // There is nothing more to open, but there may be something to seal.
                 session.phase = match session.phase {
                     Phase::Open => Phase::Ended,

@@ -33,6 +33,7 @@ impl Connection {
             session: Session::new(context, start)?,
             unsent: Vec::new(),
             unsent_at: 0,
+            broken: None,
             read_waits: false,
             said_goodbye: false,
             write_waits: false,

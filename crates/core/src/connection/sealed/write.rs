@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::mem;
 
-use super::{SCRATCH, Scratch};
+use super::{SCRATCH, Scratch, Sealed};
 use crate::connection::{Connection, Outgoing, Sent, Site};
 use crate::errno;
 use crate::ready::Signal;
@@ -31,6 +31,7 @@ impl Connection {
                 Ok(sent) => sent.bytes,
                 Err(error) => {
                     output.clear();
+                    self.sealed().broken = Some(errno::code(&error));
                     return Err(error);
                 }
             };
@@ -53,14 +54,23 @@ impl Connection {
             bytes: 0,
             all: total == 0,
         };
-        let phase = self.sealed().session.phase;
-        match phase {
+        let Sealed {
+            session, broken, ..
+        } = self.sealed();
+        match session.phase {
             Phase::Handshaking | Phase::Verifying => return Ok(nothing),
             Phase::Failed => return Err(errno::error(errno::EPIPE)),
-            Phase::Open | Phase::Ended if self.outgoing == Outgoing::Blocked => return Ok(nothing),
-            // Of a connection that is gone the kernel says so.
-            Phase::Open | Phase::Ended if total == 0 => return self.send(slices, site),
             Phase::Open | Phase::Ended => {}
+        }
+        if let Some(code) = *broken {
+            return Err(errno::error(code));
+        }
+        if self.outgoing == Outgoing::Blocked {
+            return Ok(nothing);
+        }
+        // Of a connection that is gone the kernel says so.
+        if total == 0 {
+            return self.send(slices, site);
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut pieces = Pieces::of(slices);
@@ -119,8 +129,11 @@ impl Connection {
         let at = mem::take(&mut sealed.unsent_at);
         if at < unsent.len() {
             match self.send(&[IoSlice::new(&unsent[at..])], site) {
-                // Reading finds out, and so does the next write.
-                Err(_) => return true,
+                // The next write hears of it, be it one of nothing.
+                Err(error) => {
+                    self.sealed().broken = Some(errno::code(&error));
+                    return true;
+                }
                 Ok(sent) if sent.all => {}
                 Ok(sent) => {
                     let sealed = self.sealed();
