@@ -2,7 +2,7 @@
 // socket that it belongs to.
 
 import { deepEqual as equal } from 'node:assert/strict'
-import { createPrivateKey, generateKeyPairSync, constants as openssl } from 'node:crypto'
+import { createPrivateKey, constants as openssl } from 'node:crypto'
 import nodeNet from 'node:net'
 import { certificates } from '../helpers/certificates.mjs'
 import { first, outcome, secured, told, trust } from '../helpers/tls.mjs'
@@ -95,10 +95,18 @@ if (major >= 26) {
   }
 }
 
-// One key for both sides: what another passphrase makes of it is noise, and one time in 256 noise that ends like a key.
-const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' })
+// Locked with 'open', and always the same key: what another passphrase makes of it is noise, and one time in 256 noise that
+// ends like a key.
+const locked = `-----BEGIN ENCRYPTED PRIVATE KEY-----
+MIHsMFcGCSqGSIb3DQEFDTBKMCkGCSqGSIb3DQEFDDAcBAjj71j+UErhrAICCAAw
+DAYIKoZIhvcNAgkFADAdBglghkgBZQMEAQIEEKrzaz+Pmv8zl+jWcK9emboEgZBM
+SeaJ+kz0Mk/CIqHDzFMckFOOg89rCLFjFPrQvidzm7+XQodRpUbe8sglSWq08VoA
+awLZ5+XtRJzibyGKwNsdped1QSDdQvuS4YlsZpYNZHXwkRWeNKmZCsRTgAIOCGC0
+afyf7GyU9ES+xJtnKYRUFMD88HacYzJYPw0UChWNPyH1MX6ajz4LWt1/rzzMaoA=
+-----END ENCRYPTED PRIVATE KEY-----
+`
+const privateKey = createPrivateKey({ key: locked, passphrase: 'open' })
 const pem = { type: 'pkcs8', format: 'pem' }
-const locked = privateKey.export({ ...pem, cipher: 'aes-128-cbc', passphrase: 'open' })
 
 secured('keys that cannot be read', async (t, { tls }) => {
   const wrong = {
