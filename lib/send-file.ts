@@ -37,8 +37,8 @@ const SHARE = 512 * 1024
 /** What is read at once where the system does not send files. */
 const PIECE = 64 * 1024
 
-/** What the system says to files that it cannot send, or to sockets. */
-const REFUSALS = [errnoOf('EINVAL'), errnoOf('ENOTSUP')]
+/** What the system says to files that it cannot send, or read, or to sockets. Copying finds out whose fault it is. */
+const REFUSALS = [errnoOf('EINVAL'), errnoOf('ENOTSUP'), errnoOf('EBADF'), errnoOf('EIO')]
 const EOF = errnoOf('EOF')
 
 export async function sendFile(
@@ -47,6 +47,7 @@ export async function sendFile(
   options: SendFileOptions = {},
 ): Promise<number> {
   const wanted = checked(file, options)
+  if (wanted.signal?.aborted) throw aborted(wanted.signal)
   return await Files.of(socket).add(new Sending(socket, wanted))
 }
 
@@ -250,7 +251,6 @@ class Sending {
 
   async #prepare(): Promise<void> {
     const { signal, end } = this.#wanted
-    if (signal?.aborted) throw aborted(signal)
     this.#file = await this.#opened
     const { size } = await this.#file.stat()
     if (signal?.aborted) throw aborted(signal)

@@ -261,6 +261,30 @@ parity('a signal that fires while the file waits for its turn rejects at once', 
   assert.equal(await next, 3)
 })
 
+parity('a signal that has fired already rejects at once', ours, async t => {
+  const { client, peer } = await t.pair()
+  const path = await file(t, 'the file')
+  peer.pause()
+  while (!client.writableNeedDrain) client.write(Buffer.alloc(65_536))
+  const signal = AbortSignal.abort()
+  const waiting = client.writableLength
+  await assert.rejects(client.sendFile(path, { signal }), { name: 'AbortError', cause: signal.reason })
+  assert.equal(client.writableLength, waiting)
+  assert.equal(client.errored, null)
+})
+
+parity('a FileHandle that cannot be read leaves the socket as it is', { ...ours, on: 'unix' }, async t => {
+  const { client, peer } = await t.pair()
+  const handle = await open(await file(t, 'the file'), 'a')
+  try {
+    await assert.rejects(client.sendFile(handle), { code: 'EBADF', syscall: 'read' })
+  } finally {
+    await handle.close()
+  }
+  client.end('still here')
+  assert.equal(String(await t.drained(peer)), 'still here')
+})
+
 parity('an empty file with a start or an end is nothing, and no error', ours, async t => {
   const { client, peer } = await t.pair()
   const path = await file(t, '')

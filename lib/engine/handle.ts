@@ -232,7 +232,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
 
   /**
    * Sends at most `count` bytes of a file from `offset` on. Returns how many, or an error number: EOF when there are none,
-   * EINVAL and ENOTSUP when the system cannot do it. Behind it `blocked`: `owner[kOnWritten]` tells when to go on.
+   * EINVAL and ENOTSUP when the system cannot do it, EBADF when the file is not open for reading. Behind it `blocked`: `owner[kOnWritten]` tells when to go on.
    */
   sendFile(descriptor: number, offset: number, count: number): { sent: number; blocked: boolean } {
     if (this.slot < 0) return { sent: EBADF, blocked: false }
@@ -241,7 +241,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (this.#writeErrno !== 0) return { sent: this.#writeErrno, blocked: false }
     if (this.#backlog !== null && !this.#backlog.isDone) return { sent: 0, blocked: true }
     const sent = engine.sendFile(this.slot, descriptor, offset, count)
-    if (sent < 0) return { sent: this.#reason(sent), blocked: false }
+    // This socket is open, so EBADF is about the file.
+    if (sent < 0) return { sent: sent === EBADF ? sent : this.#reason(sent), blocked: false }
     this.bytesWritten += sent
     const blocked = engine.blocked()
     if (blocked) this.#queue(nothing).isDone = false

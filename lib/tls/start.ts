@@ -11,7 +11,7 @@ import type { Done } from '../request.js'
 import { type Connection, kHandle, kTls } from '../state.js'
 import { kOnWritten } from '../symbols.js'
 import type { StartTlsOptions } from '../types.js'
-import { validateFunction } from '../validate.js'
+import { validateBoolean, validateFunction } from '../validate.js'
 import { canceled } from '../write.js'
 import { chooseEngine } from './engine.js'
 import { cannotStart, disconnected } from './errors.js'
@@ -30,6 +30,7 @@ export function startTls(
   given: StartTlsOptions | undefined,
   listener: (() => void) | undefined,
 ): void {
+  if (given?.isServer !== undefined) validateBoolean(given.isServer, 'options.isServer')
   const options = wanted(given, socket, inPlace)
   if (!options.isServer) assertName(options.servername)
   if (listener !== undefined) validateFunction(listener, 'listener')
@@ -89,8 +90,9 @@ function assertStartable(socket: Connection): void {
   if (socket[kTls] !== null) throw cannotStart('this socket has TLS already')
   if (socket.writableEnded) throw cannotStart('this socket has been ended')
   if (handle !== null && isForeign(handle)) throw cannotStart("this socket's handle is not one of ferronet's")
-  if (handle === null && !socket.connecting && !socket.destroyed)
-    throw cannotStart('this socket is not connected')
+  // One that has been destroyed may not have said so yet.
+  const isClosed = !socket.destroyed || socket._readableState.closeEmitted
+  if (handle === null && !socket.connecting && isClosed) throw cannotStart('this socket is not connected')
   const { decoder, length } = socket._readableState
   if (decoder !== null && (length > 0 || decoder.lastNeed > 0))
     throw cannotStart(
