@@ -205,6 +205,10 @@ export function fileShrank(sent: number, wanted: number): Error {
   return fromLoop(() => nodeError(Error, 'ERR_FERRONET_FILE_SHRANK', message))
 }
 
+export function writeAfterEnd(): Error {
+  return nodeError(Error, 'ERR_STREAM_WRITE_AFTER_END', 'write after end')
+}
+
 export function socketClosed(): Error {
   return nodeError(Error, 'ERR_SOCKET_CLOSED', 'Socket is closed')
 }

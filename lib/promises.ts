@@ -3,10 +3,11 @@
 
 import type { EventEmitter } from 'node:events'
 import { aborted, socketClosed } from './errors.js'
+import { isInstance } from './node/instances.js'
 import { createServer, type ServerOptions } from './server.js'
-import { connect as connectNow, type Socket } from './socket.js'
+import { connect as connectNow, Socket } from './socket.js'
 import type * as types from './types.js'
-import { validateAbortSignal, validateFunction, validateObject } from './validate.js'
+import { invalidArgType, validateAbortSignal, validateFunction, validateObject } from './validate.js'
 
 export type { ConnectOptions, PromisesListenOptions as ListenOptions } from './types.js'
 
@@ -49,6 +50,7 @@ export const startTLS = async function startTLS(
   socket: Socket,
   options?: types.StartTlsOptions,
 ): Promise<Socket> {
+  if (!isInstance(Socket, socket)) throw invalidArgType('socket', "an instance of ferronet's Socket", socket)
   if (socket.destroyed) throw socketClosed()
   socket.startTLS(options)
   await settled(socket, 'secure')

@@ -1,7 +1,7 @@
 // `relay(a, b)`: two sockets joined in both directions until both have ended.
 
 import { finished } from 'node:stream/promises'
-import { aborted } from './errors.js'
+import { aborted, writeAfterEnd } from './errors.js'
 import { isInstance } from './node/instances.js'
 import { setImmediate } from './node/timers.js'
 import { relayPiped, relaysPipes, startsAtOnce } from './relay.js'
@@ -34,6 +34,8 @@ export async function relay(a: Socket, b: Socket, options: RelayOptions = {}): P
   signal?.addEventListener('abort', abort)
   try {
     if (signal?.aborted) abort()
+    // Even one that has closed in good order: the other would wait for it.
+    if (a.destroyed !== b.destroyed) destroyBoth(a, b)
     join(a, b)
     join(b, a)
     await over
@@ -47,7 +49,7 @@ export async function relay(a: Socket, b: Socket, options: RelayOptions = {}): P
 }
 
 function checkSocket(socket: unknown, name: string): void {
-  if (!isInstance(Socket, socket)) throw invalidArgType(name, 'an instance of Socket', socket)
+  if (!isInstance(Socket, socket)) throw invalidArgType(name, "an instance of ferronet's Socket", socket)
 }
 
 function join(from: Socket, to: Socket): void {
@@ -57,6 +59,12 @@ function join(from: Socket, to: Socket): void {
     return
   }
   from.pipe(to)
+  // `pipe()` lets go of a socket that the program has ended, and nobody would read the other one.
+  to.once('finish', () => {
+    if (from.readableEnded || from.destroyed) return
+    from.on('data', () => from.destroy(writeAfterEnd()))
+    from.resume()
+  })
   if (!relaysPipes) return
   startsAtOnce(from)
   // When the flow has begun, and what was buffered is out.

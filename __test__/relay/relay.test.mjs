@@ -132,6 +132,64 @@ parity('a socket that is still connecting is waited for', ours, async t => {
   assert.deepEqual(await joined, { aToB: 14, bToA: 14 })
 })
 
+parity('what comes for a socket that the program has ended is an error', ours, async t => {
+  for (const midway of [false, true]) {
+    const { client, a, b, peer } = await proxy(t)
+    a.on('error', () => {})
+    const early = t.net.relay(a, b)
+    if (midway) {
+      client.write('x')
+      await once(peer, 'data')
+    }
+    a.end('that is all')
+    await once(a, 'finish')
+    peer.write('for a')
+    await assert.rejects(early, { code: 'ERR_STREAM_WRITE_AFTER_END' })
+    assert.ok(a.destroyed && b.destroyed)
+    assert.equal(String(await t.drained(client)), 'that is all')
+  }
+})
+
+parity('a socket that the program has ended waits for the end of the other', ours, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  const joined = t.net.relay(a, b)
+  a.end('that is all')
+  await once(a, 'finish')
+  peer.end()
+  client.resume().end('but this')
+  assert.equal(String(await t.drained(peer)), 'but this')
+  assert.deepEqual(await joined, { aToB: 8, bToA: 11 })
+})
+
+parity('a socket that has closed in good order takes the other one along', ours, async t => {
+  for (const first of [true, false]) {
+    const { client, a, b } = await proxy(t)
+    const closed = once(a, 'close')
+    a.resume().end()
+    client.resume().end()
+    await closed
+    const joined = first ? t.net.relay(a, b) : t.net.relay(b, a)
+    await assert.rejects(joined, { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+    assert.ok(b.destroyed)
+  }
+})
+
+parity('two sockets that have closed in good order have nothing to say', ours, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  const closed = [a, b].map(socket => once(socket, 'close'))
+  for (const socket of [client, a, b, peer]) socket.resume().end()
+  await Promise.all(closed)
+  assert.deepEqual(await t.net.relay(a, b), { aToB: 0, bToA: 0 })
+})
+
+parity("of a socket of Node's the error says whose it has to be", ours, async t => {
+  const { client } = await t.pair()
+  const { Socket } = await import('node:net')
+  await assert.rejects(t.net.relay(client, new Socket()), {
+    message: `The "b" argument must be an instance of ferronet's Socket. Received an instance of Socket`,
+  })
+})
+
 parity('wrong arguments reject', ours, async t => {
   const { client, peer } = await t.pair()
   for (const args of [[], [client], [client, {}], [null, peer]]) {

@@ -41,7 +41,7 @@ const onWindows = process.platform === 'win32'
  */
 export function toNodeSocket(socket: Socket): net.Socket {
   needLibuv('toNodeSocket')
-  if (!isInstance(Socket, socket)) throw invalidArgType('socket', 'an instance of Socket', socket)
+  if (!isInstance(Socket, socket)) throw invalidArgType('socket', "an instance of ferronet's Socket", socket)
   const handle = movable(socket)
   // If libuv cannot open a copy, the socket has lost nothing yet.
   const native = onWindows ? nodeCopy(handle) : null
@@ -147,7 +147,7 @@ function keepFromWriting(socket: Socket): () => void {
  */
 export function toNodeServer(server: Server): net.Server {
   needLibuv('toNodeServer')
-  if (!isInstance(Server, server)) throw invalidArgType('server', 'an instance of Server', server)
+  if (!isInstance(Server, server)) throw invalidArgType('server', "an instance of ferronet's Server", server)
   const handle = server._handle
   if (handle === null) throw notRunning()
   if (!(handle instanceof Handle)) throw notTransferable('net.Server', 'a cluster shares it already')

@@ -52,7 +52,7 @@ export function detach(what: Socket | Server | BoundSocket): Ticket {
     const pipe = handle.kind === 'pipe'
     return { ferronet: 'BoundSocket', pid, id: parked(handle, 'net.BoundSocket'), pipe }
   }
-  throw invalidArgType('what', 'an instance of Socket, Server or BoundSocket', what)
+  throw invalidArgType('what', "an instance of ferronet's Socket, Server or BoundSocket", what)
 }
 
 function isTicket(value: unknown): value is Ticket {
