@@ -1,5 +1,6 @@
 // `startTLS()`: from plain bytes to TLS on the same socket, at whatever moment.
 
+import { EventEmitter } from 'node:events'
 import { Duplex } from 'node:stream'
 import tls from 'node:tls'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
@@ -304,9 +305,38 @@ upgrades('as a promise', own, async t => {
   client.destroy()
   equal(await codeOf(startTLS(client, trust)), 'ERR_SOCKET_CLOSED')
   const other = await t.pair()
+  for (const wrong of [undefined, null, 1, {}, new EventEmitter()])
+    equal(await codeOf(startTLS(wrong, trust)), 'ERR_INVALID_ARG_TYPE')
   const far = codeOf(startTLS(other.peer, server))
   equal(await codeOf(startTLS(other.client, { servername: 'localhost' })), 'DEPTH_ZERO_SELF_SIGNED_CERT')
   await far
+})
+
+upgrades('a socket that has closed cannot begin, and is a plain one when it connects again', own, async t => {
+  const { server: listener, client, peer } = await t.pair()
+  peer.resume()
+  client.destroy()
+  await t.closed(client)
+  let code
+  try {
+    client.startTLS(trust, () => {})
+  } catch (error) {
+    code = error.code
+  }
+  equal(code, 'ERR_TLS_CANNOT_START')
+  equal(client.listenerCount('secure'), 0)
+  client.connect(listener.address().port, '127.0.0.1')
+  equal('encrypted' in client, false)
+  await new Promise(resolve => client.once('connect', resolve))
+})
+
+upgrades('a socket that has been destroyed and has not said so yet lets it pass', own, async t => {
+  const { client } = await t.pair()
+  client.destroy()
+  let isSecure = false
+  client.startTLS(trust, () => (isSecure = true))
+  await t.closed(client)
+  equal(isSecure, false)
 })
 
 upgrades('the facts of the connection stay', own, async (t, upgrade) => {
@@ -335,6 +365,11 @@ upgrades('calls that cannot be meant', own, async (t, upgrade) => {
   thrown('ERR_TLS_CANNOT_START', () => new t.net.Socket().startTLS())
   thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS(1))
   thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({ servername: 1 }))
+  for (const wrong of [1, 'yes', null]) {
+    thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({ isServer: wrong }))
+    thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({ requireCloseNotify: wrong }))
+  }
+  equal('encrypted' in client, false)
   thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({ checkServerIdentity: 1 }))
   thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({}, 1))
   thrown('ERR_TLS_INVALID_PROTOCOL_VERSION', () => client.startTLS({ minVersion: 'x' }))

@@ -9,6 +9,7 @@ import type { Connection } from '../state.js'
 import type { StartTlsOptions } from '../types.js'
 import {
   invalidArgValue,
+  validateBoolean,
   validateFunction,
   validateNumber,
   validateObject,
@@ -69,7 +70,7 @@ export function wanted(
 ): Wanted {
   if (given !== undefined) validateObject(given, 'options')
   const options = { ...given } as Record<string, unknown>
-  const isServer = options.isServer === true
+  const isServer = Boolean(options.isServer)
   const protocols: { ALPNProtocols?: Uint8Array } = {}
   if (options.ALPNProtocols) {
     convertALPNProtocols(options.ALPNProtocols, protocols)
@@ -91,7 +92,7 @@ export function wanted(
     checkServerIdentity: checker(options.checkServerIdentity),
     minDHSize: minDHSize(options.minDHSize),
     handshakeTimeout: handshakeTimeout(options.handshakeTimeout, isServer),
-    requireCloseNotify: options.requireCloseNotify === true,
+    requireCloseNotify: requireCloseNotify(options.requireCloseNotify),
     questions: questionsOf(options, isServer, told),
     role,
     unsupported: unsupported && `the option ${unsupported}`,
@@ -137,6 +138,13 @@ function checker(given: unknown): CheckServerIdentity {
   if (given === undefined) return tls.checkServerIdentity
   validateFunction(given, 'options.checkServerIdentity')
   return given as CheckServerIdentity
+}
+
+// Who asks for it relies on it: what is not quite `true` is not left aside.
+function requireCloseNotify(given: unknown): boolean {
+  if (given === undefined) return false
+  validateBoolean(given, 'options.requireCloseNotify')
+  return given
 }
 
 function minDHSize(given: unknown): number {
