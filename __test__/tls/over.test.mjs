@@ -267,3 +267,26 @@ for (const ca of [trust.ca, undefined]) {
     },
   )
 }
+
+for (const yes of [true, 1, 'yes']) {
+  for (const rejectUnauthorized of [yes, false, 0, undefined]) {
+    secured(
+      `a client without a certificate, at a server with ${JSON.stringify(yes)} and ${JSON.stringify(rejectUnauthorized)}`,
+      { both: true },
+      async (t, kit) => {
+        const { client: near, peer: far } = await t.pair()
+        const asks = { isServer: yes, requestCert: yes, rejectUnauthorized }
+        const server = t.own(new kit.tls.TLSSocket(far, { ...asks, ...identity, ...kit.limits }))
+        const judged = new Promise(resolve => {
+          server.once('error', error => resolve(['error', error.code]))
+          server.once('secure', () => resolve(['secure', server.ssl.verifyError()?.code]))
+        })
+        const client = t.own(kit.tls.connect({ socket: near, ...trust, ...kit.limits }))
+        client.on('error', () => {})
+        t.log('server', ...(await judged), server.authorized)
+        client.destroy()
+        server.destroy()
+      },
+    )
+  }
+}

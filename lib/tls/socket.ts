@@ -406,8 +406,9 @@ interface TLSSocketFunction {
 function wantedAlone(options: Options, lower: Connection | null, socket: Connection): Wanted {
   const all = wanted(options, lower ?? socket, unjudged, socket)
   const { isServer } = all
-  // Node's defaults: nobody is rejected, and nobody is hurried.
-  all.rejectUnauthorized = isServer && options.rejectUnauthorized === true
+  // Node's defaults: nobody is rejected, and nobody is hurried. A server of its own wants `true`; here what is true will do.
+  all.requestCert = Boolean(options.requestCert)
+  all.rejectUnauthorized = isServer && Boolean(options.rejectUnauthorized)
   if (options.handshakeTimeout === undefined) all.handshakeTimeout = 0
   if (!isServer) all.checkServerIdentity = () => undefined
   const { server } = options as { server?: Hearer }
