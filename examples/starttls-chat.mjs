@@ -39,6 +39,8 @@ const { values, positionals } = commandLine(usage, {
 const GO_AHEAD = '* Go ahead with TLS.'
 
 if (values.join) joinRoom(destination(positionals))
+else if (positionals.length > 0) misuse(`Unexpected argument '${positionals[0]}'`)
+else if (values.trust) misuse('--trust is an option of --join')
 else await openRoom()
 
 // --- the room -----------------------------------------------------------------------------------------------------

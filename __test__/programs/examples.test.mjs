@@ -545,6 +545,8 @@ for (const target of targets) {
     ['counter-echo', ['--prot', '1'], "Unknown option '--prot'"],
     ['chat-room', ['--port', '65536'], "--port must be a whole number from 0 to 65535, not '65536'"],
     ['chat-room', ['8000'], "Unexpected argument '8000'"],
+    ['starttls-chat', ['8000'], "Unexpected argument '8000'"],
+    ['starttls-chat', ['--trust', 'cert.pem'], '--trust is an option of --join'],
     ['telnet-client', [], 'expected HOST PORT, PORT or PATH'],
     ['counter-echo-check', ['a', '1', 'c'], 'expected HOST PORT, PORT or PATH'],
     ['telnet-client', ['localhost', 'x'], "PORT must be a whole number from 0 to 65535, not 'x'"],
