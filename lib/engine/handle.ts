@@ -232,7 +232,8 @@ export class Handle extends Reading<Handle> implements SocketHandle {
 
   /**
    * Sends at most `count` bytes of a file from `offset` on. Returns how many, or an error number: EOF when there are none,
-   * EINVAL and ENOTSUP when the system cannot do it, EBADF when the file is not open for reading. Behind it `blocked`: `owner[kOnWritten]` tells when to go on.
+   * EINVAL and ENOTSUP when the system cannot do it, EBADF when the file is not open for reading. Behind it `blocked`:
+   * `owner[kOnWritten]` tells when to go on.
    */
   sendFile(descriptor: number, offset: number, count: number): { sent: number; blocked: boolean } {
     if (this.slot < 0) return { sent: EBADF, blocked: false }
