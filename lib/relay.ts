@@ -19,7 +19,13 @@ import {
 } from './state.js'
 
 /** `FERRONET_RELAY=0`: what is piped always passes through JavaScript. */
-export const relaysPipes = process.env.FERRONET_RELAY !== '0'
+export const relaysPipes = fromEnvironment()
+
+function fromEnvironment(): boolean {
+  const text = process.env.FERRONET_RELAY || '1'
+  if (text !== '0' && text !== '1') throw new TypeError(`FERRONET_RELAY must be '0' or '1', not '${text}'`)
+  return text === '1'
+}
 
 /** How many relays have begun in this thread. For tests: nothing else shows that there was one. */
 export const begun = { count: 0 }

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module'
 import nodeNet from 'node:net'
 import { Duplex, PassThrough, pipeline, Readable } from 'node:stream'
 import tls from 'node:tls'
+import { Worker } from 'node:worker_threads'
 import { identity } from '../fixtures/interop/certificate.mjs'
 import { parity } from '../helpers/parity.mjs'
 import { proxy, relays, warmUp, where } from '../helpers/relay.mjs'
@@ -342,6 +343,22 @@ for (const value of ['0', '1']) {
       throw new Error(`${begun} ${joined.aToB}`)
   })
 }
+
+parity(
+  'a wrong FERRONET_RELAY is an error that says what is right',
+  { module: 'ferronet', on: 'libuv' },
+  async t => {
+    const path = createRequire(import.meta.url).resolve('../../dist/lib/relay.js')
+    for (const wrong of ['off', 'false', '2']) {
+      const env = { ...process.env, FERRONET_RELAY: wrong }
+      const worker = new Worker(`require(${JSON.stringify(path)})`, { eval: true, env })
+      t.cleanup(() => worker.terminate())
+      const [{ name, message }] = await once(worker, 'error')
+      t.log('told', name, message)
+      if (message !== `FERRONET_RELAY must be '0' or '1', not '${wrong}'`) throw new Error(message)
+    }
+  },
+)
 
 // --- and where one does begin
 
