@@ -111,7 +111,8 @@ class Files implements FilesToSend {
       await new Promise<void>((resolve, reject) => {
         sending.giveUp = reject
         // The stream's own, because a tool that wraps `write` would see a write that is none.
-        const done: Done = error => (error ? reject(error) : resolve())
+        // With TLS what is under way is canceled before the socket's error gets here.
+        const done: Done = error => (error ? reject(socket.errored ?? error) : resolve())
         Duplex.prototype.write.call(socket, place, 'utf8', done as () => void)
       })
     } finally {

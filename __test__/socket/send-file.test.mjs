@@ -261,6 +261,25 @@ parity('a signal that fires while the file waits for its turn rejects at once', 
   assert.equal(await next, 3)
 })
 
+parity('with TLS, too, a signal in the middle is what the promise is rejected with', ours, async t => {
+  const { startTLS } = t.net.promises
+  const { client, peer } = await t.pair()
+  await Promise.all([
+    startTLS(client, { rejectUnauthorized: false }),
+    startTLS(peer, { isServer: true, ...identity }),
+  ])
+  peer.pause().on('error', () => {})
+  const control = new AbortController()
+  const failed = once(client, 'error')
+  const path = await file(t, Buffer.alloc(32 * 1024 * 1024))
+  const sent = client.sendFile(path, { signal: control.signal })
+  // Until the kernel is full.
+  await t.until(() => client._handle.writeQueueSize > 0)
+  control.abort()
+  await assert.rejects(sent, { name: 'AbortError' })
+  assert.equal((await failed)[0].name, 'AbortError')
+})
+
 parity('a signal that has fired already rejects at once', ours, async t => {
   const { client, peer } = await t.pair()
   const path = await file(t, 'the file')
