@@ -27,7 +27,7 @@ import { logKeys } from './keylog.js'
 import { throwLater } from './later.js'
 import type { Wanted } from './options.js'
 import { Renegotiation } from './renegotiation.js'
-import { endEarly, failWrites, refuseKey } from './roles.js'
+import { endEarly, failWrites, readOn, refuseKey } from './roles.js'
 import { HostSession } from './session.js'
 import type { Engine, SecureSocket } from './types.js'
 import { noCertificate, verifyError } from './verify.js'
@@ -181,8 +181,7 @@ export class HostEngine extends AsyncResource implements Engine, TlsOwner {
   #goOn(): void {
     // Writes have waited for it, whose callbacks are called here.
     throwLater(() => this.#handle.goOnTls())
-    const { _readableState: state } = this.#socket
-    if (state.reading || !this.#socket.isPaused()) this.#socket._read(0)
+    readOn(this.#socket, this.#wanted.role)
   }
 
   #weakKey(): Error | undefined {

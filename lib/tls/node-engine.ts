@@ -18,7 +18,7 @@ import { throwLater } from './later.js'
 import { type Hearer, NodeServer, sharedBy } from './node-server.js'
 import { NodeSession } from './node-session.js'
 import { takesAddresses, type Wanted } from './options.js'
-import { endEarly, failWrites, refuseKey } from './roles.js'
+import { endEarly, failWrites, readOn, refuseKey } from './roles.js'
 import type { Engine, Questions, SecureSocket } from './types.js'
 import { noCertificate } from './verify.js'
 
@@ -178,8 +178,7 @@ export class NodeEngine implements Engine {
     if (socket.destroyed) return
     this.#isOpen = true
     handle.open(over)
-    const { _readableState: state } = socket
-    if (!socket.destroyed && (state.reading || !socket.isPaused())) socket._read(0)
+    if (!socket.destroyed) readOn(socket, role)
   }
 
   #watch(

@@ -2,6 +2,7 @@
 // of the program, the judgement on the peer's certificate.
 
 import { errnoOf } from '../errors.js'
+import { kOnread } from '../state.js'
 import { kOnWritten } from '../symbols.js'
 import { failedWrite } from './errors.js'
 import { throwLater } from './later.js'
@@ -39,6 +40,18 @@ export const unjudged: Role = {
     told(socket)
   },
   rejected: error => error,
+}
+
+/**
+ * Reads what comes behind the handshake. A TLSSocket reads up to its high-water mark even while it is paused, as in Node:
+ * so it hears of a peer that has gone. What is read into a buffer of the program's the program would get at once.
+ */
+export function readOn(socket: SecureSocket, role: Role): void {
+  const { reading } = socket._readableState
+  if (socket.isPaused() && (socket[kOnread] !== null || (role.shaken === undefined && !reading))) return
+  // The stream asks only once, and may have asked before.
+  if (reading) socket._read(0)
+  else socket.read(0)
 }
 
 /** The handshake has failed, and writes wait for it: they hear of it first, and by the name of a failed write. */

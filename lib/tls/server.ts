@@ -164,6 +164,8 @@ function accept(server: Server, lower: Connection | undefined, accepted: Options
   socket._closeAfterHandlingError = true
   socket.on('secure', judge)
   socket.on('_tlsError', onError)
+  // It stays when the handshake is done: as in Node, an error of a client that nobody listens for ends no process.
+  socket.on('error', onError)
   socket.on('close', onClose)
   if (server.listenerCount('keylog') > 0)
     socket.on('keylog', line => void server.emit('keylog', line, socket))
