@@ -3,6 +3,7 @@
 import { deepEqual as equal } from 'node:assert/strict'
 import tls from 'node:tls'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
+import { first, secured } from '../helpers/tls.mjs'
 import { upgrades } from '../helpers/upgrade.mjs'
 
 const server = { isServer: true, ...identity }
@@ -205,5 +206,24 @@ upgrades('a TLS socket is not given away', own, async (t, upgrade) => {
       continue
     }
     throw new Error('given away')
+  }
+})
+
+// Behind the handshake a server sends tickets, to a client that is gone. Nobody has asked for them to be sent.
+secured('a client that hangs up right behind the handshake is no error of the server', async (t, kit) => {
+  const server = await kit.listen()
+  for (const late of [undefined, 'written behind']) {
+    const accepted = first(server, 'secureConnection')
+    const client = kit.connect(server).on('error', () => {})
+    await first(client, 'secureConnect')
+    await t.turns(1)
+    client.destroy()
+    const peer = await accepted
+    const seen = []
+    peer.on('error', ({ code }) => seen.push(code))
+    for (const event of ['end', 'close']) peer.on(event, () => seen.push(event))
+    if (late !== undefined) await new Promise(resolve => peer.write(late, () => resolve()))
+    await t.closed(peer.resume())
+    t.log('seen', late, late === undefined ? seen : seen.at(-1))
   }
 })

@@ -12,6 +12,10 @@ export class Carrier extends Duplex {
   #final: Done | null = null
   /** Called when the connection ends, before the stream does. */
   onEnd: ((status: number) => void) | undefined
+  /** From the first write of the program on. What Node's TLS sends by itself may fail: the program is told when it writes. */
+  isWritten = false
+  /** The status of a write that has failed and of which nobody has been told. */
+  #failed = 0
 
   constructor(below: Handle, unread: Buffer) {
     super({ allowHalfOpen: true, autoDestroy: false, decodeStrings: true })
@@ -53,19 +57,27 @@ export class Carrier extends Duplex {
   }
 
   #sent(result: number, done: Done): void {
-    if (result === 0) done()
-    else if (result < 0) done(errnoException(result, 'write'))
-    else this.#done = done
+    const status = this.#failed || result
+    if (status > 0) this.#done = done
+    else if (status === 0 || this.#keeps(status)) done()
+    else done(errnoException(status, 'write'))
+  }
+
+  /** Whether nobody is told of a failure now. As in Node, reading goes on and finds what has become of the connection. */
+  #keeps(status: number): boolean {
+    if (this.isWritten) return false
+    this.#failed = status
+    return true
   }
 
   [kOnWritten](status: number): void {
     const done = this.#done
     this.#done = null
-    done?.(status < 0 ? fromLoop(() => errnoException(status, 'write')) : null)
+    done?.(status < 0 && !this.#keeps(status) ? fromLoop(() => errnoException(status, 'write')) : null)
   }
 
   [kOnWriteFailed](status: number): void {
-    this.destroy(fromLoop(() => errnoException(status, 'write')))
+    if (!this.#keeps(status)) this.destroy(fromLoop(() => errnoException(status, 'write')))
   }
 
   override _final(done: Done): void {

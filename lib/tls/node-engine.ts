@@ -343,14 +343,15 @@ class HandleOverNode extends Handle {
     this.bytesWritten += bytes.byteLength
     this.#unsent += bytes.byteLength
     this.#writes++
-    this.#whenOpen(over =>
+    this.#whenOpen(over => {
+      this.#carrier.isWritten = true
       over.write(bytes, error => {
         this.#unsent -= bytes.byteLength
         this.#writes--
         // Node tells of an error in 'error' as well.
         if (!error) this.#tell(() => this.owner?.[kOnWritten]?.(0))
-      }),
-    )
+      })
+    })
     return 1
   }
 
