@@ -290,6 +290,29 @@ upgrades('lines for a keylog', own, async (t, upgrade) => {
   )
 })
 
+for (const when of ['before', 'during the handshake', 'behind it']) {
+  upgrades(`a signal that is aborted ${when}`, async (t, upgrade) => {
+    const { client, peer } = await t.pair()
+    peer.on('error', () => {})
+    const controller = new AbortController()
+    const { signal } = controller
+    if (when === 'before') controller.abort(new Error('enough'))
+    const done = upgrade(client, { ...trust, signal }).catch(error => error)
+    if (when === 'during the handshake') controller.abort(new Error('enough'))
+    if (when !== 'behind it') {
+      const { name, code, cause } = await done
+      t.log('error', name, code, cause.message)
+    } else {
+      await upgrade(peer, server)
+      const near = await done
+      const failed = new Promise(resolve => near.once('error', resolve))
+      controller.abort(new Error('enough'))
+      const { name, code, cause } = await failed
+      t.log('error', name, code, cause.message)
+    }
+  })
+}
+
 upgrades('as a promise', own, async t => {
   const { startTLS } = t.net.promises
   const { client, peer } = await t.pair()
@@ -372,6 +395,7 @@ upgrades('calls that cannot be meant', own, async (t, upgrade) => {
   equal('encrypted' in client, false)
   thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({ checkServerIdentity: 1 }))
   thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({}, 1))
+  thrown('ERR_INVALID_ARG_TYPE', () => client.startTLS({ signal: 1 }))
   thrown('ERR_TLS_INVALID_PROTOCOL_VERSION', () => client.startTLS({ minVersion: 'x' }))
   peer.setEncoding('utf8')
   client.write('text')

@@ -1,7 +1,7 @@
 // `socket.startTLS()`: from plain bytes to TLS on the same socket. What was written before leaves first, unencrypted;
 // what is written later waits. What was received and not read is ciphertext already: it goes to the engine.
 
-import { Duplex } from 'node:stream'
+import { addAbortSignal, Duplex } from 'node:stream'
 import type { SocketHandle } from '../engine/once.js'
 import { errnoException } from '../errors.js'
 import { isForeign } from '../node/foreign-handle.js'
@@ -36,10 +36,18 @@ export function startTls(
   if (listener !== undefined) validateFunction(listener, 'listener')
   assertStartable(socket)
   const engine = chooseEngine(options)
+  abortWith(socket, options)
   if (listener !== undefined) socket.once('secure', listener)
   const secure = socket as SecureSocket
   prepare(secure)
   start(secure, engine, options)
+}
+
+/** As `tls.connect()` does it with `signal`. The engines are not to do it once more. */
+function abortWith(socket: Connection, { options }: Wanted): void {
+  const { signal } = options
+  delete options.signal
+  if (signal) addAbortSignal(signal as AbortSignal, socket as unknown as Duplex)
 }
 
 /** The properties of a socket that has TLS, before the handshake. */

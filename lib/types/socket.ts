@@ -239,7 +239,8 @@ export interface Socket extends net.Socket {
   /**
    * Goes on in TLS, on the same socket: `'secure'` when the handshake is done and the peer is who it should be. What was
    * written before leaves first, unencrypted; what is written later waits. Throws for wrong options, and
-   * ERR_TLS_CANNOT_START when it is too late for TLS; what goes wrong after that destroys the socket.
+   * ERR_TLS_CANNOT_START when it is too late for TLS, or too early, before `connect()`; what goes wrong after that
+   * destroys the socket.
    */
   startTLS(options?: StartTlsOptions, listener?: () => void): this
   /** Goes on in TLS, as a client. The listener is added to `'secure'`. */

@@ -18,6 +18,8 @@ export interface StartTlsOptions
    * @default false
    */
   requireCloseNotify?: boolean | undefined
+  /** Destroys the socket with an `AbortError` when it is aborted, during the handshake or later. */
+  signal?: AbortSignal | undefined
 }
 
 /** What else `socket.tls` knows of the session, under the names of `tls.TLSSocket`. */
