@@ -58,6 +58,8 @@ function join(from: Socket, to: Socket): void {
     to.end()
     return
   }
+  // A second pipe to it would bring everything twice.
+  if (from._readableState.pipes.includes(to)) from.unpipe(to)
   from.pipe(to)
   // `pipe()` lets go of a socket that the program has ended, and nobody would read the other one.
   to.once('finish', () => {

@@ -201,3 +201,31 @@ parity('wrong arguments reject', ours, async t => {
   client.write('x')
   await once(peer, 'data')
 })
+
+parity('one that has been ended and gets nothing is served to its end', ours, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  a.end('goodbye')
+  const joined = t.net.relay(a, b)
+  assert.equal(String(await t.drained(client)), 'goodbye')
+  const arrived = t.drained(peer)
+  client.end('hello')
+  assert.equal(String(await arrived), 'hello')
+  peer.end()
+  assert.deepEqual(await joined, { aToB: 5, bToA: 0 })
+})
+
+parity('two that are joined already get nothing twice', ours, async t => {
+  const { client, a, b, peer } = await proxy(t)
+  a.pipe(b, { end: false })
+  const joined = [t.net.relay(a, b), t.net.relay(a, b)]
+  const arrived = t.drained(peer)
+  client.end('there')
+  assert.equal(String(await arrived), 'there')
+  const back = t.drained(client)
+  peer.end('back')
+  assert.equal(String(await back), 'back')
+  assert.deepEqual(await Promise.all(joined), [
+    { aToB: 5, bToA: 4 },
+    { aToB: 5, bToA: 4 },
+  ])
+})
