@@ -24,7 +24,7 @@ import { ForeignHandle, foreignHandle, isForeign } from './node/foreign-handle.j
 import { isPooled } from './node/http-agent.js'
 import { isInstance, standsFor } from './node/instances.js'
 import { nodeNet } from './node/net.js'
-import { type Below, carriesSession, letSessionsThrough } from './node/session.js'
+import { type Below, carriesSession, letSessionsThrough, sessionsAreTaught } from './node/session.js'
 import type { Chunk } from './node/stream-state.js'
 import { queueMicrotask } from './node/timers.js'
 import { deliver, readIntoBuffer, takeOnread } from './onread.js'
@@ -360,7 +360,9 @@ export class SocketMethods extends Base {
 
   override resume(): this {
     readOn(this)
-    if (!this[kRemembered].noDelay && carriesSession(this) && !letSessionsThrough()) this.setNoDelay(true)
+    const { noDelay } = this[kRemembered]
+    if ((!noDelay || !sessionsAreTaught()) && carriesSession(this) && !letSessionsThrough() && !noDelay)
+      this.setNoDelay(true)
     super.resume()
     if (this[kRelay] !== null) relayResumed(this, this[kRelay])
     return this

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import http2 from 'node:http2'
 import tls from 'node:tls'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
-import { parity } from '../helpers/parity.mjs'
+import { parity, parityProcess } from '../helpers/parity.mjs'
 
 // Sessions for whatever connects; the server's ends of the connections are in `peers`.
 async function secureServer(t, onSession = () => {}) {
@@ -250,4 +250,45 @@ parity('an HTTP/2 session knows its connection, and turns Nagle’s algorithm of
   t.log('calls', calls)
   client.close()
   await t.closed(raw)
+})
+
+// In a process of its own, where no other session has come first.
+parityProcess('sessions know a connection whose noDelay is on from the start', async t => {
+  const site = http2.createServer((request, response) => response.end(request.socket.remoteAddress))
+  const plain = await t.listen({ noDelay: true }, peer => site.emit('connection', peer))
+  const client = http2.connect('http://localhost', {
+    createConnection: () => t.connect({ ...t.to(plain), noDelay: true }),
+  })
+  t.log('server knows', String(await t.drained(client.request())))
+  t.log('client knows', client.socket.remoteAddress)
+  const closed = once(client, 'close')
+  client.close()
+  await closed
+  plain.close()
+})
+
+parity('an HTTP/2 session emits connect when there is a connection', async t => {
+  const site = http2.createServer((_request, response) => response.end('answer'))
+  const server = await t.listen({}, peer => site.emit('connection', peer))
+  const raw = t.connect(t.to(server))
+  const client = http2.connect('http://localhost', { createConnection: () => raw })
+  t.log('at first', client.connecting, client.encrypted)
+  for (const [name, emitter] of Object.entries({ raw, client }))
+    emitter.once('connect', () => t.log(name, client.connecting, client.encrypted, client.alpnProtocol))
+  t.log('answer', String(await t.drained(client.request())))
+  const closed = once(client, 'close')
+  client.close()
+  await closed
+})
+
+parity('an HTTP/2 session whose connection is refused emits no connect', async t => {
+  const server = await t.listen()
+  const to = t.to(server)
+  server.close()
+  await t.closed(server)
+  const raw = t.connect(to).on('error', () => {})
+  const client = http2.connect('http://localhost', { createConnection: () => raw })
+  client.on('connect', () => t.log('connect')).on('error', error => t.log('error', error.code))
+  await new Promise(resolve => client.once('close', resolve))
+  t.log('closed', client.connecting, client.destroyed)
 })

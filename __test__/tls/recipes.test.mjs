@@ -175,3 +175,45 @@ secured('the server of a recipe closes when its connections have', own, async (_
   listener.close()
   await first(listener, 'close')
 })
+
+// What a session of HTTP/2 tells of its connection, and when it says that it has one.
+secured('HTTP/2 over TLS knows the session below', { both: true }, async (t, kit) => {
+  const site = http2.createServer((request, response) => {
+    const { socket } = request
+    t.log(
+      'server',
+      request.stream.session.encrypted,
+      socket.encrypted,
+      socket.alpnProtocol,
+      socket.servername,
+    )
+    t.log('client is', socket.authorized, socket.getPeerCertificate().subject, socket.getProtocol())
+    response.end('answer')
+  })
+  const { key, cert, ca } = certificates().good
+  const asks = { key, cert, ca, requestCert: true, ALPNProtocols: ['h2'] }
+  const listener = await kit.listen(asks, socket => site.emit('connection', socket))
+  const socket = kit.connect(listener, { ca, key, cert, servername: 'localhost', ALPNProtocols: ['h2'] })
+  const session = http2.connect('https://localhost', { createConnection: () => socket })
+  t.cleanup(() => session.destroy())
+  t.log('at first', session.connecting, session.encrypted, session.alpnProtocol)
+  socket.once('connect', () => t.log('connected', session.connecting))
+  socket.once('secureConnect', () => t.log('secure'))
+  session.once('connect', () => {
+    t.log('connect', session.connecting, session.encrypted, session.alpnProtocol, session.originSet.length)
+    t.log('server is', session.socket.authorized, session.socket.getPeerCertificate().subject)
+  })
+  t.log('answer', String(await t.drained(session.request({ ':path': '/' }))))
+  const closed = first(session, 'close')
+  session.close()
+  await closed
+})
+
+secured('HTTP/2 over TLS with a server that is not trusted emits no connect', async (t, kit) => {
+  const listener = await kit.listen({ ...certificates()['self-signed'], ALPNProtocols: ['h2'] })
+  const socket = kit.connect(listener, { ALPNProtocols: ['h2'] }).on('error', () => {})
+  const session = http2.connect('https://localhost', { createConnection: () => socket })
+  session.on('connect', () => t.log('connect')).on('error', error => t.log('error', error.code))
+  await first(session, 'close')
+  t.log('closed', session.connecting, session.encrypted)
+})

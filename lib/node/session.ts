@@ -21,9 +21,50 @@ export interface Below {
 
 const verbs = ['setNoDelay', 'setKeepAlive', 'getsockname', 'getpeername', 'ref', 'unref'] as const
 
+/** What `http2`, and a program by `session.socket`, asks of a connection that has TLS. */
+const ofTls = [
+  'encrypted',
+  'authorized',
+  'authorizationError',
+  'alpnProtocol',
+  'servername',
+  'getPeerCertificate',
+  'getPeerX509Certificate',
+  'getCertificate',
+  'getX509Certificate',
+  'getCipher',
+  'getProtocol',
+  'getSession',
+  'getTLSTicket',
+  'isSessionReused',
+  'getEphemeralKeyInfo',
+  'getSharedSigalgs',
+  'getFinished',
+  'getPeerFinished',
+  'exportKeyingMaterial',
+  'disableRenegotiation',
+]
+
+/** Node's JSStreamSocket: `stream` is what it stands for, here a Socket of ours. */
+type Wrap = NodeJS.EventEmitter & { stream?: Ours }
+
+/** A Socket of ours that may have TLS, by itself or by `startTLS()`. */
+type Ours = NodeJS.EventEmitter & {
+  [kBelow]?(): Below
+  connecting: boolean
+  secureConnecting?: boolean
+  tls?: Record<string, unknown> | null
+  [member: string]: unknown
+}
+
 // Also of a copy of this file that was loaded earlier in the thread: its Sockets and ours have `kBelow` in common.
 const taught = Symbol.for('ferronet.sessions')
 let passes: boolean | undefined
+
+/** Whether it is known if sessions can reach the connection below them. */
+export function sessionsAreTaught(): boolean {
+  return passes !== undefined
+}
 
 /** From now on sessions reach what a stream's `[kBelow]()` returns. False if they cannot: Node may deny its bindings. */
 export function letSessionsThrough(): boolean {
@@ -39,18 +80,60 @@ function teach(): boolean {
   Object.defineProperty(prototype, taught, { value: true })
   for (const verb of verbs) {
     Object.defineProperty(prototype, verb, {
-      get(this: { [owner: symbol]: { stream?: { [kBelow]?(): Below } } | undefined }): unknown {
-        const below = this[owner]?.stream?.[kBelow]?.()
+      get(this: { [owner: symbol]: Wrap | undefined }): unknown {
+        const wrap = this[owner]
+        const below = wrap?.stream?.[kBelow]?.()
+        // The first thing that http2 asks, which then looks whether its connection has TLS.
+        if (below !== undefined) teachWraps(Object.getPrototypeOf(wrap) as object)
         return below?.[verb].bind(below)
       },
-      // As with a member that is not there.
-      set(this: object, value: unknown): void {
-        Object.defineProperty(this, verb, { value, writable: true, enumerable: true, configurable: true })
-      },
+      set: own(verb),
       configurable: true,
     })
   }
   return true
+}
+
+/** Assigns as to an object that does not have the member. */
+function own(name: string) {
+  return function (this: object, value: unknown): void {
+    Object.defineProperty(this, name, { value, writable: true, enumerable: true, configurable: true })
+  }
+}
+
+function teachWraps(prototype: object): void {
+  if (taught in prototype) return
+  Object.defineProperty(prototype, taught, { value: true })
+  for (const name of ofTls) {
+    Object.defineProperty(prototype, name, {
+      get(this: Wrap): unknown {
+        const { stream } = this
+        if (stream?.[kBelow] === undefined) return undefined
+        const holder = stream[name] === undefined ? (stream.tls ?? undefined) : stream
+        const value = holder?.[name]
+        return typeof value === 'function' ? value.bind(holder) : value
+      },
+      set: own(name),
+      configurable: true,
+    })
+  }
+  // Whoever sees that this is true waits for 'connect' (http2, before its own 'connect').
+  const waiting = new WeakSet<Wrap>()
+  Object.defineProperty(prototype, 'secureConnecting', {
+    get(this: Wrap): boolean | undefined {
+      const { stream } = this
+      if (stream?.[kBelow] === undefined) return undefined
+      const { connecting, secureConnecting } = stream
+      if (!connecting && !secureConnecting) return secureConnecting
+      if (!waiting.has(this)) {
+        waiting.add(this)
+        stream.once(secureConnecting ? 'secureConnect' : 'connect', () => this.emit('connect'))
+      }
+      return true
+    },
+    set: own('secureConnecting'),
+    configurable: true,
+  })
 }
 
 /**
