@@ -108,6 +108,13 @@ export interface Server extends types.Server {
   /** How many connections are open now. */
   readonly connections: number
 
+  addListener(event: 'connection', listener: (stream: Stream) => void): this
+  addListener<E extends keyof types.ServerEventMap>(
+    event: E,
+    listener: (...args: types.ServerEventMap[E]) => void,
+  ): this
+  addListener(event: string | symbol, listener: (...args: never[]) => void): this
+
   on(event: 'connection', listener: (stream: Stream) => void): this
   on<E extends keyof types.ServerEventMap>(
     event: E,
@@ -121,6 +128,20 @@ export interface Server extends types.Server {
     listener: (...args: types.ServerEventMap[E]) => void,
   ): this
   once(event: string | symbol, listener: (...args: never[]) => void): this
+
+  prependListener(event: 'connection', listener: (stream: Stream) => void): this
+  prependListener<E extends keyof types.ServerEventMap>(
+    event: E,
+    listener: (...args: types.ServerEventMap[E]) => void,
+  ): this
+  prependListener(event: string | symbol, listener: (...args: never[]) => void): this
+
+  prependOnceListener(event: 'connection', listener: (stream: Stream) => void): this
+  prependOnceListener<E extends keyof types.ServerEventMap>(
+    event: E,
+    listener: (...args: types.ServerEventMap[E]) => void,
+  ): this
+  prependOnceListener(event: string | symbol, listener: (...args: never[]) => void): this
 }
 
 /** `Server` can be called without `new`. */

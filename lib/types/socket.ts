@@ -236,6 +236,8 @@ export interface Socket extends net.Socket {
 
   // --- TLS, which is ferronet's own -----------------------------------------------------------------------------------
 
+  /** Goes on in TLS, as a client. The listener is added to `'secure'`. */
+  startTLS(listener: () => void): this
   /**
    * Goes on in TLS, on the same socket: `'secure'` when the handshake is done and the peer is who it should be. What was
    * written before leaves first, unencrypted; what is written later waits. Throws for wrong options, and
@@ -243,8 +245,6 @@ export interface Socket extends net.Socket {
    * destroys the socket.
    */
   startTLS(options?: StartTlsOptions, listener?: () => void): this
-  /** Goes on in TLS, as a client. The listener is added to `'secure'`. */
-  startTLS(listener?: () => void): this
   /** True from `startTLS()` on. */
   readonly encrypted?: true
   /** From `'secure'` on: whether the peer's certificate is trusted. */

@@ -35,6 +35,9 @@ socket.bytesRead = 0 // TS2540
 socket.readyState === 'half-open' // TS2367
 socket.getTypeOfService().length // TS2339
 socket._handle // TS2339
+socket.startTLS({ isServr: true }) // TS2769
+socket.sendFile('file', { from: 1 }) // TS2353
+net.relay(socket, new nodeNet.Socket()) // TS2739 TS2345 TS2379
 const address: AddressInfo = socket.address() // TS2322
 
 server.listening = true // TS2540
