@@ -272,12 +272,14 @@ holds('what is no ticket is refused', async t => {
     { ferronet: 'Socket', pid, id: '1' },
     { ferronet: 'Socket', pid, id: 1.5 },
     { ferronet: 'Sock', pid, id: 1 },
+    { ferronet: 'Socket', pid, id: 1 },
     new t.net.Socket(),
   ]) {
     assert.throws(() => t.net.attach(wrong), not)
   }
   for (const id of [-1, 0, 2 ** 31, 2 ** 40]) {
-    assert.throws(() => t.net.attach({ ferronet: 'Socket', pid, id, pipe: false }), used)
+    const ticket = { ferronet: 'Socket', pid, id, pipe: false, unread: [], unsent: [] }
+    assert.throws(() => t.net.attach(ticket), used)
   }
   for (const wrong of [null, undefined, 1, {}, new node.Socket(), new node.Server()]) {
     assert.throws(() => t.net.detach(wrong), not)
@@ -338,6 +340,19 @@ holds('a thread with a connection that ends, ends', async t => {
 })
 
 const descriptors = () => readdirSync('/proc/self/fd').length
+
+holds('a ticket that has been through JSON is refused, and none of its bytes are lost', async t => {
+  const { client, peer } = await t.pair()
+  peer.pause()
+  client.end('the bytes')
+  await t.until(() => peer.readableLength === 9)
+  const ticket = t.net.detach(peer)
+  assert.throws(() => t.net.attach(JSON.parse(JSON.stringify(ticket))), {
+    code: 'ERR_INVALID_ARG_TYPE',
+    name: 'TypeError',
+  })
+  assert.equal(await bytes(t.own(t.net.attach(structuredClone(ticket)))), 'the bytes')
+})
 
 parity('200 tickets leave no descriptor behind', { ...options, on: 'linux' }, async t => {
   const { client, peer } = await t.pair()

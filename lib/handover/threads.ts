@@ -1,6 +1,7 @@
 // Sockets, servers and bound sockets to and from another thread of this process: `detach()` parks the descriptor in the
 // addon and gives a ticket for it, `attach()` in any thread claims it.
 
+import { isUint8Array } from 'node:util/types'
 import { adoptBound, BoundSocket, boundOf } from '../bound.js'
 import { Handle } from '../engine/once.js'
 import { errnoException, errnoOf, nodeError } from '../errors.js'
@@ -58,11 +59,11 @@ export function detach(what: Socket | Server | BoundSocket): Ticket {
 function isTicket(value: unknown): value is Ticket {
   if (value === null || typeof value !== 'object') return false
   const { ferronet, pid, id } = value as Partial<Ticket>
-  return (
-    ['Socket', 'Server', 'BoundSocket'].includes(ferronet!) &&
-    Number.isSafeInteger(pid) &&
-    Number.isSafeInteger(id)
-  )
+  if (!Number.isSafeInteger(pid) || !Number.isSafeInteger(id)) return false
+  if (ferronet !== 'Socket') return ferronet === 'Server' || ferronet === 'BoundSocket'
+  // JSON would keep the number of the connection and lose the bytes that go along.
+  const { unread, unsent } = value as Partial<SocketTicket>
+  return [unread, unsent].every(chunks => Array.isArray(chunks) && chunks.every(isUint8Array))
 }
 
 function detachSocket(socket: Socket): SocketTicket {
