@@ -399,6 +399,8 @@ secured('compressed certificates on their way', async (t, kit) => {
     })
     const options = { ...own, ca: everyCa, certificateCompression: ofClient }
     const { client, peer } = await kit.meet({ over: server, through: way, client: options })
+    peer.write('behind the tickets')
+    await first(client, 'data')
     peer.end()
     await t.closed(client.resume())
     // Tickets differ by a few bytes, a certificate that is compressed by some thousands.
