@@ -590,6 +590,18 @@ for (const driver of drivers) {
   })
 }
 
+for (const wanted of ['net', 'net,tls']) {
+  test(`it warns of nothing that Node may deprecate some day: FERRONET_REGISTER=${wanted}`, async t => {
+    const strict = ['--pending-deprecation', '--throw-deprecation']
+    const env = { FERRONET_REGISTER: wanted }
+    const onNode = await said([...strict, fixture('talk.mjs')])
+    for (const flag of Object.values(flags)) {
+      const { code, out, error } = await node([...strict, ...flag, fixture('talk.mjs')], { env })
+      t.deepEqual([code, out, error], [0, onNode, ''])
+    }
+  })
+}
+
 test('a program that does not ask for net does not load ferronet', async t => {
   const loaded = "Object.keys(require.cache).some(file => file.endsWith('socket.js'))"
   t.is(await said([...flags['--require'], '-p', `require('http'); ${loaded}`]), 'false')
