@@ -29,8 +29,10 @@ export async function relay(a: Socket, b: Socket, options: RelayOptions = {}): P
   a.allowHalfOpen = true
   b.allowHalfOpen = true
   const before = { a: a.bytesWritten ?? 0, b: b.bytesWritten ?? 0 }
-  const over = Promise.all([finished(a), finished(b)])
+  // Without their listeners: an error of a socket that connects again is none of ours.
+  const over = Promise.all([finished(a, { cleanup: true }), finished(b, { cleanup: true })])
   const abort = (): void => destroyBoth(a, b, aborted(signal))
+  let stopWatching: (() => void)[] = []
   signal?.addEventListener('abort', abort)
   try {
     if (signal?.aborted) abort()
@@ -38,12 +40,15 @@ export async function relay(a: Socket, b: Socket, options: RelayOptions = {}): P
     if (a.destroyed !== b.destroyed) destroyBoth(a, b)
     join(a, b)
     join(b, a)
+    // Behind the listeners of `pipe()`.
+    stopWatching = [watchFinish(a, b), watchFinish(b, a)]
     await over
   } catch (error) {
     destroyBoth(a, b)
     throw error
   } finally {
     signal?.removeEventListener('abort', abort)
+    for (const stop of stopWatching) stop()
   }
   return { aToB: (b.bytesWritten ?? 0) - before.b, bToA: (a.bytesWritten ?? 0) - before.a }
 }
@@ -61,12 +66,6 @@ function join(from: Socket, to: Socket): void {
   // A second pipe to it would bring everything twice.
   if (from._readableState.pipes.includes(to)) from.unpipe(to)
   from.pipe(to)
-  // `pipe()` lets go of a socket that the program has ended, and nobody would read the other one.
-  to.once('finish', () => {
-    if (from.readableEnded || from.destroyed) return
-    from.on('data', () => from.destroy(writeAfterEnd()))
-    from.resume()
-  })
   if (!relaysPipes) return
   startsAtOnce(from)
   // When the flow has begun, and what was buffered is out.
@@ -74,6 +73,19 @@ function join(from: Socket, to: Socket): void {
     const piped = from._readableState.pipes
     if (piped.length === 1 && piped[0] === to && !from.connecting && !to.connecting) relayPiped(from)
   })
+}
+
+/** `pipe()` lets go of a socket that the program has ended, and nobody would read the other one. */
+function watchFinish(from: Socket, to: Socket): () => void {
+  const tooLate = (): void => void from.destroy(writeAfterEnd())
+  const finish = (): void => {
+    if (!from.readableEnded && !from.destroyed) from.on('data', tooLate).resume()
+  }
+  to.once('finish', finish)
+  return () => {
+    to.off('finish', finish)
+    from.off('data', tooLate)
+  }
 }
 
 function destroyBoth(a: Socket, b: Socket, error?: Error): void {

@@ -123,6 +123,64 @@ parity('a source that is reset behind many bytes has not ended', async t => {
   await t.turns(2)
 })
 
+// The order of the events of both sockets. What the source gets later belongs to whoever reads it then.
+for (const both of [false, true]) {
+  for (const size of [1, 2_000_000]) {
+    const title = `a reset behind ${size} B of input is an error of a write${both ? ', in both directions' : ''}`
+    parity(title, async t => {
+      const { client, a, b, peer } = await relaying(t, { both })
+      for (const socket of [client, peer]) socket.on('error', () => {}).resume()
+      for (const [name, socket] of Object.entries({ a, b })) {
+        for (const event of ['end', 'finish', 'unpipe', 'close'])
+          socket.on(event, () => t.log(`${name} ${event}`))
+        socket.on('error', ({ syscall, code }) => t.log(`${name} error`, syscall, code))
+      }
+      const closed = new Promise(resolve => b.on('close', resolve))
+      client.write(Buffer.alloc(size, '1'))
+      peer.resetAndDestroy()
+      await closed
+      t.log('saw', a.destroyed, a.isPaused(), b.writableLength)
+      const check = new Check()
+      // What came behind the failure is not what this is about.
+      a.resume()
+      await t.until(() => a.bytesRead === size + 4)
+      a.pause()
+      a.pipe(check)
+      source(100_000).pipe(client)
+      await once(a, 'end')
+      t.log('saw', check.wrong, check.right, a.bytesRead)
+    })
+  }
+}
+
+parity('the client resets its connection while the peer reads nothing', async t => {
+  const { client, a, b, peer } = await relaying(t)
+  const check = new Check()
+  peer.pause().removeAllListeners('data')
+  const feed = source(Number.POSITIVE_INFINITY)
+  feed.pipe(client.on('error', () => {}))
+  // Where the bytes wait differs; that they wait does not.
+  let [before, still] = [-1, 0]
+  await t.until(() => {
+    still = a.bytesRead === before && before > 1_000_000 ? still + 1 : 0
+    before = a.bytesRead
+    return still > 50
+  })
+  const seen = new Promise(resolve => {
+    a.on('end', () => resolve('end'))
+    a.on('error', ({ syscall, code }) => resolve(`${syscall} ${code}`))
+  })
+  feed.unpipe(client)
+  client.resetAndDestroy()
+  peer.pipe(check)
+  // Of a reset with bytes in front of it the kernel may have kept no more than that it is over.
+  const what = await seen
+  t.log('saw', ['end', 'read ECONNRESET'].includes(what))
+  if (what !== 'end') b.end()
+  await once(check, 'finish')
+  t.log('saw', check.wrong, check.right === a.bytesRead - 4, b.bytesWritten === a.bytesRead, b.destroyed)
+})
+
 parity('writes fail when the destination is gone and does not read', async t => {
   const { client, a, b, peer } = await relaying(t)
   const failed = new Promise(resolve => b.on('close', resolve))

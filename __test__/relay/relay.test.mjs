@@ -229,3 +229,25 @@ parity('two that are joined already get nothing twice', ours, async t => {
     { aToB: 5, bToA: 4 },
   ])
 })
+
+parity('it leaves no listener behind', ours, async t => {
+  for (const how of ['ended', 'destroyed', 'aborted']) {
+    const { client, a, b, peer } = await proxy(t)
+    // Not of 'close', for which the scenario waits as well.
+    const listeners = () =>
+      ['error', 'end', 'finish', 'data', 'drain', 'unpipe'].map(name => [
+        name,
+        a.listenerCount(name),
+        b.listenerCount(name),
+      ])
+    const before = listeners()
+    const controller = new AbortController()
+    const joined = t.net.relay(a, b, { signal: controller.signal }).catch(() => {})
+    for (const socket of [client, peer]) socket.on('error', () => {}).resume()
+    if (how === 'ended') for (const socket of [client, peer]) socket.end()
+    else if (how === 'destroyed') a.destroy()
+    else controller.abort()
+    await Promise.all([joined, t.closed(a), t.closed(b)])
+    assert.deepEqual(listeners(), before, how)
+  }
+})
