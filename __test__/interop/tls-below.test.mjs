@@ -292,3 +292,18 @@ parity('an HTTP/2 session whose connection is refused emits no connect', async t
   await new Promise(resolve => client.once('close', resolve))
   t.log('closed', client.connecting, client.destroyed)
 })
+
+// --- flags of Node ---------------------------------------------------------------------------------------------------
+
+// To reach what a session asks, ferronet calls what Node deprecates.
+for (const flag of ['--no-deprecation', '--pending-deprecation']) {
+  parityProcess(`a session in a process with ${flag}`, { execArgv: [flag] }, async t => {
+    const before = Object.getOwnPropertyDescriptor(process, 'noDeprecation')
+    const { server, raw, client, peer } = await session(t)
+    t.log('through', client.setNoDelay(true) === client, client.remotePort === server.address().port)
+    t.log('as it was', before, Object.getOwnPropertyDescriptor(process, 'noDeprecation'))
+    client.destroy()
+    await t.closed(raw, peer)
+    server.close()
+  })
+}

@@ -40,15 +40,18 @@ export function connectRequest(kind: 'tcp' | 'pipe'): Request {
 
 /** What Node's own code finds under this name; undefined where Node denies it, as to a process with permissions. */
 export function binding(name: string): Record<string, unknown> | undefined {
-  // `--pending-deprecation` warns of this call. The program cannot do anything about it.
-  const { noDeprecation } = process
+  // `--pending-deprecation` warns of this call. The program cannot do anything about it. With `--no-deprecation` the
+  // property is there, and read-only.
+  const before = Object.getOwnPropertyDescriptor(process, 'noDeprecation')
+  const isSilent = process.noDeprecation === true
   try {
-    process.noDeprecation = true
+    if (!isSilent) process.noDeprecation = true
     return (process as unknown as { binding(name: string): Record<string, unknown> }).binding(name)
   } catch {
     return undefined
   } finally {
-    process.noDeprecation = noDeprecation as boolean
+    if (before === undefined) Reflect.deleteProperty(process, 'noDeprecation')
+    else if (!isSilent) Object.defineProperty(process, 'noDeprecation', before)
   }
 }
 
