@@ -3,7 +3,6 @@
 
 import { once } from 'node:events'
 import nodeNet from 'node:net'
-import { setImmediate as immediate } from 'node:timers/promises'
 import { certificates } from '../helpers/certificates.mjs'
 import { also, first, identity, outcome, secured, told, trust } from '../helpers/tls.mjs'
 
@@ -263,39 +262,4 @@ secured('an error that a promise rejects with destroys the socket', async (t, ki
   server[Symbol.for('nodejs.rejection')](new Error('by hand'), 'secureConnection', {
     destroy: error => t.log('destroyed', error.message),
   })
-})
-
-secured('an error of a client that nobody listens for', async (t, kit) => {
-  const server = t.own(kit.tls.createServer(identity))
-  await new Promise(resolve => server.listen({ host: '127.0.0.1', port: 0 }, resolve))
-  const accepted = first(server, 'secureConnection')
-  const client = kit.connect(server).on('error', () => {})
-  const peer = t.own(await accepted).resume()
-  t.log('listeners', peer.listenerCount('error'), peer.listenerCount('_tlsError'))
-  peer.destroy(new Error('of the program'))
-  const hadError = await first(peer, 'close')
-  t.log('closed', hadError, peer.errored?.message)
-  client.destroy()
-})
-
-secured(
-  'a peer that pauses in secureConnection hears of a client that has gone',
-  { both: true },
-  async (t, kit) => {
-    const server = await kit.listen({}, peer => peer.pause())
-    const { client, peer } = await kit.meet({ over: server })
-    client.end()
-    await t.closed(peer)
-    t.log('paused', peer.isPaused(), peer.readableEnded)
-  },
-)
-
-secured('a client that is paused before it connects reads ahead', { both: true }, async (t, kit) => {
-  const server = await kit.listen({}, peer => peer.write('bytes'))
-  const client = kit.connect(server).pause()
-  await first(client, 'secureConnect')
-  // As long as it takes: nothing tells of it.
-  for (let turns = 0; client.readableLength === 0 && turns < 100_000; turns++) await immediate()
-  t.log('paused', client.isPaused(), client.readableLength, client.bytesRead)
-  t.log('read', String(client.read()))
 })
