@@ -78,10 +78,17 @@ function serve() {
 
 function alone(scenario) {
   const trace = new Trace()
+  // A process may end with an exception, and be compared. But not with one of the scenario's own mistakes, which would be
+  // the same everywhere.
+  let mistake = {}
+  process.on('uncaughtExceptionMonitor', error => {
+    if (error instanceof ReferenceError || error?.code === 'ERR_ASSERTION')
+      mistake = { loadError: describe(error) }
+  })
   // Synchronous, and after all other 'exit' listeners.
   process.on('exit', code => {
     trace.record('main', 'process exit', [code])
-    writeSync(record, `${JSON.stringify(trace)}\n`)
+    writeSync(record, `${JSON.stringify({ ...trace.toJSON(), ...mistake })}\n`)
   })
   const context = new Scenario(net, moduleName, trace)
   const result = scenario(context)
