@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brotliCompressSync, brotliDecompressSync } from 'node:zlib'
 
+/** Curves that NIST has not named. */
+export const others = ['secp256k1', 'brainpoolP256r1', 'brainpoolP384r1']
+
 const handed = 'FERRONET_TEST_KEYS'
 
 const curve = name => ['EC', `ec_paramgen_curve:${name}`, 'ec_param_enc:named_curve']
@@ -29,7 +32,7 @@ const kinds = {
   'P-256': curve('P-256'),
   'P-384': curve('P-384'),
   'P-521': curve('P-521'),
-  secp256k1: curve('secp256k1'),
+  ...Object.fromEntries(others.map(name => [name, curve(name)])),
   'P-256, written out': ['EC', 'ec_paramgen_curve:P-256', 'ec_param_enc:explicit'],
   Ed25519: ['ED25519'],
   Ed448: ['ED448'],
