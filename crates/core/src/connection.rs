@@ -68,6 +68,8 @@ pub(crate) struct Connection {
     read_size: u32,
     /// The pump in which it was last read; it is never read twice in one.
     read_in: u32,
+    /// The last read has found an error.
+    pub(crate) read_failed: bool,
     /// The driver has not told that it is readable, but it may be: the next read finds out.
     ask_system: bool,
     readable: Arc<Signal>,
@@ -89,6 +91,7 @@ impl Connection {
             reading: None,
             read_size: FIRST_READ as u32,
             read_in: 0,
+            read_failed: false,
             ask_system: false,
             readable: Signal::new(key, Direction::Read, list),
             writable: None,
@@ -188,9 +191,12 @@ impl Connection {
     fn read_stream(&mut self, memory: &mut [u8]) -> Poll<io::Result<(usize, Behind)>> {
         let waker = self.readable.waker();
         let found = self.stream.read(&mut Context::from_waker(&waker), memory);
-        if std::mem::take(&mut self.ask_system) && found.is_pending() {
-            return self.stream.read_unannounced(memory);
-        }
+        let found = if std::mem::take(&mut self.ask_system) && found.is_pending() {
+            self.stream.read_unannounced(memory)
+        } else {
+            found
+        };
+        self.read_failed = matches!(found, Poll::Ready(Err(_)));
         found
     }
 
@@ -220,7 +226,9 @@ impl Connection {
             let waker = self.readable.waker();
             let asked = pieces.iter().map(|piece| piece.len()).sum();
             let cx = &mut Context::from_waker(&waker);
-            (asked, self.stream.read_pieces(cx, &mut pieces))
+            let found = self.stream.read_pieces(cx, &mut pieces);
+            self.read_failed = matches!(found, Poll::Ready(Err(_)));
+            (asked, found)
         } else {
             drop(pieces);
             let memory = sink.buffer(wanted, chunk);

@@ -97,6 +97,11 @@ impl Connection {
         self.read_in == pump
     }
 
+    /// Whether it has been read in this pump, and that has found an error, of which the owner has not heard yet.
+    pub(crate) fn has_failed_in(&self, pump: u32) -> bool {
+        self.read_failed && self.was_read_in(pump)
+    }
+
     pub(crate) fn reads_in(&mut self, pump: u32) {
         self.read_in = pump;
     }

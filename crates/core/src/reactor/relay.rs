@@ -314,6 +314,9 @@ impl Reactor {
                     Step::Full
                 };
             }
+            if self.is_lost(relay.to) {
+                return Step::More;
+            }
             let before = relay.moved;
             found = match self.load(from, relay, splices) {
                 Ok(found) => found,
@@ -329,6 +332,16 @@ impl Reactor {
             splices = length >= COPY;
             relay.is_bulk |= splices;
             self.queue.turn.has_read(length);
+        }
+    }
+
+    /// Whether a connection has met an error in this pump. Its owner will end the relay, and what is not read by then is
+    /// the source's to keep.
+    fn is_lost(&mut self, key: Key) -> bool {
+        let pump = self.queue.turn.pump;
+        match self.slots.get_key_mut(key) {
+            Some(Place::Connection(connection)) => connection.has_failed_in(pump),
+            _ => false,
         }
     }
 
@@ -418,6 +431,7 @@ impl Reactor {
             Poll::Ready(result) => result?,
         };
         if length == 0 {
+            source.read_failed = failure.is_some();
             return failure.map_or(Ok(Found::End), Err);
         }
         relay.has_read(length);

@@ -12,6 +12,7 @@ under_both_drivers!(
     a_source_that_cannot_send_can_be_read,
     a_stopped_relay_gives_back_what_it_has_not_sent,
     a_relay_that_cannot_send_says_so,
+    what_comes_behind_a_reset_of_the_destination_is_not_read,
     a_source_that_breaks_is_an_error_of_its_own,
     a_source_that_breaks_behind_many_bytes_has_not_ended,
     a_relay_ends_with_either_socket,
@@ -188,6 +189,21 @@ fn a_relay_that_cannot_send_says_so(host: &mut Host) {
     host.read(all.from);
     host.send(all.client, b"on");
     host.until(|host| host.seen.of(all.from).bytes.ends_with(b"on"));
+}
+
+fn what_comes_behind_a_reset_of_the_destination_is_not_read(host: &mut Host) {
+    for size in [1, 50_000] {
+        let all = chain(host);
+        host.read(all.to);
+        host.reactor.relay_start(all.from, all.to).expect("a relay");
+        host.reset(all.server);
+        host.send(all.client, &vec![1; size]);
+        host.until(|host| host.seen.of(all.to).error.is_some());
+        assert_eq!(host.reactor.relay_count(all.from).expect("open"), 0);
+        host.reactor.relay_stop(all.from, all.to).expect("open");
+        host.read(all.from);
+        host.until(|host| host.seen.of(all.from).bytes.len() == size);
+    }
 }
 
 fn a_source_that_breaks_is_an_error_of_its_own(host: &mut Host) {
