@@ -435,3 +435,83 @@ secured('compressed certificates on their way', async (t, kit) => {
     server.close()
   }
 })
+
+// --- another context ---------------------------------------------------------------------------------------------------
+
+const given = kinds => ({ key: kinds.map(kind => all[kind].key), cert: kinds.map(kind => all[kind].cert) })
+
+// What a Node does since some version ferronet's engine does on each.
+const since = version =>
+  Number.parseInt(process.versions.node, 10) >= version ? {} : { module: 'ferronet', engine: 'openssl' }
+
+secured('nothing of the first certificate stays behind another context', since(24), async (t, kit) => {
+  const name = ({ raw }) => Object.keys(all).find(kind => raw.equals(new X509Certificate(all[kind].cert).raw))
+  const algorithms = {
+    RSA: 'RSA-PSS+SHA256',
+    'P-384': 'ECDSA+SHA384',
+    Ed25519: 'ed25519',
+  }
+  const cases = [
+    [['RSA'], ['P-384']],
+    [['RSA', 'P-384'], ['Ed25519']],
+    [['P-384'], ['RSA']],
+    [[], ['RSA']],
+  ]
+  for (const [own, other] of cases) {
+    const context = kit.tls.createSecureContext(given(other))
+    const ways = {
+      SNICallback: { SNICallback: (_name, done) => done(null, context) },
+      addContext: {},
+      setKeyCert: {
+        ALPNCallback() {
+          this.setKeyCert(context)
+          return 'a'
+        },
+      },
+    }
+    for (const [way, options] of Object.entries(ways)) {
+      const server = await kit.listen({ ...none, ...given(own), ...options })
+      if (way === 'addContext') server.addContext('localhost', given(other))
+      for (const [kind, sigalgs] of Object.entries(algorithms)) {
+        const client = kit.connect(server, {
+          ca: everyCa,
+          sigalgs,
+          servername: 'localhost',
+          ALPNProtocols: ['a'],
+        })
+        const shown = await Promise.race([
+          first(client, 'secureConnect').then(() => name(client.getPeerCertificate())),
+          first(client, 'error').then(told),
+        ])
+        t.log(way, own, other, kind, shown)
+        equal(shown === kind, other.includes(kind))
+        client.destroy()
+      }
+      server.close()
+    }
+  }
+})
+
+for (const [label, options, version] of [
+  ['nothing in it', {}, 20],
+  ['no certificate', { ca: all.RSA.ca }, 20],
+  ['no key', { cert: all['P-384'].cert }, 26],
+]) {
+  secured(`another context with ${label}`, since(version), async (t, kit) => {
+    const context = kit.tls.createSecureContext(options)
+    const server = await kit.listen({ ...shown(all.RSA), SNICallback: (_name, done) => done(null, context) })
+    const far = new Promise(resolve => {
+      server.once('secureConnection', () => resolve('secure'))
+      server.once('tlsClientError', error => resolve(told(error)))
+    })
+    const client = kit.connect(server, { ca: everyCa, servername: 'localhost' })
+    const near = Promise.race([
+      first(client, 'secureConnect').then(() => 'secure'),
+      first(client, 'error').then(told),
+    ])
+    t.log('saw', await near, await far)
+    equal((await near) === 'secure', label !== 'no key')
+    client.destroy()
+    server.close()
+  })
+}

@@ -121,6 +121,7 @@ functions! {
     fn SSL_ctrl(*mut Ssl, c_int, c_long, *mut c_void) -> c_long;
     fn SSL_set_cert_cb(*mut Ssl, Option<CertificateCallback>, *mut c_void);
     fn SSL_set_info_callback(*mut Ssl, Option<InfoCallback>);
+    fn SSL_certs_clear(*mut Ssl);
     fn SSL_use_certificate(*mut Ssl, *mut X509) -> c_int;
     fn SSL_use_PrivateKey(*mut Ssl, *mut Pkey) -> c_int;
     fn SSL_set_client_CA_list(*mut Ssl, *mut Stack);

@@ -243,6 +243,9 @@ impl Session {
     pub(crate) fn show(&self, context: &Context) -> io::Result<()> {
         let _tidy = Tidy(self.openssl);
         let own = self.own(context).ok_or_else(refused)?;
+        if own.key.is_null() {
+            return Err(refused());
+        }
         self.use_own(&own)?;
         if own.chain.is_null() {
             self.control(ffi::SSL_CTRL_CHAIN, 1, ptr::null_mut());
@@ -251,7 +254,7 @@ impl Session {
         Ok(())
     }
 
-    /// None if it has no certificate, or no key.
+    /// None if it has no certificate.
     fn own(&self, context: &Context) -> Option<Own> {
         let openssl = self.openssl;
         let from = context.raw.as_ptr();
@@ -263,8 +266,7 @@ impl Session {
         let place = (&raw mut chain).cast();
         // SAFETY: the command writes a pointer to a stack that the context keeps.
         unsafe { (openssl.SSL_CTX_ctrl)(from, ffi::SSL_CTRL_GET_CHAIN_CERTS, 0, place) };
-        let complete = !certificate.is_null() && !key.is_null();
-        complete.then_some(Own {
+        (!certificate.is_null()).then_some(Own {
             certificate,
             key,
             chain,
@@ -273,12 +275,16 @@ impl Session {
 
     fn use_own(&self, own: &Own) -> io::Result<()> {
         let openssl = self.openssl;
+        // OpenSSL keeps one certificate for each type of key: of another type, what was there before would stay.
+        // SAFETY: the SSL is alive; what the context has is not touched.
+        unsafe { (openssl.SSL_certs_clear)(self.raw()) };
         // SAFETY: the context of `own` is alive, and the SSL takes references of its own.
         if unsafe { (openssl.SSL_use_certificate)(self.raw(), own.certificate) } != 1 {
             return Err(refused());
         }
+        // Without a key the handshake fails, and says why.
         // SAFETY: as above.
-        if unsafe { (openssl.SSL_use_PrivateKey)(self.raw(), own.key) } != 1 {
+        if !own.key.is_null() && unsafe { (openssl.SSL_use_PrivateKey)(self.raw(), own.key) } != 1 {
             return Err(refused());
         }
         if !own.chain.is_null() && self.control(ffi::SSL_CTRL_CHAIN, 1, own.chain.cast()) != 1 {
