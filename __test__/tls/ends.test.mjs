@@ -3,7 +3,7 @@
 import { deepEqual as equal } from 'node:assert/strict'
 import tls from 'node:tls'
 import { identity, trust } from '../fixtures/interop/certificate.mjs'
-import { first, secured } from '../helpers/tls.mjs'
+import { first, secured, told } from '../helpers/tls.mjs'
 import { upgrades } from '../helpers/upgrade.mjs'
 
 const server = { isServer: true, ...identity }
@@ -227,3 +227,78 @@ secured('a client that hangs up right behind the handshake is no error of the se
     t.log('seen', late, late === undefined ? seen : seen.at(-1))
   }
 })
+
+// An https client that closes at the end of a response has heard of the end of its socket by then.
+secured(
+  'the last bytes and the end behind them are told in one iteration',
+  { both: true },
+  async (t, kit) => {
+    const server = await kit.listen()
+    const way = await t.listen()
+    const held = []
+    let holds = false
+    const front = new Promise(resolve => {
+      way.on('connection', socket => {
+        const back = t.connect(t.to(server))
+        back.on('data', chunk => (holds ? held.push(chunk) : socket.write(chunk)))
+        back.on('end', () => socket.write(Buffer.concat(held)))
+        socket.pipe(back)
+        resolve(socket)
+      })
+    })
+    const { client, peer } = await kit.meet({ over: server, through: way })
+    const seen = []
+    const note = what => {
+      seen.push(what)
+      t.log('saw', what)
+    }
+    client.on('data', () => {
+      note('data')
+      if (seen.length === 1) setImmediate(() => note('immediate'))
+    })
+    const ended = first(client, 'end').then(() => note('end'))
+    // Behind the tickets, which are on their way already.
+    peer.once('data', () => {
+      holds = true
+      peer.end('last words')
+    })
+    client.write('first words')
+    await ended
+    await t.closed(client)
+    ;(await front).destroy()
+  },
+)
+
+secured(
+  'the last bytes and an error behind them are told in one iteration',
+  { both: true },
+  async (t, kit) => {
+    const server = await kit.listen()
+    const way = await t.listen()
+    const held = []
+    let holds = false
+    way.on('connection', socket => {
+      const back = t.connect(t.to(server))
+      back.on('data', chunk => {
+        if (!holds) socket.write(chunk)
+        else if (held.push(chunk) === 1) socket.write(Buffer.concat([chunk, Buffer.from('no record of TLS')]))
+      })
+      socket.on('error', () => {}).pipe(back)
+    })
+    const { client, peer } = await kit.meet({ over: server, through: way })
+    const failed = first(client, 'error').then(error => t.log('saw', told(error)))
+    const turned = first(client, 'data').then(() => {
+      t.log('saw data')
+      return new Promise(resolve => setImmediate(resolve))
+    })
+    peer.once('data', () => {
+      holds = true
+      peer.write('last words')
+    })
+    client.write('first words')
+    await turned
+    t.log('saw immediate')
+    await failed
+    client.destroy()
+  },
+)

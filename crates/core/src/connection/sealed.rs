@@ -270,22 +270,12 @@ impl Connection {
         if parting && matches!(opened, Opened::End | Opened::Failed) {
             self.part(&mut scratch.output, site);
         }
-        let sealed = self.sealed();
         match opened {
             Opened::Failed => {
-                // Behind the bytes, which were all right.
-                if filled > 0 {
-                    sealed.failed_at_once = true;
-                    return Step::More;
-                }
                 sink.tls(slot, TlsEvent::Failed);
                 return Step::Done;
             }
             Opened::End => {
-                // Not in one iteration with the bytes before it.
-                if filled > 0 {
-                    return Step::More;
-                }
                 self.reading = None;
                 sink.read_end(slot);
                 return Step::Done;
