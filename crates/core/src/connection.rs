@@ -439,9 +439,13 @@ impl Connection {
         }
         let mut unread = false;
         if self.reading.is_some() {
-            // When both came together the bytes go first, as in libuv. The system may have reported them separately.
-            if self.read_in != turn.pump && !self.arm_read() {
-                unread = !matches!(self.read(site, turn, sink), Step::Done);
+            // When both came together the bytes go first, as in libuv. The system may have reported them separately, and
+            // another thread may have told us of the one alone.
+            if self.read_in != turn.pump {
+                self.ask_system |= site.driver.kind() == DriverKind::HelperThread;
+                if self.ask_system || !self.arm_read() {
+                    unread = !matches!(self.read(site, turn, sink), Step::Done);
+                }
             }
             // The peer is gone: the write that waits can only fail, and it would take the socket with it. So first
             // everything is delivered that the peer had sent, and that comes to an end. (A read that itself waits for what
