@@ -82,6 +82,11 @@ pub(crate) struct Connection {
     pub(crate) fed_by: Option<Key>,
 }
 
+/// ENOBUFS. On Windows that is an error like others, as for libuv.
+fn is_short_of_memory(error: &io::Error) -> bool {
+    cfg!(unix) && errno::code(error) == errno::ENOBUFS
+}
+
 impl Connection {
     pub(crate) fn new(stream: Stream, name: Name, key: Key, list: &Arc<ReadyList>) -> Self {
         Self {
@@ -321,6 +326,7 @@ impl Connection {
         let sent = match self.stream.send(slices) {
             Ok(sent) => sent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) if is_short_of_memory(&error) => return Ok(self.send_later(0, site)),
             Err(error) => return Err(error),
         };
         if sent == total {
@@ -361,7 +367,10 @@ impl Connection {
             Outgoing::Open if self.tls.is_some() => return Err(errno::error(errno::EINVAL)),
             Outgoing::Open => {}
         }
-        let (sent, full) = self.stream.send_file(file, offset, count)?;
+        let (sent, full) = match self.stream.send_file(file, offset, count) {
+            Err(error) if is_short_of_memory(&error) => return Ok(self.send_later(0, site)),
+            result => result?,
+        };
         if !full {
             return Ok(Sent {
                 bytes: sent,
@@ -399,6 +408,7 @@ impl Connection {
             match again(&self.stream, sent) {
                 Ok(more) => sent += more,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if is_short_of_memory(&error) => return Ok(self.send_later(sent, site)),
                 Err(error) => return Err(error),
             }
             if sent == total {
@@ -410,6 +420,21 @@ impl Connection {
             bytes: sent,
             all: sent == total,
         })
+    }
+
+    /// The system has no memory for more at the moment. It does not tell when it has, so we try again in the next
+    /// iteration, as libuv does.
+    fn send_later(&mut self, sent: usize, site: Site<'_>) -> Sent {
+        let Site { key, list, .. } = site;
+        self.outgoing = Outgoing::Blocked;
+        let signal = self
+            .writable
+            .get_or_insert_with(|| Signal::new(key, Direction::Write, list));
+        list.retry(signal.ready());
+        Sent {
+            bytes: sent,
+            all: false,
+        }
     }
 
     /// The pump's step for a writable socket: a connect has ended, or the kernel's buffer has room again. Also says

@@ -34,7 +34,8 @@ pub struct Reactor {
     queue: Queue,
     /// Connects that failed inside their verb. The pump reports them.
     outcomes: Vec<(Key, i32)>,
-    /// Listeners that met a full descriptor table; a closed socket may have made room.
+    /// Listeners that could not accept, because the descriptor table is full for example: a closed socket may have made
+    /// room.
     starved: Vec<Key>,
     relays: Relays,
 }
@@ -213,9 +214,12 @@ impl Reactor {
             return Err(errno::error(errno::EISCONN));
         };
         bound.check()?;
-        match bound.socket.connect(target) {
-            Err(error) if !sys::is_in_progress(&error) => return Err(error),
-            _ => {}
+        loop {
+            match bound.socket.connect(target) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if !sys::is_in_progress(&error) => return Err(error),
+                _ => break,
+            }
         }
         let key = self.slots.key(slot);
         let bound = self.take_bound(slot)?;
@@ -403,7 +407,7 @@ impl Reactor {
 
     /// Whether the next pump has something to do without asking the system.
     pub fn has_work(&self) -> bool {
-        self.queue.has_work()
+        self.queue.has_work() || self.ready.has_retries()
     }
 
     /// Whether [`Reactor::tell_outcomes`] has something to report.
@@ -415,6 +419,14 @@ impl Reactor {
     /// gets its turn in this iteration; what they ask for from here on waits for the next one, as it would with a
     /// system that is asked once per iteration.
     pub fn begin(&mut self) {
+        if self.ready.has_retries() {
+            for Ready { key, direction } in self.ready.take_retries() {
+                let place = self.slots.get_key_mut(key);
+                if let Some(signal) = place.and_then(|place| place.signal(direction)) {
+                    self.queue.ask(signal);
+                }
+            }
+        }
         self.queue.begin();
     }
 
@@ -580,8 +592,8 @@ impl Reactor {
                 Poll::Ready(Ok(stream)) => break stream,
                 Poll::Ready(Err(error)) => {
                     let code = errno::code(&error);
-                    // The peer gave up while it waited, which is no failure of the listener.
-                    if code == errno::ECONNABORTED {
+                    // The peer gave up while it waited, which is no failure of the listener. Windows has two names for that.
+                    if code == errno::ECONNABORTED || (cfg!(windows) && code == errno::ECONNRESET) {
                         continue;
                     }
                     self.starved.push(key);
@@ -598,7 +610,7 @@ impl Reactor {
         Step::More
     }
 
-    /// Lets listeners try again that met a full descriptor table.
+    /// Lets listeners try again that could not accept.
     pub fn retry_accept(&mut self) {
         while let Some(key) = self.starved.pop() {
             if let Some(Place::Accepting(accepting)) = self.slots.get_key_mut(key) {

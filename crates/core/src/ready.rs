@@ -33,11 +33,15 @@ pub(crate) struct Ready {
 pub(crate) struct ReadyList {
     entries: Mutex<Entries>,
     bell: Option<Bell>,
+    /// Whether there are [`Entries::retries`].
+    has_retries: AtomicBool,
 }
 
 #[derive(Default)]
 struct Entries {
     list: Vec<Ready>,
+    /// What gets its step in the next iteration although nobody tells that it is ready.
+    retries: Vec<Ready>,
     /// The owner looks by itself and need not be told.
     silent: bool,
 }
@@ -47,7 +51,23 @@ impl ReadyList {
         Self {
             entries: Mutex::default(),
             bell,
+            has_retries: AtomicBool::new(false),
         }
+    }
+
+    /// Asks for a step in the next iteration.
+    pub(crate) fn retry(&self, ready: Ready) {
+        self.entries().retries.push(ready);
+        self.has_retries.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn has_retries(&self) -> bool {
+        self.has_retries.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_retries(&self) -> Vec<Ready> {
+        self.has_retries.store(false, Ordering::Release);
+        std::mem::take(&mut self.entries().retries)
     }
 
     fn push(&self, ready: Ready) {

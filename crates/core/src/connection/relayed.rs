@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::task::Poll;
 use std::time::Instant;
 
-use super::{Connection, Outgoing, Sent, Site};
+use super::{Connection, Outgoing, Sent, Site, is_short_of_memory};
 use crate::driver::DriverKind;
 use crate::errno;
 use crate::ready::{Key, Signal};
@@ -134,8 +134,14 @@ impl Connection {
             Outgoing::Blocked => return Ok(false),
             Outgoing::Open => {}
         }
-        if !duct.drain(&self.stream)? {
-            return Ok(true);
+        match duct.drain(&self.stream) {
+            Ok(false) => return Ok(true),
+            Ok(true) => {}
+            Err(error) if is_short_of_memory(&error) => {
+                self.send_later(0, site);
+                return Ok(false);
+            }
+            Err(error) => return Err(error),
         }
         // As in `blocked`.
         self.outgoing = Outgoing::Blocked;
@@ -144,6 +150,10 @@ impl Connection {
         }
         while !self.arm_write(site.key, site.list) {
             match duct.try_drain(&self.stream) {
+                Err(error) if is_short_of_memory(&error) => {
+                    self.send_later(0, site);
+                    return Ok(false);
+                }
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ => {}
             }

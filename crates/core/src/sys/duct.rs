@@ -53,12 +53,17 @@ impl Duct {
 
     /// Moves bytes out until the kernel's buffer is full, and returns whether it is.
     pub(crate) fn drain(&mut self, to: &Stream) -> io::Result<bool> {
-        let (sent, full) = to.splice_out(self.read.as_raw_fd(), self.filled)?;
-        self.filled -= sent;
-        Ok(full)
+        while self.filled > 0 {
+            match to.splice_out(self.read.as_raw_fd(), self.filled) {
+                Ok(sent) => self.filled -= sent,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(false)
     }
 
-    /// Like [`Duct::drain`], and Tokio learns of it when the kernel's buffer is full.
+    /// Moves some bytes out, and Tokio learns of it when the kernel's buffer is full.
     pub(crate) fn try_drain(&mut self, to: &Stream) -> io::Result<()> {
         self.filled -= to.try_splice_out(self.read.as_raw_fd(), self.filled)?;
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 
-use crate::common::{Host, Random};
+use crate::common::{Host, Random, in_a_process_of_its_own};
 
 const LARGE: usize = 8 << 20;
 
@@ -24,6 +24,74 @@ fn a_large_write_arrives_in_order(host: &mut Host) {
         assert!(host.seen.of(server).bytes == sent);
     }
 }
+
+/// From here on the system has no memory for sends of this length by this thread.
+#[cfg(target_os = "linux")]
+fn refuse_sends_of(length: u32) {
+    const NUMBER: u32 = 0;
+    const THIRD_ARGUMENT: u32 = 32;
+    let load = |at| libc::sock_filter {
+        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
+        jt: 0,
+        jf: 0,
+        k: at,
+    };
+    let unless = |value, skipped| libc::sock_filter {
+        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
+        jt: 0,
+        jf: skipped,
+        k: value,
+    };
+    let end = |verdict| libc::sock_filter {
+        code: (libc::BPF_RET | libc::BPF_K) as u16,
+        jt: 0,
+        jf: 0,
+        k: verdict,
+    };
+    let mut filter = [
+        load(NUMBER),
+        unless(libc::SYS_sendto as u32, 3),
+        load(THIRD_ARGUMENT),
+        unless(length, 1),
+        end(libc::SECCOMP_RET_ERRNO | libc::ENOBUFS as u32),
+        end(libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: numbers, and a program that is alive during the call.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        let filtered = libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program);
+        assert_eq!(filtered, 0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn a_system_without_memory_is_asked_again(host: &mut Host) {
+    in_a_process_of_its_own(|| {
+        let (client, server) = host.tcp_pair();
+        host.read(server);
+        refuse_sends_of(4242);
+        for times in 1..4 {
+            assert_eq!(host.write(client, &[1; 4242]), 0);
+            assert!(host.reactor.is_blocked(client));
+            host.until(|host| host.seen.of(client).writable == times);
+        }
+        assert_eq!(host.write(client, &[2; 4241]), 4241);
+        host.until(|host| host.seen.of(server).bytes.len() == 4241);
+        // The system is not asked for a socket that is gone.
+        assert_eq!(host.write(client, &[1; 4242]), 0);
+        host.close(client);
+        host.until(|host| host.seen.of(server).ended);
+        while host.step_if_due() {}
+        assert!(!host.reactor.has_work());
+    });
+}
+
+#[cfg(not(target_os = "linux"))]
+fn a_system_without_memory_is_asked_again(_: &mut Host) {}
 
 fn a_large_vectored_write_arrives_in_order(host: &mut Host) {
     for pair in [Host::tcp_pair, Host::unix_pair] {
@@ -89,5 +157,6 @@ fn both_ways_at_once(host: &mut Host) {
 under_both_drivers! {
     a_large_write_arrives_in_order,
     a_large_vectored_write_arrives_in_order,
+    a_system_without_memory_is_asked_again,
     both_ways_at_once,
 }

@@ -361,31 +361,21 @@ impl Stream {
         splice(self.io.get_ref().as_raw_fd(), pipe, count)
     }
 
-    /// splice(2) out of a pipe that holds `count` bytes, until the kernel's buffer is full: how many, and whether it is.
+    /// splice(2) out of a pipe that holds `count` bytes: how many the kernel has taken.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) fn splice_out(&self, pipe: RawFd, count: usize) -> io::Result<(usize, bool)> {
-        let mut sent = 0;
-        while sent < count {
-            match splice(pipe, self.io.get_ref().as_raw_fd(), count - sent) {
-                // The pipe has fewer bytes than we have counted, which cannot be.
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(more) => sent += more,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok((sent, true)),
-                Err(error) => return Err(error),
-            }
+    pub(crate) fn splice_out(&self, pipe: RawFd, count: usize) -> io::Result<usize> {
+        match splice(pipe, self.io.get_ref().as_raw_fd(), count)? {
+            // The pipe has fewer bytes than we have counted, which cannot be.
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            sent => Ok(sent),
         }
-        Ok((sent, false))
     }
 
     /// Like [`Stream::splice_out`], and Tokio learns of it when the kernel's buffer is full.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn try_splice_out(&self, pipe: RawFd, count: usize) -> io::Result<usize> {
-        self.io.try_io(Interest::WRITABLE, |_| {
-            match self.splice_out(pipe, count)? {
-                (0, true) => Err(io::ErrorKind::WouldBlock.into()),
-                (sent, _) => Ok(sent),
-            }
-        })
+        self.io
+            .try_io(Interest::WRITABLE, |_| self.splice_out(pipe, count))
     }
 
     /// Tells Tokio that the kernel's buffer is full. To be used only where the socket cannot have become writable since
