@@ -13,7 +13,7 @@ import { listenThroughPrimary } from './cluster.js'
 import { adoptMethods, setDefaults } from './constructor.js'
 import { debug, debugging } from './debug.js'
 import { type Endpoint, Handle, type SocketHandle } from './engine/once.js'
-import { alreadyListening, errnoException, errnoOf, fromLoop, listenException, notRunning } from './errors.js'
+import { alreadyListening, errnoException, fromLoop, listenException, notRunning } from './errors.js'
 import { connectionsOf } from './iterate.js'
 import {
   argumentsOf,
@@ -78,9 +78,6 @@ const socketChannel = channel('net.server.socket')
 const listenStart = channel('tracing:net.server.listen:asyncStart')
 const listenEnd = channel('tracing:net.server.listen:asyncEnd')
 const listenError = channel('tracing:net.server.listen:error')
-
-const EMFILE = errnoOf('EMFILE')
-const ENFILE = errnoOf('ENFILE')
 
 /** What a server wants of its named pipe. */
 const pipes = new WeakMap<ServerMethods, PipeOptions>()
@@ -227,9 +224,6 @@ export class ServerMethods extends EventEmitter {
   [kOnConnection](status: number, client?: SocketHandle): void {
     if (debugging) debug('connection: status %d, %j', status, client?.peername())
     if (client === undefined) {
-      // A full descriptor table is no 'error' in Node either. Node closes the clients that wait; here they are accepted
-      // when there is room again.
-      if (status === EMFILE || status === ENFILE) return
       this.emit(
         'error',
         fromLoop(() => errnoException(status, 'accept')),

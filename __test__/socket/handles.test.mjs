@@ -3,10 +3,16 @@
 
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import nodeNet from 'node:net'
 import { parity } from '../helpers/parity.mjs'
 
+const require = createRequire(import.meta.url)
+const { ACCEPT_ERROR } = require('../../dist/lib/engine/batch.js')
+const { errnoOf } = require('../../dist/lib/errors.js')
+
 const unix = { on: 'unix' }
+const own = { ...unix, module: 'ferronet' }
 
 // --- names -------------------------------------------------------------------------------------------------------
 
@@ -274,6 +280,30 @@ parity('onconnection may be given a connection from elsewhere', async t => {
   first._handle.onconnection = (status, handle) => second._handle.onconnection(status, handle)
   t.log('arrived', await t.drained(t.connect(t.to(first))))
   t.log('counted', first._connections, second._connections)
+})
+
+parity('a failure that onconnection is given is an error of the server', unix, async t => {
+  const server = await t.listen()
+  server.on('error', ({ message, code, syscall }) => t.log('error', message, code, syscall))
+  // ENOBUFS and EMFILE.
+  for (const status of [-105, -24]) server._handle.onconnection(status)
+  t.log('listening', server.listening)
+  t.connect(t.to(server))
+  await t.seen(server, 'connection')
+})
+
+// What the system says of an accept (a network that is down, a firewall, no memory) never gets there in Node.
+parity('a server that could not accept says nothing, and accepts', own, async t => {
+  const server = await t.listen()
+  const told = []
+  server.on('error', ({ code }) => told.push(code))
+  for (const code of ['ENOBUFS', 'ENETDOWN', 'EPERM', 'EMFILE'])
+    server._handle.deliver(ACCEPT_ERROR, errnoOf(code), 0)
+  t.connect(t.to(server))
+  await t.seen(server, 'connection')
+  // A failure of ours.
+  server._handle.deliver(ACCEPT_ERROR, errnoOf('UNKNOWN'), 0)
+  assert.deepEqual(told, ['UNKNOWN'])
 })
 
 parity('listen, ref and close go through a handle that was made before', async t => {

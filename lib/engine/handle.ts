@@ -17,11 +17,14 @@ import {
   EBADF,
   ECANCELED,
   EINVAL,
+  EMFILE,
+  ENFILE,
   ENOTCONN,
   EPIPE,
   engine,
   out,
   slots,
+  UNKNOWN,
 } from './engine.js'
 import {
   closed,
@@ -58,6 +61,15 @@ const onWindows = process.platform === 'win32'
 
 // What Node says of a write on a socket that is just bound, or listens.
 const UNWRITABLE = { tcp: EPIPE, pipe: ENOTCONN }
+
+/**
+ * Whether an accept's failure is told, which makes it an 'error' of the server. As in libuv, what the system says of an
+ * accept (no memory, a network that is down, a firewall) is not, but on Windows; it is tried again. When the descriptor
+ * table is full libuv closes the clients that wait; here they are accepted when there is room again.
+ */
+function isTold(status: number): boolean {
+  return status === UNKNOWN || (onWindows && status !== EMFILE && status !== ENFILE)
+}
 
 const byteLengthOf = Object.getOwnPropertyDescriptor(
   Object.getPrototypeOf(Uint8Array.prototype) as object,
@@ -832,7 +844,7 @@ export class Handle extends Reading<Handle> implements SocketHandle {
         break
       case batch.ACCEPT_ERROR:
         retryAcceptLater()
-        this.runInAsyncScope(this.onconnection, this, a)
+        if (isTold(a)) this.runInAsyncScope(this.onconnection, this, a)
         break
     }
   }
