@@ -46,7 +46,9 @@ function isKnown({ role, changes }, ours, theirs) {
   const all = other.outcome === 'closed' && own.outcome.startsWith('ERR_SSL_')
   // Old versions of libuv tell of a reset behind bytes as of an end.
   const reset = other.outcome === 'closed' && own.outcome === 'ECONNRESET'
-  return all || (reset && changes.some(({ kind }) => kind === 'reset'))
+  // All records of a read are opened before the first is delivered. Behind a broken one nothing can be answered any more.
+  const answered = own.outcome === other.outcome && own.outcome.startsWith('ERR_SSL_')
+  return all || answered || (reset && changes.some(({ kind }) => kind === 'reset'))
 }
 
 /** Each outcome once. */
