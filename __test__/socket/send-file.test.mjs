@@ -192,6 +192,25 @@ parity('before startTLS() it leaves unencrypted, and what comes behind waits', o
   assert.deepEqual(await arrived, Buffer.concat([bytes.subarray(0, 4), Buffer.from('cd')]))
 })
 
+const upgrades = {
+  'startTLS()': socket => socket.startTLS({ rejectUnauthorized: false }),
+  'tls.connect() over the socket': (socket, tls) => {
+    tls.connect({ socket, rejectUnauthorized: false }).on('error', () => {})
+  },
+}
+for (const [how, upgrade] of Object.entries(upgrades)) {
+  parity(`a file alone leaves unencrypted before ${how}`, ours, async t => {
+    const { client, peer } = await t.pair()
+    const path = await file(t, 'the file')
+    const tls = await import('ferronet/tls')
+    const sent = client.sendFile(path)
+    upgrade(client, tls)
+    const [head] = await once(peer, 'data')
+    assert.equal(String(head.subarray(0, 8)), 'the file')
+    assert.equal(await sent, 8)
+  })
+}
+
 parity('a file that does not open leaves the socket as it is', ours, async t => {
   const { client, peer } = await t.pair()
   const arrived = t.drained(peer)

@@ -8,7 +8,7 @@ import { isForeign } from '../node/foreign-handle.js'
 import { type Chunk, takeBuffered } from '../node/stream-state.js'
 import { override } from '../override.js'
 import type { Done } from '../request.js'
-import { type Connection, kHandle, kTls } from '../state.js'
+import { type Connection, kFiles, kHandle, kTls } from '../state.js'
 import { kOnWritten } from '../symbols.js'
 import type { StartTlsOptions } from '../types.js'
 import { validateBoolean, validateFunction } from '../validate.js'
@@ -226,5 +226,7 @@ function barReads(handle: SocketHandle | null): () => void {
 function isIdle(socket: Connection): boolean {
   const handle = socket[kHandle]
   if (socket.connecting || handle === null || socket._writableState.length > 0) return false
+  // A file is a write of no bytes.
+  if (socket[kFiles] !== null) return false
   return handle.flush() !== 0 || handle.writeQueueSize === 0
 }
