@@ -113,6 +113,13 @@ test('FERRONET_ADDON names a binary, relative to the current directory too, and 
   t.is(lines.at(-1), 'FERRONET_ADDON names this file.')
 })
 
+test('a wrong FERRONET_ADDON is named in a clone, too', t => {
+  const base = project(t)
+  write(join(base, 'node_modules/ferronet/Cargo.toml'), '')
+  const { lines } = fails(t, load(base, { env: { FERRONET_ADDON: 'none.node' } }), here)
+  t.is(lines.at(-1), 'FERRONET_ADDON names this file.')
+})
+
 for (const target of napi.targets) {
   test(`the loader asks for the package of ${target}`, t => {
     const [machine, , os, abi] = target.split('-')
@@ -211,6 +218,36 @@ for (const [platform, arch, name] of [
     t.notThrows(() => load(base, { code }))
   })
 }
+
+/** Builds a startup snapshot of a program in which `require` is one for files, and starts it if it could be built. */
+function snapshot(base, program) {
+  const main = join(base, 'main.cjs')
+  const blob = join(base, 'snapshot.blob')
+  write(
+    main,
+    `{ const require = process.getBuiltinModule('module').createRequire(${JSON.stringify(main)}); ${program} }`,
+  )
+  const run = flags => spawnSync(process.execPath, flags, { cwd: base, encoding: 'utf8' })
+  const built = run(['--snapshot-blob', blob, '--build-snapshot', main])
+  return { built, started: built.status === 0 ? run(['--snapshot-blob', blob]) : undefined }
+}
+
+test('a startup snapshot cannot hold it: the error says so, and Node does not abort', t => {
+  const { built } = snapshot(project(t, { [here]: readFileSync(addon) }), `require('ferronet')`)
+  t.is(built.status, 1)
+  t.is(built.signal, null)
+  t.regex(
+    built.stderr,
+    /A startup snapshot cannot hold an addon\..* v8\.startupSnapshot\.setDeserializeMainFunction\(\)/,
+  )
+})
+
+test('a program that is started from a snapshot loads it', t => {
+  const load = `console.log(typeof require('ferronet').Socket)`
+  const program = `require('v8').startupSnapshot.setDeserializeMainFunction(() => ${load})`
+  const { built, started } = snapshot(project(t, { [here]: readFileSync(addon) }), program)
+  t.is(started?.stdout, 'function\n', started?.stderr ?? built.stderr)
+})
 
 test('a binary of an older version is refused, and both versions are named', t => {
   const { lines, cause } = fails(

@@ -12,12 +12,18 @@ const { version, homepage } = require('../../../package.json') as { version: str
 
 const reinstall =
   'Install again: remove node_modules, and package-lock.json if it was made on another platform, then run npm install.'
+const inSnapshot = [
+  'A startup snapshot cannot hold an addon. Load ferronet when the snapshot is started: in the function that you give to ' +
+    'v8.startupSnapshot.setDeserializeMainFunction().',
+]
 const unbuilt = ['In this clone of ferronet there is no build for this platform: npm run build']
 
 export const { open } = load()
 
 function load(): typeof binding {
   const name = platform()
+  // Node would take it, and abort when it writes the snapshot.
+  if (isBuildingSnapshot()) throw failure(name, inSnapshot)
   const file = chosen() ?? built(name)
   const found = file === undefined ? installed(name) : read(file, name)
   if (found.VERSION !== version) throw failure(name, otherVersion(found, file, name))
@@ -111,10 +117,10 @@ function broken(error: unknown, where: string): string[] {
       `The binary needs glibc ${oldestGlibc} or newer; this system has ${glibcVersion() ?? 'another'}.`,
       `Use a newer system, or build from source: ${homepage}`,
     )
-  } else if (isClone()) {
-    lines.push('Build it again: npm run build')
   } else if (process.env.FERRONET_ADDON) {
     lines.push('FERRONET_ADDON names this file.')
+  } else if (isClone()) {
+    lines.push('Build it again: npm run build')
   } else {
     lines.push(`It must be the binary for ${spelled(platform())}. ${reinstall}`)
   }
@@ -163,4 +169,13 @@ function isInstalled(name: string): boolean {
 
 function isClone(): boolean {
   return existsSync(join(__dirname, '../../../Cargo.toml'))
+}
+
+/** Of its own, or for a single executable. */
+function isBuildingSnapshot(): boolean {
+  // To ask v8 takes longer than to look whether there is a reason to.
+  if (!process.execArgv.some(flag => /^--(build-snapshot|build-sea|experimental-sea-config)/.test(flag)))
+    return false
+  const { startupSnapshot }: typeof import('node:v8') = require('node:v8')
+  return Boolean(startupSnapshot.isBuildingSnapshot())
 }
