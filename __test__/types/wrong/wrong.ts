@@ -37,7 +37,7 @@ socket.getTypeOfService().length // TS2339
 socket._handle // TS2339
 socket.startTLS({ isServr: true }) // TS2769
 socket.sendFile('file', { from: 1 }) // TS2353
-net.relay(socket, new nodeNet.Socket()) // TS2739 TS2345 TS2379
+net.relay(socket, new nodeNet.Socket()) // TS2739 TS2740 TS2345 TS2379
 const address: AddressInfo = socket.address() // TS2322
 
 server.listening = true // TS2540
