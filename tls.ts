@@ -9,6 +9,26 @@ import { TLSSocket as TLSSocketFunction } from './lib/tls/socket.js'
 import { createSecureContext as createSecureContextFunction } from './lib/tls/twins.js'
 import type * as types from './lib/types.js'
 
+export type {
+  Certificate,
+  CipherNameAndProtocol,
+  CommonConnectionOptions,
+  DetailedPeerCertificate,
+  EphemeralKeyInfo,
+  KeyObject,
+  PeerCertificate,
+  PSKCallbackNegotation,
+  PxfObject,
+  SecureContextOptions,
+  SecureVersion,
+} from 'node:tls'
+export type {
+  TLSConnectionOptions as ConnectionOptions,
+  TLSServerOptions as TlsOptions,
+  TLSSocketOptions,
+  TlsSession,
+} from './lib/types.js'
+
 /** A secure connection. */
 export interface TLSSocket extends types.TLSSocket {}
 export const TLSSocket = TLSSocketFunction as unknown as types.TLSSocketConstructor

@@ -3,14 +3,18 @@
 import * as nodeTls from 'node:tls'
 import type * as ferronet from 'ferronet'
 import tls, {
+  type ConnectionOptions,
   checkServerIdentity,
   connect,
   createSecureContext,
   createServer,
   DEFAULT_MIN_VERSION,
+  type PeerCertificate,
   rootCertificates,
   Server,
   TLSSocket,
+  type TLSSocketOptions,
+  type TlsOptions,
 } from 'ferronet/tls'
 
 // --- clients ------------------------------------------------------------------------------------------------------
@@ -34,8 +38,18 @@ const waits: boolean = client.secureConnecting
 const socket: ferronet.Socket = client
 const nodes: nodeTls.TLSSocket = client
 const alone = new TLSSocket(client, { isServer: true })
+const identity: PeerCertificate = client.getPeerCertificate()
+// The options of the socket, and ferronet's own.
+const { signal } = new AbortController()
+const options: ConnectionOptions = { port: 443, signal, highWaterMark: 1024, family: 6, noDelay: true }
+connect({ ...options, requireCloseNotify: true, busyPoll: 50, sharedChunks: true })
+const over: TLSSocketOptions = { requireCloseNotify: true }
+new TLSSocket(client, over)
+const nodesOptions: nodeTls.ConnectionOptions = options
 // @ts-expect-error: a port is a number
 connect('443', 80)
+// @ts-expect-error: what is required is a yes or a no
+connect({ port: 443, requireCloseNotify: 1 })
 // @ts-expect-error: the name has to be text
 client.setServername(5)
 
@@ -46,6 +60,8 @@ const server: tls.Server = createServer({ key: 'key', cert: 'cert', noDelay: tru
   secure.end(String(secure.remoteAddress))
 })
 createServer(peer => peer.alpnProtocol)
+const serverOptions: TlsOptions = { requireCloseNotify: true, busyPoll: 50 }
+createServer(serverOptions)
 createServer()
 new Server({ requestCert: true })
 tls.Server()
@@ -69,9 +85,11 @@ export {
   alone,
   DEFAULT_MIN_VERSION,
   engine,
+  identity,
   known,
   name,
   nodes,
+  nodesOptions,
   nodesServer,
   ours,
   protocol,

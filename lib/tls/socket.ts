@@ -461,14 +461,17 @@ export const TLSSocket = function TLSSocket(
 } as unknown as TLSSocketFunction
 
 function socketOptions(options: Options, lower: Connection | null): SocketOptions {
-  const { pauseOnConnect, highWaterMark, signal, noDelay, keepAlive, keepAliveInitialDelay } = options
+  const { pauseOnConnect, highWaterMark, signal } = options
+  const { noDelay, keepAlive, keepAliveInitialDelay, busyPoll, sharedChunks } = options
+  // The connection of another socket has its own.
+  const ofConnection = { noDelay, keepAlive, keepAliveInitialDelay, busyPoll, sharedChunks }
   return {
     allowHalfOpen: Boolean(lower === null ? options.allowHalfOpen : lower.allowHalfOpen),
     pauseOnCreate: Boolean(pauseOnConnect),
     manualStart: true,
     ...(highWaterMark === undefined ? {} : { highWaterMark }),
     ...(signal === undefined ? {} : { signal: signal as AbortSignal }),
-    ...(lower === null ? { onread: options.onread as null, noDelay, keepAlive, keepAliveInitialDelay } : {}),
+    ...(lower === null ? { onread: options.onread as null, ...ofConnection } : {}),
   } as SocketOptions
 }
 

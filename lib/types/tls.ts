@@ -4,20 +4,25 @@ import type { X509Certificate } from 'node:crypto'
 import type * as net from 'node:net'
 import type * as tls from 'node:tls'
 
-/** What `socket.startTLS()` takes: the options of `tls.connect()`, and with `isServer` those of `tls.createServer()`. */
-export interface StartTlsOptions
-  extends Omit<tls.ConnectionOptions, 'path' | 'port' | 'socket'>,
-    Omit<tls.TlsOptions, keyof tls.ConnectionOptions | keyof net.ServerOpts> {
-  /**
-   * This is the server's side. Has to be given for a socket that a server accepted, too.
-   * @default false
-   */
-  isServer?: boolean | undefined
+/** An option that only ferronet has. */
+export interface RequireCloseNotify {
   /**
    * The end of the connection is the error ERR_TLS_TRUNCATED, unless the peer has announced it (close_notify).
    * @default false
    */
   requireCloseNotify?: boolean | undefined
+}
+
+/** What `socket.startTLS()` takes: the options of `tls.connect()`, and with `isServer` those of `tls.createServer()`. */
+export interface StartTlsOptions
+  extends Omit<tls.ConnectionOptions, 'path' | 'port' | 'socket'>,
+    Omit<tls.TlsOptions, keyof tls.ConnectionOptions | keyof net.ServerOpts>,
+    RequireCloseNotify {
+  /**
+   * This is the server's side. Has to be given for a socket that a server accepted, too.
+   * @default false
+   */
+  isServer?: boolean | undefined
   /** Destroys the socket with an `AbortError` when it is aborted, during the handshake or later. */
   signal?: AbortSignal | undefined
 }
