@@ -189,5 +189,9 @@ function panel(head, bars, targets, names, colours) {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [from, to] = process.argv.slice(2)
+  if (to === undefined) {
+    console.error('usage: node bench/plot.mjs RESULTS.json PLOT.svg')
+    process.exit(2)
+  }
   writeFileSync(to, await plot(JSON.parse(readFileSync(from, 'utf8'))))
 }

@@ -217,8 +217,10 @@ function parseOptions() {
 
 function number(name, otherwise) {
   const value = Number(options[name] ?? otherwise)
-  const whole = name !== 'rounds' || Number.isInteger(value)
-  if (!(value > 0 && value <= 100 && whole)) stop(`--${name} takes a number between 0 and 100.`)
+  const isWhole = name === 'rounds'
+  if (!(value > 0 && value <= 100) || (isWhole && !Number.isInteger(value))) {
+    stop(`--${name} takes a ${isWhole ? 'whole number from 1' : 'number above 0 and up'} to 100.`)
+  }
   return value
 }
 

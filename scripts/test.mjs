@@ -15,14 +15,7 @@ import { certificates } from '../__test__/helpers/certificates.mjs'
 
 process.chdir(fileURLToPath(new URL('..', import.meta.url)))
 
-const { values, positionals: files } = parseArgs({
-  allowPositionals: true,
-  options: {
-    node: { type: 'string', default: process.execPath },
-    match: { type: 'string', multiple: true, default: [] },
-    only: { type: 'string' },
-  },
-})
+const { values, positionals: files } = parseOptions()
 const kinds = { rust, js, types, bench }
 if (values.only && !kinds[values.only]) {
   console.error(`--only takes ${Object.keys(kinds).join(', ')}, not '${values.only}'`)
@@ -39,6 +32,24 @@ for (const kind of chosen) {
 if (total.skipped) console.log(`\n${total.skipped} skipped`)
 console.log(`\n${total.passed} passed, ${total.failed} failed`)
 process.exitCode = total.failed ? 1 : 0
+
+function parseOptions() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        node: { type: 'string', default: process.execPath },
+        match: { type: 'string', multiple: true, default: [] },
+        only: { type: 'string' },
+      },
+    })
+  } catch (error) {
+    console.error(
+      `${error.message}\nThere are --match PATTERN, --only KIND, --node PATH, and files: CONTRIBUTING.md`,
+    )
+    process.exit(2)
+  }
+}
 
 function rust() {
   return cargo('Rust tests', ['ferronet-core', 'ferronet-binding'])
