@@ -113,4 +113,18 @@ for (const driver of process.platform === 'win32' ? [] : drivers) {
     t.deepEqual(errors[1], errors[0])
     t.regex(errors[1][0], /EMFILE/)
   })
+
+  test.serial(`a client of a path without descriptors gets node:net's events${title(driver)}`, async t => {
+    const servers = await Promise.all([crowded(t, 'node:net'), crowded(t, 'ferronet', driver)])
+    const events = await Promise.all(
+      servers.map(async ({ ask }) => {
+        await ask('fill', 0)
+        const full = await ask('connectPath')
+        await ask('free', 8)
+        return [full, await ask('connectPath')]
+      }),
+    )
+    t.deepEqual(events[1], events[0])
+    t.regex(JSON.stringify(events[1][0]), /connect EMFILE/)
+  })
 }

@@ -2,10 +2,11 @@
 // process alive.
 
 import { HandleSurface, keepAliveArguments } from '../node/handle-surface.js'
+import { CONNECT } from './batch.js'
 import type { Adopted } from './descriptor.js'
 import { type Endpoint, parseEndpoint } from './endpoint.js'
-import { EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
-import { hold, release } from './loop.js'
+import { EADDRINUSE, EBADF, EINVAL, ENOTSOCK, engine, type Slot, slots } from './engine.js'
+import { hold, post, release } from './loop.js'
 import { PIPE_READS, PIPE_WRITES } from './pipe.js'
 import { FACTS, type Fact, NEWS, type News, type TlsContext } from './tls.js'
 
@@ -92,17 +93,30 @@ export abstract class Base extends HandleSurface implements Slot {
 
   /** Starts to connect; the outcome comes as `owner[kOnConnect](status)`, never inside this call. */
   connect(address: string, port: number): number {
-    return this.#connect(engine.connectTcp(this.slot, address, port))
+    const result = engine.connectTcp(this.slot, address, port)
+    // That of the bind, which is as late: every port of the address is taken.
+    return result === EADDRINUSE ? this.#connectFails(result) : this.#connect(result)
   }
 
   connectPath(path: string): number {
-    return this.#connect(engine.connectPath(this.slot, path))
+    const result = engine.connectPath(this.slot, path)
+    // There is no descriptor left, for example. libuv refuses at once only what cannot be a path.
+    return result < 0 && result !== EINVAL ? this.#connectFails(result) : this.#connect(result)
   }
 
   #connect(result: number): number {
     const status = this.openSlot(CONNECTING, result)
     if (status === 0) hold()
     return status
+  }
+
+  #connectFails(status: number): number {
+    this.phase = CONNECTING
+    hold()
+    post(this, () => {
+      if (this.phase === CONNECTING) this.deliver(CONNECT, status, 0)
+    })
+    return 0
   }
 
   /** Takes a slot, or passes an error number on. */

@@ -271,6 +271,7 @@ function errno(name: string): number {
   return engine.errno(name)
 }
 
+export const EADDRINUSE = errno('EADDRINUSE')
 export const EAGAIN = errno('EAGAIN')
 export const EBADF = errno('EBADF')
 export const ECANCELED = errno('ECANCELED')
@@ -283,4 +284,5 @@ export const ENOTCONN = errno('ENOTCONN')
 export const ENOTSOCK = errno('ENOTSOCK')
 export const EOF = errno('EOF')
 export const EPIPE = errno('EPIPE')
+/** Not of the system: a bug of ours. */
 export const UNKNOWN = errno('UNKNOWN')
