@@ -8,6 +8,7 @@ import node from 'node:net'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
+import net from 'ferronet'
 
 const require = createRequire(import.meta.url)
 const drivers = process.platform === 'linux' ? ['in-loop', 'helper-thread'] : ['helper-thread']
@@ -210,4 +211,29 @@ test('an engine whose host has no libuv is called back all the same', async t =>
   engine.closeSoon()
   while (called.length < 2) await new Promise(resolve => setImmediate(resolve))
   t.deepEqual(called, ['posted', 'closed'])
+})
+
+test('a bind without a free port is told when the connect has ended', async t => {
+  const { Handle } = require(join(dirname(require.resolve('ferronet')), 'lib/engine/once.js'))
+  const { EADDRINUSE } = require(join(dirname(require.resolve('ferronet')), 'lib/engine/engine.js'))
+  const server = net.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => server.close())
+  await once(server, 'listening')
+  const { port } = server.address()
+  const handle = new Handle('tcp', 'TCPWRAP')
+  t.teardown(() => handle.close())
+  t.is(handle.bindTcp('127.0.0.1', port), 0, 'libuv delays it, too')
+  let returned = false
+  const status = new Promise(resolve => {
+    handle.owner = { [Symbol.for('ferronet.onConnect')]: status => resolve([returned, status]) }
+  })
+  t.is(handle.connect('127.0.0.1', port), 0)
+  returned = true
+  t.deepEqual(await status, [true, EADDRINUSE])
+
+  const forgotten = new Handle('tcp', 'TCPWRAP')
+  forgotten.owner = { [Symbol.for('ferronet.onConnect')]: () => t.fail('it is closed') }
+  t.is(forgotten.bindTcp('127.0.0.1', port), 0)
+  t.is(forgotten.connect('127.0.0.1', port), 0)
+  await new Promise(resolve => forgotten.close(resolve))
 })
