@@ -37,8 +37,12 @@ const SHARE = 512 * 1024
 /** What is read at once where the system does not send files. */
 const PIECE = 64 * 1024
 
-/** What the system says to files that it cannot send, or read, or to sockets. Copying finds out whose fault it is. */
-const REFUSALS = [errnoOf('EINVAL'), errnoOf('ENOTSUP'), errnoOf('EBADF'), errnoOf('EIO')]
+/**
+ * What the system says to files that it cannot send, or read, or to sockets; what a sandbox says that has no sendfile(2)
+ * or forbids it (ENOSYS, EPERM, EACCES); and a kernel without memory for the pipe that it needs inside. Copying finds out
+ * whose fault it is.
+ */
+const REFUSALS = ['EINVAL', 'ENOTSUP', 'EBADF', 'EIO', 'ENOSYS', 'EPERM', 'EACCES', 'ENOMEM'].map(errnoOf)
 const EOF = errnoOf('EOF')
 
 export async function sendFile(

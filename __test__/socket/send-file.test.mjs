@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { open, truncate, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { identity } from '../fixtures/interop/certificate.mjs'
@@ -503,6 +504,22 @@ for (const what of ['a file', '/proc/self/status']) {
 }
 
 // On Windows the directory of a file that is open cannot be removed.
+parity('where the system forbids sendfile(2) it is read and written', { ...ours, on: 'unix' }, async t => {
+  const { client, peer } = await t.pair()
+  const bytes = randomBytes(200_000)
+  const path = await file(t, bytes)
+  const arrived = t.drained(peer)
+  const sent = []
+  for (const code of ['ENOSYS', 'EPERM', 'EACCES', 'ENOMEM', 'EINVAL']) {
+    client._handle.sendFile = () => ({ sent: -constants.errno[code], blocked: false })
+    sent.push(await client.sendFile(path, { end: 99_999 }))
+  }
+  client.end()
+  const part = bytes.subarray(0, 100_000)
+  assert.equal(hash(await arrived), hash(Buffer.concat(Array(5).fill(part))))
+  assert.deepEqual(sent, Array(5).fill(part.length))
+})
+
 parity('when it has settled, no file is open', ours, async t => {
   const { client, peer } = await t.pair()
   peer.resume()
