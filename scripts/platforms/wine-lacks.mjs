@@ -130,6 +130,18 @@ export const LACKING = [
     seen: /ferronet, helper-thread: Error: not finished .*"b reads": \[ "end" \]/,
     reason: RESET,
   },
+  {
+    file: 'relay/pipe.test.mjs',
+    title: 'a source that is reset behind many bytes has not ended',
+    seen: /ferronet, helper-thread: Error: not finished .*"a reads": \[ "end" \]/,
+    reason: RESET,
+  },
+  {
+    file: 'relay/pipe.test.mjs',
+    title: "nothing is lost when a full destination ends: the end of the peer's side",
+    seen: /'all of it', - true, false, \+ false/,
+    reason: "with Node's own net not all of it arrives",
+  },
   ...['cluster', 'cluster-shared'].map(name => ({
     file: `process/${name}.test.mjs`,
     title: 'a connection that is reset while it is dealt out',
