@@ -7,7 +7,7 @@ import { isInstance } from './node/instances.js'
 import { createServer, type ServerOptions } from './server.js'
 import { connect as connectNow, Socket } from './socket.js'
 import type * as types from './types.js'
-import { invalidArgType, validateAbortSignal, validateFunction, validateObject } from './validate.js'
+import { invalidInstance, validateAbortSignal, validateFunction, validateObject } from './validate.js'
 
 export type { ConnectOptions, PromisesListenOptions as ListenOptions } from './types.js'
 
@@ -50,7 +50,7 @@ export const startTLS = async function startTLS(
   socket: Socket,
   options?: types.StartTlsOptions,
 ): Promise<Socket> {
-  if (!isInstance(Socket, socket)) throw invalidArgType('socket', "an instance of ferronet's Socket", socket)
+  if (!isInstance(Socket, socket)) throw invalidInstance('socket', "an instance of ferronet's Socket", socket)
   if (socket.destroyed) throw socketClosed()
   socket.startTLS(options)
   await settled(socket, 'secure')

@@ -6,7 +6,7 @@ import { isInstance } from './node/instances.js'
 import { setImmediate } from './node/timers.js'
 import { relayPiped, relaysPipes, startsAtOnce } from './relay.js'
 import { Socket } from './socket.js'
-import { invalidArgType, invalidArgValue, validateAbortSignal, validateObject } from './validate.js'
+import { invalidArgValue, invalidInstance, validateAbortSignal, validateObject } from './validate.js'
 
 export interface RelayOptions {
   signal?: AbortSignal | undefined
@@ -54,7 +54,7 @@ export async function relay(a: Socket, b: Socket, options: RelayOptions = {}): P
 }
 
 function checkSocket(socket: unknown, name: string): void {
-  if (!isInstance(Socket, socket)) throw invalidArgType(name, "an instance of ferronet's Socket", socket)
+  if (!isInstance(Socket, socket)) throw invalidInstance(name, "an instance of ferronet's Socket", socket)
 }
 
 function join(from: Socket, to: Socket): void {

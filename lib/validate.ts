@@ -4,6 +4,7 @@
 import type { BlockList } from 'node:net'
 import { inspect } from 'node:util'
 import { nodeError } from './errors.js'
+import { isNodes, kindOfOurs } from './node/instances.js'
 import { nodeNet } from './node/net.js'
 
 // --- messages ---------------------------------------------------------------------------------------------------
@@ -40,6 +41,31 @@ function kindOf(name: string): string {
 export function invalidArgType(name: string, expected: string, value: unknown): Error {
   const message = `The "${name}" ${kindOf(name)} must be ${expected}. Received ${received(value)}`
   return nodeError(TypeError, 'ERR_INVALID_ARG_TYPE', message)
+}
+
+/** The same where classes of several modules have one name: it says whose the value is. */
+export function invalidInstance(name: string, expected: string, value: unknown): Error {
+  const whose =
+    kindOfOurs(value) !== null
+      ? "ferronet's"
+      : isNodes(value)
+        ? "Node's"
+        : isCopys(value)
+          ? "another copy's"
+          : ''
+  const shown =
+    whose === '' ? received(value) : received(value).replace('instance of', `instance of ${whose}`)
+  return nodeError(
+    TypeError,
+    'ERR_INVALID_ARG_TYPE',
+    `The "${name}" ${kindOf(name)} must be ${expected}. Received ${shown}`,
+  )
+}
+
+/** A Socket of a ferronet that is installed somewhere else. */
+function isCopys(value: unknown): boolean {
+  const { sendFile, startTLS } = (value ?? {}) as Record<string, unknown>
+  return typeof sendFile === 'function' && typeof startTLS === 'function'
 }
 
 export function invalidArgValue(name: string, value: unknown, reason = 'is invalid'): Error {

@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { cpSync, mkdirSync, readdirSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { Socket } from 'node:net'
 import { dirname, join } from 'node:path'
 import { parity } from '../helpers/parity.mjs'
 
@@ -50,6 +51,21 @@ parity('a ticket is good for the copy that made it, and for no other', here, asy
     t.log(name, await t.drained(client))
     assert.throws(() => net.attach(tickets[name]), wrong)
   }
+})
+
+parity("what takes a socket says that it is another copy's, or Node's", here, async t => {
+  const [one, two] = copies(t)
+  const says = whose => ({
+    code: 'ERR_INVALID_ARG_TYPE',
+    message: new RegExp(`an instance of \\S+ Socket.* Received an instance of ${whose} Socket$`),
+  })
+  const other = new two.Socket()
+  assert.throws(() => one.detach(other), says("another copy's"))
+  assert.throws(() => one.toNodeSocket(other), says("another copy's"))
+  await assert.rejects(one.relay(other, other), says("another copy's"))
+  await assert.rejects(one.promises.startTLS(other), says("another copy's"))
+  assert.throws(() => one.detach(new Socket()), says("Node's"))
+  assert.throws(() => one.fromNodeSocket(new one.Socket()), says("ferronet's"))
 })
 
 parity('tickets are plain numbers that are neither negative nor in a row', here, async t => {

@@ -182,11 +182,11 @@ parity('two sockets that have closed in good order have nothing to say', ours, a
   assert.deepEqual(await t.net.relay(a, b), { aToB: 0, bToA: 0 })
 })
 
-parity("of a socket of Node's the error says whose it has to be", ours, async t => {
+parity("of a socket of Node's the error says whose it has to be, and whose it is", ours, async t => {
   const { client } = await t.pair()
   const { Socket } = await import('node:net')
   await assert.rejects(t.net.relay(client, new Socket()), {
-    message: `The "b" argument must be an instance of ferronet's Socket. Received an instance of Socket`,
+    message: `The "b" argument must be an instance of ferronet's Socket. Received an instance of Node's Socket`,
   })
 })
 

@@ -20,7 +20,7 @@ import {
 import { kRemembered, nodeOptions } from '../options.js'
 import { Server, type ServerOptions } from '../server.js'
 import { Socket } from '../socket.js'
-import { invalidArgType } from '../validate.js'
+import { invalidInstance } from '../validate.js'
 import {
   behindNode,
   clear,
@@ -41,7 +41,7 @@ const onWindows = process.platform === 'win32'
  */
 export function toNodeSocket(socket: Socket): net.Socket {
   needLibuv('toNodeSocket')
-  if (!isInstance(Socket, socket)) throw invalidArgType('socket', "an instance of ferronet's Socket", socket)
+  if (!isInstance(Socket, socket)) throw invalidInstance('socket', "an instance of ferronet's Socket", socket)
   const handle = movable(socket)
   // If libuv cannot open a copy, the socket has lost nothing yet.
   const native = onWindows ? nodeCopy(handle) : null
@@ -147,7 +147,7 @@ function keepFromWriting(socket: Socket): () => void {
  */
 export function toNodeServer(server: Server): net.Server {
   needLibuv('toNodeServer')
-  if (!isInstance(Server, server)) throw invalidArgType('server', "an instance of ferronet's Server", server)
+  if (!isInstance(Server, server)) throw invalidInstance('server', "an instance of ferronet's Server", server)
   const handle = server._handle
   if (handle === null) throw notRunning()
   if (!(handle instanceof Handle)) throw notTransferable('net.Server', 'a cluster shares it already')
@@ -214,7 +214,7 @@ function nativeOf(
   name: string,
 ): Native | null {
   if (!isInstance(Class, from)) {
-    throw invalidArgType(name, `an instance of node:net's ${Class.name}`, from)
+    throw invalidInstance(name, `an instance of node:net's ${Class.name}`, from)
   }
   const native = handleOfNodes(from)
   if (native === null) return null

@@ -10,7 +10,7 @@ import { kRemembered, type Remembered } from '../options.js'
 import { Server, type ServerOptions } from '../server.js'
 import { Socket } from '../socket.js'
 import type * as types from '../types.js'
-import { invalidArgType } from '../validate.js'
+import { invalidArgType, invalidInstance } from '../validate.js'
 import { clear, copy, type Estate, inherit, movable, notTransferable, retire } from './estate.js'
 
 // The threads of a process have it in common.
@@ -53,7 +53,7 @@ export function detach(what: Socket | Server | BoundSocket): Ticket {
     const pipe = handle.kind === 'pipe'
     return { ferronet: 'BoundSocket', pid, id: parked(handle, 'net.BoundSocket'), pipe }
   }
-  throw invalidArgType('what', "an instance of ferronet's Socket, Server or BoundSocket", what)
+  throw invalidInstance('what', "an instance of ferronet's Socket, Server or BoundSocket", what)
 }
 
 function isTicket(value: unknown): value is Ticket {

@@ -30,6 +30,11 @@ export function kindOfOurs(value: unknown): string | null {
   return pair === undefined ? null : (pair[0] as unknown as { name: string }).name
 }
 
+/** Whether it is an instance of a class of Node's that one of ours stands for. */
+export function isNodes(value: unknown): boolean {
+  return pairs.some(([, nodes]) => isInstance(nodes, value))
+}
+
 /** From now on Node's instances are instances of ours, also of classes that are registered later. */
 export function acceptNodeInstances(): void {
   accepting = true
