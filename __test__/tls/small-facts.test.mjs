@@ -1,8 +1,11 @@
 // Small things that a TLSSocket tells.
 
+import assert from 'node:assert/strict'
 import { getDiffieHellman } from 'node:crypto'
+import { inspect } from 'node:util'
 import { certificates } from '../helpers/certificates.mjs'
 import { first, identity, secured, told, trust } from '../helpers/tls.mjs'
+import { upgrades } from '../helpers/upgrade.mjs'
 
 const all = certificates()
 const { key, cert, ca } = all.good
@@ -51,6 +54,51 @@ secured('authorizationError of a server behind a further handshake', async (t, k
     peer.renegotiate({ requestCert: true, rejectUnauthorized: false }, resolve)
   })
   t.log('peer', peer.authorized, peer.authorizationError, peer.getPeerCertificate().subject)
+})
+
+/** Calls that are wrong, and some that are not, to what tells and sets facts of a session. */
+function askWrongly(t, label, session) {
+  const exports = [[], ['x', 'y'], [10], [10, 5], [10, 'y', 5], [10, 'y', 'text'], [10, 'y', null]]
+  const lengths = [-1, 0, 1.5, Number.NaN, 2 ** 32, 10]
+  for (const args of [...exports, ...lengths.map(length => [length, 'y'])]) {
+    t.attempt(`${label} export ${inspect(args)}`, () => session.exportKeyingMaterial(...args).length)
+  }
+  for (const size of [undefined, 'x', null, Number.NaN, 512.5, 2 ** 31, -1, 511, 512, 16_384, 16_385]) {
+    t.attempt(`${label} fragment ${inspect(size)}`, () => session.setMaxSendFragment(size))
+  }
+}
+
+secured('what is no length, label, context or size is refused', { both: true }, async (t, kit) => {
+  const server = await kit.listen()
+  const client = kit.connect(server).on('error', () => {})
+  askWrongly(t, 'early', client)
+  await first(client, 'secureConnect')
+  askWrongly(t, 'secure', client)
+})
+
+upgrades('what is no length, label, context or size is refused after startTLS(), too', async (t, upgrade) => {
+  const { client, peer } = await t.pair()
+  const ends = [upgrade(client, trust), upgrade(peer, { isServer: true, ...identity })]
+  const [near, far] = await Promise.all(ends)
+  askWrongly(t, 'client', near.tls)
+  askWrongly(t, 'server', far.tls)
+})
+
+secured('a session that is early or gone says so', { module: 'ferronet' }, async (t, kit) => {
+  const { client, peer } = await kit.meet()
+  const session = client.tls
+  const tooMuch = () => session.exportKeyingMaterial(2 ** 31, 'label')
+  assert.throws(tooMuch, { code: 'ERR_SSL_INTERNAL_ERROR' })
+  client.destroy()
+  peer.destroy()
+  await t.closed(client, peer)
+  assert.throws(() => session.exportKeyingMaterial(10, 'label'), { code: 'ERR_TLS_INVALID_STATE' })
+  assert.equal(session.setMaxSendFragment(512), false)
+
+  const pair = await t.pair()
+  pair.client.startTLS(trust)
+  const early = pair.client.tls
+  assert.throws(() => early.exportKeyingMaterial(10, 'label'), { code: 'ERR_TLS_INVALID_STATE' })
 })
 
 secured('more keying material than there can be', { both: true }, async (t, kit) => {

@@ -2,6 +2,9 @@
 
 import type * as tls from 'node:tls'
 import type { TlsSession } from '../types.js'
+import { validateInt32 } from '../validate.js'
+import { invalidState } from './errors.js'
+import { assertExport } from './session.js'
 
 interface Below {
   readonly closeNotify: boolean
@@ -16,6 +19,11 @@ export class NodeSession implements TlsSession {
   constructor(over: tls.TLSSocket, handle: Below) {
     this.#over = over
     this.#handle = handle
+  }
+
+  /** Node's methods would look into what is null. */
+  get #isGone(): boolean {
+    return (this.#over as unknown as { _handle: object | null })._handle === null
   }
 
   get servername(): string | false {
@@ -73,10 +81,13 @@ export class NodeSession implements TlsSession {
     return this.#over.getPeerFinished()
   }
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
+    assertExport(length, label, context)
+    if (this.#isGone) throw invalidState()
     return this.#over.exportKeyingMaterial(length, label, context as Buffer)
   }
   setMaxSendFragment(size: number): boolean {
-    return this.#over.setMaxSendFragment(size)
+    validateInt32(size, 'size')
+    return !this.#isGone && this.#over.setMaxSendFragment(size)
   }
   renegotiate(
     options: Parameters<TlsSession['renegotiate']>[0],

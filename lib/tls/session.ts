@@ -10,9 +10,10 @@ import type {
 } from 'node:tls'
 import type { Fact, Handle } from '../engine/once.js'
 import type { TlsSession } from '../types.js'
+import { validateBuffer, validateInt32, validateString } from '../validate.js'
 import { bound } from './bound-session.js'
 import { certificates, chained, detailed, legacy, sentCertificates } from './certificate.js'
-import { notExported } from './errors.js'
+import { invalidState, notExported } from './errors.js'
 import type { RenegotiateOptions, Renegotiation } from './renegotiation.js'
 import { verifyError } from './verify.js'
 
@@ -140,12 +141,14 @@ export class HostSession implements TlsSession {
   }
 
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
+    assertExport(length, label, context)
     const material = this.#handle.tlsExport(length, Buffer.from(label), context)
-    if (material === undefined) throw notExported()
-    return material
+    if (material !== undefined) return material
+    throw this.getPeerFinished() === undefined ? invalidState() : notExported()
   }
 
   setMaxSendFragment(size: number): boolean {
+    validateInt32(size, 'size')
     return this.#handle.tlsMaxSendFragment(size)
   }
 
@@ -156,6 +159,14 @@ export class HostSession implements TlsSession {
   disableRenegotiation(): void {
     this.#renegotiation.disable()
   }
+}
+
+/** Checks what `exportKeyingMaterial()` is given. Node ends the process for a length that is no signed number. */
+export function assertExport(length: unknown, label: unknown, context: unknown): void {
+  validateInt32(length, 'length', 1, 2 ** 32 - 1)
+  validateString(label, 'label')
+  if (context !== undefined) validateBuffer(context, 'context')
+  if ((length as number) >= 2 ** 31) throw notExported()
 }
 
 /** Node 24 and later name groups, and say of one without a name that it has none. */

@@ -20,7 +20,6 @@ import { type Connection, kConnected, kHandle, kReconnects, kTls } from '../stat
 import { stopIdleTimers } from '../timeout.js'
 import {
   validateBoolean,
-  validateBuffer,
   validateFunction,
   validateInt32,
   validateObject,
@@ -40,6 +39,7 @@ import { heard } from './heard.js'
 import type { Hearer } from './node-server.js'
 import { sessionBytes, type Wanted, wanted } from './options.js'
 import { unjudged } from './roles.js'
+import { assertExport } from './session.js'
 import { prepare, start, startAtOnce, startOver } from './start.js'
 import { closeTogether } from './together.js'
 import { createSecureContext, isSecureContext } from './twins.js'
@@ -238,9 +238,7 @@ export class TLSSocketMethods extends Socket {
   }
 
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer {
-    validateInt32(length, 'length', 1)
-    validateString(label, 'label')
-    if (context !== undefined) validateBuffer(context, 'context')
+    assertExport(length, label, context)
     if (this.tls === null || this.secureConnecting || this[kHandle] === null) throw invalidState()
     return this.tls.exportKeyingMaterial(length, label, context)
   }

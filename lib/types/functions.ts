@@ -121,8 +121,9 @@ export interface Relay {
   /**
    * Joins two sockets: each sends what the other receives, without JavaScript where the system and TLS allow it, until
    * both directions have ended. The end of one direction leaves the other open. Resolves with the bytes of both. An
-   * error of either socket, or its early end by `destroy()`, destroys both and is what the promise is rejected with.
-   * Only ferronet has this function.
+   * error of either socket, or its early end by `destroy()` (ERR_STREAM_PREMATURE_CLOSE), destroys both and is what the
+   * promise is rejected with. Wrong arguments reject with ERR_INVALID_ARG_TYPE or ERR_INVALID_ARG_VALUE, and destroy
+   * nothing. Only ferronet has this function.
    */
   (a: Socket, b: Socket, options?: RelayOptions): Promise<Relayed>
 }

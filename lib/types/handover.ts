@@ -129,6 +129,7 @@ export interface ActiveHandle {
   remote: string | undefined
   /** The descriptor; -1 once it is closed, and on Windows. */
   fd: number
+  /** Whether it is a listener. */
   listening: boolean
   /** Whether it asks the system for bytes. A paused socket does not, and then reading does not keep the process alive. */
   reading: boolean

@@ -24,8 +24,9 @@ export interface SharedChunks {
 export interface BusyPoll {
   /**
    * For how many microseconds a call that finds nothing asks the network card itself (`SO_BUSY_POLL`); docs/api.md says
-   * when that helps. Linux and TCP only; elsewhere, and where the system refuses it, it has no effect. Only ferronet has
-   * this option.
+   * when that helps. A whole number from 0 to 2147483647. Linux and TCP only; elsewhere, and where the system refuses it, it
+   * has no effect. Only ferronet has this option.
+   * @default 0: what the system has
    */
   busyPoll?: number | undefined
 }

@@ -46,6 +46,7 @@ export interface SocketEventMap {
   finish: []
   /** `host` was looked up, before an address is tried. */
   lookup: [error: Error | null, address: string, family: number | null, host: string]
+  /** `pause()` was called. */
   pause: []
   /** `source` is piped into this socket. */
   pipe: [source: NodeJS.ReadableStream]
@@ -53,9 +54,11 @@ export interface SocketEventMap {
   readable: []
   /** Right after `'connect'`. */
   ready: []
+  /** `resume()` was called. */
   resume: []
   /** No traffic for as long as `setTimeout()` said. The socket stays open: `end()` or `destroy()` it. */
   timeout: []
+  /** `source` is not piped into this socket any more. */
   unpipe: [source: NodeJS.ReadableStream]
 }
 

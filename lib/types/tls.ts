@@ -39,24 +39,36 @@ export interface TlsSession {
   readonly closeNotify: boolean
   /** Our own certificate; an empty object if we have shown none. */
   getCertificate(): tls.PeerCertificate | object | null
+  /** Our own certificate as an object of `node:crypto`; undefined if we have shown none. */
   getX509Certificate(): X509Certificate | undefined
   /** The peer's certificate; an empty object if it has shown none. With `true`, the whole chain. */
   getPeerCertificate(detailed: true): tls.DetailedPeerCertificate
+  /** The peer's certificate; an empty object if it has shown none. */
   getPeerCertificate(detailed?: boolean): tls.PeerCertificate
+  /** The peer's certificate as an object of `node:crypto`; undefined if it has shown none. */
   getPeerX509Certificate(): X509Certificate | undefined
+  /** The cipher that both ends have chosen; undefined before that. */
   getCipher(): tls.CipherNameAndProtocol
   /** `'TLSv1.3'` and the like. */
   getProtocol(): string | null
   /** The key exchange, on a client; null on a server. */
   getEphemeralKeyInfo(): tls.EphemeralKeyInfo | object | null
+  /** On a server: the signature algorithms that both ends know, the client's favourites first. */
   getSharedSigalgs(): string[]
   /** For the option `session` of a later `startTLS()`. */
   getSession(): Buffer | undefined
+  /** On a client: the ticket of the session, if the server has sent one. */
   getTLSTicket(): Buffer | undefined
+  /** Whether an earlier session goes on. */
   isSessionReused(): boolean
+  /** The last Finished message that we have sent, for protocols that bind to the channel. */
   getFinished(): Buffer | undefined
+  /** The last Finished message that the peer has sent. */
   getPeerFinished(): Buffer | undefined
-  /** Keying material for a protocol above TLS (RFC 5705). */
+  /**
+   * `length` bytes of keying material for a protocol above TLS (RFC 5705). Throws ERR_TLS_INVALID_STATE before the
+   * handshake is done.
+   */
   exportKeyingMaterial(length: number, label: string, context?: Buffer): Buffer
   /** The most that goes into one record from now on, in bytes: 512 to 16384. Returns whether it was accepted. */
   setMaxSendFragment(size: number): boolean
