@@ -2,6 +2,7 @@
 //! after them, and how much may be read before everybody else is asked again.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::Duration;
 
 use crate::ready::{Ready, ReadyList, Signal};
@@ -17,6 +18,8 @@ pub(crate) enum Step {
     Done,
     /// The read was full. Another may follow in the same iteration, once JavaScript has seen this one.
     Full,
+    /// Another step follows in the same iteration in any case, once JavaScript has seen this one.
+    Urgent,
     /// There is more to do, in the next iteration.
     More,
     /// The batch had no memory left for it. It is among the first in the next batch.
@@ -61,9 +64,12 @@ pub(crate) struct Queue {
     due: usize,
     /// What verbs found to be ready already. They join `ready` in [`Queue::begin`].
     asked: VecDeque<Ready>,
-    /// Sockets that found no memory left, then those whose last read was full, or whose handshake is done. They come with
-    /// the next batch, in this iteration if there is time.
+    /// Sockets that found no memory left, then those whose last read was full. They come with the next batch, in this
+    /// iteration if there is time.
     full: VecDeque<Ready>,
+    /// Sockets that go on in this iteration whatever else has been read in it. Their entries are in one of the queues,
+    /// or in the ready list.
+    urgent: Vec<Ready>,
     pub(crate) turn: Turn,
 }
 
@@ -74,6 +80,7 @@ impl Queue {
             due: 0,
             asked: VecDeque::new(),
             full: VecDeque::new(),
+            urgent: Vec::new(),
             turn: Turn {
                 pump: 0,
                 bytes: 0,
@@ -92,9 +99,17 @@ impl Queue {
         enqueue(&mut self.asked, signal);
     }
 
-    /// Queues a socket that goes on in this iteration, once the owner has seen what it has been told so far.
+    /// Queues a socket that goes on in this iteration if there is time, once the owner has seen what it has been told so
+    /// far.
     pub(crate) fn ask_soon(&mut self, signal: &Signal) {
         enqueue(&mut self.full, signal);
+    }
+
+    /// Queues a socket that goes on in this iteration in any case, also if it has been queued for a later one, or found
+    /// to be ready in the meantime.
+    pub(crate) fn ask_urgently(&mut self, signal: &Signal) {
+        enqueue(&mut self.asked, signal);
+        self.urgent.push(signal.ready());
     }
 
     /// Queues a socket that was found to be ready during the pump.
@@ -106,6 +121,7 @@ impl Queue {
     pub(crate) fn begin(&mut self) {
         self.ready.append(&mut self.asked);
         self.ready.append(&mut self.full);
+        self.urgent.clear();
         self.due = 0;
     }
 
@@ -120,18 +136,52 @@ impl Queue {
 
     /// Whether this iteration has another batch in it.
     pub(crate) fn may_go_on(&self) -> bool {
-        self.due > 0 || (!self.full.is_empty() && self.turn.left() > 0)
+        self.due > 0 || !self.urgent.is_empty() || self.has_time_for_full()
+    }
+
+    fn has_time_for_full(&self) -> bool {
+        !self.full.is_empty() && self.turn.left() > 0
     }
 
     /// Another batch of the same iteration begins. When everybody has had a step, the next round starts, with the
-    /// sockets whose reads were full.
-    pub(crate) fn go_on(&mut self) {
-        if self.due == 0 {
-            self.turn.next_pump();
+    /// sockets that are urgent and those whose reads were full.
+    pub(crate) fn go_on(&mut self, list: &ReadyList) {
+        if self.due > 0 {
+            return;
+        }
+        self.turn.next_pump();
+        let urgent = mem::take(&mut self.urgent);
+        if self.has_time_for_full() {
             self.due = self.full.len();
             for ready in self.full.drain(..).rev() {
                 self.ready.push_front(ready);
             }
+        }
+        if !urgent.is_empty() {
+            list.take(&mut self.ready);
+        }
+        for ready in urgent.into_iter().rev() {
+            self.bring_forward(ready);
+        }
+    }
+
+    /// Makes a socket due whose entry waits somewhere behind those that are.
+    fn bring_forward(&mut self, wanted: Ready) {
+        let is_wanted = |ready: &Ready| *ready == wanted;
+        for queue in [&mut self.asked, &mut self.full] {
+            if let Some(at) = queue.iter().position(is_wanted) {
+                queue.remove(at);
+                self.ready.push_front(wanted);
+                self.due += 1;
+                return;
+            }
+        }
+        if let Some(at) = self.ready.iter().position(is_wanted)
+            && at >= self.due
+        {
+            self.ready.remove(at);
+            self.ready.push_front(wanted);
+            self.due += 1;
         }
     }
 

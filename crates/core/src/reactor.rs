@@ -486,7 +486,7 @@ impl Reactor {
     /// Goes on when JavaScript has seen what filled the sink: first with the sockets that have not had their step yet,
     /// then with those whose reads were full.
     pub fn pump_on(&mut self, sink: &mut impl Sink) {
-        self.queue.go_on();
+        self.queue.go_on(&self.ready);
         self.steps(sink);
     }
 
@@ -506,10 +506,17 @@ impl Reactor {
                 self.panicked(ready, sink);
                 continue;
             };
-            if matches!(step, Step::Done) || !self.signal(ready).is_some_and(Signal::claim) {
+            if matches!(step, Step::Done) {
                 continue;
             }
+            // The signal that the entry stands for, if its socket is still open.
+            let place = self.slots.get_key_mut(ready.key);
+            let Some(signal) = place.and_then(|place| place.signal(ready.direction)) else {
+                continue;
+            };
             match step {
+                Step::Urgent => self.queue.ask_urgently(signal),
+                _ if !signal.claim() => {}
                 Step::Unserved => unserved.push(ready),
                 step => self.queue.again(ready, &step),
             }
@@ -527,11 +534,6 @@ impl Reactor {
             }
             Some(Place::Connection(connection)) => connection.panicked(direction, key.slot, sink),
         }
-    }
-
-    /// The signal that an entry of the queue stands for, if its socket is still open.
-    fn signal(&mut self, ready: Ready) -> Option<&Signal> {
-        self.slots.get_key_mut(ready.key)?.signal(ready.direction)
     }
 
     /// One step of one socket.

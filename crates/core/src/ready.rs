@@ -24,7 +24,7 @@ pub(crate) enum Direction {
     Write,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ready {
     pub(crate) key: Key,
     pub(crate) direction: Direction,

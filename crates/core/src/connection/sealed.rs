@@ -283,7 +283,8 @@ impl Connection {
             Opened::All | Opened::Full => {}
         }
         match source {
-            _ if opened == Opened::Full || parting => Step::Full,
+            _ if parting => Step::Urgent,
+            _ if opened == Opened::Full => Step::Full,
             Source::Socket(asked, length, behind) => self.after_read(asked, length, behind),
             _ if self.arm_read() => Step::Done,
             _ => Step::More,

@@ -236,6 +236,7 @@ impl Reactor {
         match step {
             Step::Done => {}
             Step::Full => self.queue.ask_soon(readable),
+            Step::Urgent => self.queue.ask_urgently(readable),
             Step::More | Step::Unserved => self.queue.push(readable),
         }
     }

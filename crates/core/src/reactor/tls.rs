@@ -34,11 +34,12 @@ impl Reactor {
     /// `EINVAL` unless a handshake has been reported as done.
     pub fn tls_open(&mut self, slot: u32) -> io::Result<()> {
         self.connection(slot)?.open_session()?;
-        // What came along with the end of the handshake follows in the same iteration, as in Node.
+        // What came along with the end of the handshake follows in the same iteration, as in Node. And the rest of our own
+        // leaves in it, because in the next one the owner may hang up.
         if let Some(place) = self.slots.get(slot)
             && let Some(readable) = place.signal(Direction::Read)
         {
-            self.queue.ask_soon(readable);
+            self.queue.ask_urgently(readable);
         }
         Ok(())
     }

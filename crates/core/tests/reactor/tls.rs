@@ -102,73 +102,115 @@ fn without_an_answer_the_peer_gets_the_rest_of_the_handshake_alone(host: &mut Ho
     assert_eq!(host.seen.of(near).bytes, b"");
 }
 
-fn the_last_of_the_handshake_leaves_with_what_is_written_first(host: &mut Host) {
-    for writes in [true, false] {
-        let listener = TcpListener::bind(loopback()).expect("bind");
-        let near = host.start_connect(listener.local_addr().expect("address"));
-        let (mut between, _) = listener.accept().expect("accept");
-        assert_eq!(host.connected(near), 0);
-        let listener = TcpListener::bind(loopback()).expect("bind");
-        let far = host.start_connect(listener.local_addr().expect("address"));
-        let (mut other, _) = listener.accept().expect("accept");
-        assert_eq!(host.connected(far), 0);
+/// A client and a server at the beginning of the handshake, with nothing between them that hands on what they send
+/// unless it is told to.
+struct Apart {
+    near: u32,
+    far: u32,
+    of_near: TcpStream,
+    of_far: TcpStream,
+}
+
+impl Apart {
+    fn start(host: &mut Host) -> Self {
+        let mut end = || {
+            let listener = TcpListener::bind(loopback()).expect("bind");
+            let slot = host.start_connect(listener.local_addr().expect("address"));
+            let (stream, _) = listener.accept().expect("accept");
+            assert_eq!(host.connected(slot), 0);
+            (slot, stream)
+        };
+        let [(near, of_near), (far, of_far)] = [end(), end()];
         host.reactor
             .tls_start(near, &context(true), &CLIENT)
             .expect("start");
         host.reactor
             .tls_start(far, &context(false), &server())
             .expect("start");
-        let silent = |stream: &TcpStream| {
-            stream.set_nonblocking(true).expect("a socket");
-            assert!(stream.peek(&mut [0]).is_err(), "it has left already");
-        };
-        let [near_side, far_side] = [&between, &other].map(|one| one.try_clone().expect("a copy"));
-        // What has come in one piece is handed on.
-        let mut hand_on = |host: &mut Host, back: bool| {
-            let (from, to) = if back {
-                (&mut other, &mut between)
-            } else {
-                (&mut between, &mut other)
-            };
-            from.set_nonblocking(true).expect("a socket");
-            let mut piece = vec![0; 100_000];
-            let mut length = 0;
-            host.until(|_| match from.read(&mut piece) {
-                Ok(read) => {
-                    length = read;
-                    true
-                }
-                Err(_) => false,
-            });
-            to.set_nonblocking(false).expect("a socket");
-            to.write_all(&piece[..length]).expect("room");
-            piece.truncate(length);
-            piece
-        };
-        hand_on(host, false);
-        hand_on(host, true);
-        host.until(|host| is_secure(host, near));
+        Self {
+            near,
+            far,
+            of_near,
+            of_far,
+        }
+    }
+
+    fn until_near_is_secure(&mut self, host: &mut Host) {
+        self.hand_to_far(host);
+        self.hand_to_near(host);
+        host.until(|host| is_secure(host, self.near));
+    }
+
+    fn hand_to_far(&mut self, host: &mut Host) {
+        hand_on(host, &mut self.of_near, &mut self.of_far);
+    }
+
+    fn hand_to_near(&mut self, host: &mut Host) {
+        hand_on(host, &mut self.of_far, &mut self.of_near);
+    }
+}
+
+/// Hands on what has come in one piece.
+fn hand_on(host: &mut Host, from: &mut TcpStream, to: &mut TcpStream) {
+    from.set_nonblocking(true).expect("a socket");
+    let mut piece = vec![0; 100_000];
+    let mut length = 0;
+    host.until(|_| match from.read(&mut piece) {
+        Ok(read) => {
+            length = read;
+            true
+        }
+        Err(_) => false,
+    });
+    to.set_nonblocking(false).expect("a socket");
+    to.write_all(&piece[..length]).expect("room");
+}
+
+fn has_arrived(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    stream.peek(&mut [0]).is_ok()
+}
+
+fn the_last_of_the_handshake_leaves_with_what_is_written_first(host: &mut Host) {
+    for writes in [true, false] {
+        let mut pair = Apart::start(host);
+        let Apart { near, far, .. } = pair;
+        pair.until_near_is_secure(host);
         host.reactor.tls_open(near).expect("open");
-        silent(&near_side);
+        assert!(!has_arrived(&pair.of_near));
         if writes {
             host.send(near, b"question");
         }
-        hand_on(host, false);
+        pair.hand_to_far(host);
         host.until(|host| is_secure(host, far));
         host.read(far);
         host.reactor.tls_open(far).expect("open");
         if writes {
             host.until(|host| host.seen.of(far).bytes == b"question");
-            silent(&far_side);
+            assert!(!has_arrived(&pair.of_far));
             host.send(far, b"answer");
         }
-        hand_on(host, true);
+        pair.hand_to_near(host);
         host.read(near);
         host.until(|host| host.seen.of(near).tls.contains(&TlsEvent::News));
         if writes {
             host.until(|host| host.seen.of(near).bytes == b"answer");
         }
     }
+}
+
+// The owner may hang up in the next iteration.
+fn the_last_of_the_handshake_leaves_in_the_same_iteration(host: &mut Host) {
+    let mut pair = Apart::start(host);
+    let near = pair.near;
+    pair.until_near_is_secure(host);
+    // The driver has something to tell of the socket already.
+    pair.of_near.write_all(b"no record").expect("room");
+    host.until_told();
+    host.reactor.tls_open(near).expect("open");
+    host.rest_of_iteration();
+    assert!(has_arrived(&pair.of_near));
+    host.close(near);
 }
 
 fn much_data_arrives_as_it_was_sent(host: &mut Host) {
@@ -416,6 +458,7 @@ under_both_drivers! {
     nothing_is_told_before_the_owner_has_looked,
     without_an_answer_the_peer_gets_the_rest_of_the_handshake_alone,
     the_last_of_the_handshake_leaves_with_what_is_written_first,
+    the_last_of_the_handshake_leaves_in_the_same_iteration,
     much_data_arrives_as_it_was_sent,
     an_announced_end_is_an_end_and_the_other_way_stays_open,
     the_announced_end_waits_until_the_kernel_has_room,

@@ -140,10 +140,21 @@ impl Host {
     /// What an event loop does in one iteration: a step, and on with those whose reads were full.
     pub(crate) fn iteration(&mut self) {
         self.step();
+        self.rest_of_iteration();
+    }
+
+    /// The same, when the step has been made.
+    pub(crate) fn rest_of_iteration(&mut self) {
         while self.reactor.may_go_on() {
             self.seen.begin();
             self.reactor.pump_on(&mut self.seen);
         }
+    }
+
+    /// Waits until the driver has something for the next pump.
+    pub(crate) fn until_told(&self) {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        assert!(self.wait(left), "nothing comes: {:?}", self.seen);
     }
 
     /// For tests that wait in a way of their own.
