@@ -47,15 +47,16 @@ export function writeChunks(handle: Handle, chunks: Chunk[]): number {
   }
   // Small chunks are copied, and strings encoded, straight into the buffer in which they wait for the flush.
   const before = handle.bytesWritten
-  let result = 0
-  for (const { chunk, encoding } of chunks) {
-    result = writeChunk(handle, chunk, encoding)
-    if (result < 0) {
-      // To the program it is one write, so all of it counts as written.
-      handle.bytesWritten = chunks.reduce((sum, each) => sum + sizeOf(each), before)
-      return result
+  const result = handle.join(() => {
+    let last = 0
+    for (const { chunk, encoding } of chunks) {
+      last = writeChunk(handle, chunk, encoding)
+      if (last < 0) break
     }
-  }
+    return last
+  })
+  // To the program it is one write, so all of it counts as written.
+  if (result < 0) handle.bytesWritten = chunks.reduce((sum, each) => sum + sizeOf(each), before)
   return result
 }
 

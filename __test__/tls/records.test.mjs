@@ -52,3 +52,40 @@ for (const [name, record] of Object.entries(records)) {
     }
   })
 }
+
+/** How many records begin in these bytes. */
+function countRecords(bytes) {
+  let records = 0
+  for (let at = 0; at < bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) records++
+  return records
+}
+
+// One record, and one system call, also where no event is being handled.
+secured('what is corked leaves together', { both: true }, async (t, kit) => {
+  const server = await kit.listen()
+  const between = t.own(createServer())
+  const sent = []
+  between.on('connection', near => {
+    const far = t.own(plainConnect(server.address().port, '127.0.0.1'))
+    for (const end of [near, far]) t.own(end).on('error', () => {})
+    near.on('data', chunk => sent.push(chunk)).pipe(far)
+    far.pipe(near)
+  })
+  await new Promise(resolve => between.listen(0, '127.0.0.1', resolve))
+  const { client, peer } = await kit.meet({ over: server, through: between })
+  peer.write('a word')
+  await first(client, 'data')
+  client.write('another')
+  await first(peer, 'data')
+  sent.length = 0
+  const writes = [['text'], ['ä', 'latin1'], ['YQ==', 'base64'], [Buffer.from('bytes')]]
+  await new Promise(setImmediate)
+  client.cork()
+  for (const write of writes) client.write(...write)
+  client.uncork()
+  await first(peer, 'data')
+  t.log('records', countRecords(Buffer.concat(sent)))
+  client.destroy()
+  peer.destroy()
+  await t.closed(client, peer)
+})

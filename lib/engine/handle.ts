@@ -206,6 +206,12 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     return this.#writeErrno
   }
 
+  /** Calls `note`, which makes several small writes: they leave together. Returns like `write`, for all of them. */
+  join(note: () => number): number {
+    const result = outbox.join(note)
+    return result === 0 ? this.#leave() : result
+  }
+
   /** Before a write whose outcome somebody waits for: it is sent when the handler returns, or the tick ends. */
   flushSoon(): void {
     this.#isAwaited = true
@@ -272,6 +278,11 @@ export class Handle extends Reading<Handle> implements SocketHandle {
     if (length === 0) return 0
     this.bytesWritten += length
     outbox.append(this.slot, at, length)
+    return this.#leave()
+  }
+
+  /** Has what waits leave, unless it may wait. Returns like `write`. */
+  #leave(): number {
     if (outbox.mayWait(this.#tick)) return 0
     this.#tick = outbox.currentTick()
     outbox.flushFor(this.slot)

@@ -40,6 +40,8 @@ let exiting = false
 /** How many callbacks from the loop are on the stack: a handler may run the loop itself. */
 let depth = 0
 let inHandler = false
+/** The pieces of one write are being noted. */
+let joining = false
 /** Somebody waits for the outcome of a write of this handler or tick: it is sent when that is over. */
 let flushNow = false
 /** When waiting any longer for the other handlers of the batch would be noticed (performance.now()). */
@@ -96,10 +98,21 @@ export function flushSoon(): void {
  * program does next, even if it kills its own process, the bytes are on their way. `lastTick`: see `currentTick`.
  */
 export function mayWait(lastTick: number): boolean {
-  if (exiting) return false
+  if (exiting) return joining
   if (depth > 0) return true
   scheduleFlush()
-  return lastTick === tick
+  return joining || lastTick === tick
+}
+
+/** Calls `note`, which appends the pieces of one write: they wait for each other. */
+export function join(note: () => number): number {
+  const before = joining
+  joining = true
+  try {
+    return note()
+  } finally {
+    joining = before
+  }
 }
 
 /**

@@ -241,6 +241,8 @@ class HandleOverNode extends Handle {
   #rest: Buffer | null = null
   #unsent = 0
   #writes = 0
+  /** The pieces of one write, while they are being told. */
+  #joined: Uint8Array[] | null = null
   #gone = false
 
   constructor(carrier: Carrier, below: Handle) {
@@ -331,7 +333,20 @@ class HandleOverNode extends Handle {
   // --- write --------------------------------------------------------------------------------------------------
 
   override write(chunk: Bytes, encoding?: BufferEncoding): number {
-    return this.#write(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk)
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+    if (this.#joined === null) return this.#write(bytes)
+    this.#joined.push(bytes)
+    return 0
+  }
+
+  override join(note: () => number): number {
+    const joined: Uint8Array[] = (this.#joined = [])
+    try {
+      note()
+    } finally {
+      this.#joined = null
+    }
+    return this.writev(joined)
   }
 
   override writev(chunks: Uint8Array[]): number {
