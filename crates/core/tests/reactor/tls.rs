@@ -8,6 +8,8 @@ use ferronet_core::{ReadMode, TlsEvent, errno};
 
 use crate::common::tls::{CLIENT, context, is_secure, library, secure_pair, server, starting_pair};
 use crate::common::{Host, loopback};
+#[cfg(target_os = "linux")]
+use crate::common::{in_a_process_of_its_own, refuse_sends_of};
 
 fn two_ends_shake_hands_and_talk(host: &mut Host) {
     let (near, far) = secure_pair(host);
@@ -237,6 +239,22 @@ fn much_data_arrives_as_it_was_sent(host: &mut Host) {
     assert!(host.seen.of(far).bytes == all, "other bytes than were sent");
 }
 
+// Between two parts, with Nagle's algorithm, the end of the second may wait for the peer.
+#[cfg(target_os = "linux")]
+fn a_write_is_sent_in_one_call(host: &mut Host) {
+    in_a_process_of_its_own(|| {
+        let (near, far) = secure_pair(host);
+        refuse_sends_of(30_000..=149_999);
+        let bytes = [7; 150_000];
+        let sent = host.reactor.write(near, &[IoSlice::new(&bytes)]);
+        assert_eq!(sent.expect("open").bytes, bytes.len());
+        host.until(|host| host.seen.of(far).bytes == bytes);
+    });
+}
+
+#[cfg(not(target_os = "linux"))]
+fn a_write_is_sent_in_one_call(_: &mut Host) {}
+
 fn an_announced_end_is_an_end_and_the_other_way_stays_open(host: &mut Host) {
     let (near, far) = secure_pair(host);
     host.send(near, b"last words");
@@ -460,6 +478,7 @@ under_both_drivers! {
     the_last_of_the_handshake_leaves_with_what_is_written_first,
     the_last_of_the_handshake_leaves_in_the_same_iteration,
     much_data_arrives_as_it_was_sent,
+    a_write_is_sent_in_one_call,
     an_announced_end_is_an_end_and_the_other_way_stays_open,
     the_announced_end_waits_until_the_kernel_has_room,
     what_is_not_tls_is_a_failure,

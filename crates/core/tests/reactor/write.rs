@@ -2,7 +2,9 @@
 
 use std::io::IoSlice;
 
-use crate::common::{Host, Random, in_a_process_of_its_own};
+use crate::common::{Host, Random};
+#[cfg(target_os = "linux")]
+use crate::common::{in_a_process_of_its_own, refuse_sends_of};
 
 const LARGE: usize = 8 << 20;
 
@@ -25,56 +27,12 @@ fn a_large_write_arrives_in_order(host: &mut Host) {
     }
 }
 
-/// From here on the system has no memory for sends of this length by this thread.
-#[cfg(target_os = "linux")]
-fn refuse_sends_of(length: u32) {
-    const NUMBER: u32 = 0;
-    const THIRD_ARGUMENT: u32 = 32;
-    let load = |at| libc::sock_filter {
-        code: (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16,
-        jt: 0,
-        jf: 0,
-        k: at,
-    };
-    let unless = |value, skipped| libc::sock_filter {
-        code: (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16,
-        jt: 0,
-        jf: skipped,
-        k: value,
-    };
-    let end = |verdict| libc::sock_filter {
-        code: (libc::BPF_RET | libc::BPF_K) as u16,
-        jt: 0,
-        jf: 0,
-        k: verdict,
-    };
-    let mut filter = [
-        load(NUMBER),
-        unless(libc::SYS_sendto as u32, 3),
-        load(THIRD_ARGUMENT),
-        unless(length, 1),
-        end(libc::SECCOMP_RET_ERRNO | libc::ENOBUFS as u32),
-        end(libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_mut_ptr(),
-    };
-    // SAFETY: only numbers are passed.
-    let promised = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    assert_eq!(promised, 0);
-    // SAFETY: the program and its filter live until the call returns.
-    let filtered =
-        unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) };
-    assert_eq!(filtered, 0);
-}
-
 #[cfg(target_os = "linux")]
 fn a_system_without_memory_is_asked_again(host: &mut Host) {
     in_a_process_of_its_own(|| {
         let (client, server) = host.tcp_pair();
         host.read(server);
-        refuse_sends_of(4242);
+        refuse_sends_of(4242..=4242);
         for times in 1..4 {
             assert_eq!(host.write(client, &[1; 4242]), 0);
             assert!(host.reactor.is_blocked(client));

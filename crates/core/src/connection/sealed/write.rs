@@ -9,9 +9,11 @@ use crate::errno;
 use crate::ready::Signal;
 use crate::tls::{Phase, RECORD};
 
-/// So much is sealed before it is sent. What the kernel does not take of it has to be kept.
-const SEALED: usize = 64 * 1024;
-/// So much is sealed in one iteration for a writer that has more, which takes a third of a millisecond.
+/// So much is given to OpenSSL at once.
+const PIECE: usize = 64 * 1024;
+/// So much is sealed in one iteration for a writer that has more, which takes a third of a millisecond. It leaves in one
+/// system call: between two, with Nagle's algorithm, the end of the first is a short segment, and the end of the second
+/// one then waits until the peer has acknowledged that, which may take it 40 ms.
 const MAX_SEALED: usize = 1024 * 1024;
 
 impl Connection {
@@ -85,19 +87,15 @@ impl Connection {
                     sealed.write_waits = true;
                     break;
                 }
-                if output.len() >= SEALED {
-                    self.emit(output, site)?;
-                    if self.outgoing == Outgoing::Blocked {
-                        break;
-                    }
-                    if bytes >= MAX_SEALED && bytes < total {
-                        // The kernel has room, and the rest comes in the next iteration: see `write_due`.
-                        self.outgoing = Outgoing::Blocked;
-                        break;
-                    }
+                if bytes >= MAX_SEALED && bytes < total {
+                    break;
                 }
             }
             self.emit(output, site)?;
+            if bytes >= MAX_SEALED && bytes < total {
+                // If the kernel has room the rest comes in the next iteration: see `write_due`.
+                self.outgoing = Outgoing::Blocked;
+            }
             Ok(Sent {
                 bytes,
                 all: bytes == total && self.outgoing == Outgoing::Open,
@@ -190,7 +188,7 @@ impl<'a> Pieces<'a> {
         let first: &'a [u8] = self.slices.first()?;
         let rest = &first[self.at..];
         if rest.len() >= RECORD || self.slices.len() == 1 {
-            let piece = &rest[..rest.len().min(SEALED)];
+            let piece = &rest[..rest.len().min(PIECE)];
             self.at += piece.len();
             return Some(piece);
         }

@@ -19,6 +19,8 @@ use ferronet_core::endpoint::Endpoint;
 use ferronet_core::{DriverKind, Reactor, ReadMode};
 
 pub(crate) use child::in_a_process_of_its_own;
+#[cfg(target_os = "linux")]
+pub(crate) use child::refuse_sends_of;
 pub(crate) use seen::Seen;
 
 /// No test takes nearly this long. One that does is waiting for something that will not happen.
