@@ -6,7 +6,7 @@ export const NOT_HERE = [
     files: /^__test__\/clients\//,
     reason: 'the servers that the clients talk to (PostgreSQL, Redis and others) are not there',
   },
-  { files: /^__test__\/tls\/openssl\.test\.mjs$/, reason: 'the program openssl is not there' },
+  { files: /^__test__\/tls\/(openssl|keys)\.test\.mjs$/, reason: 'the program openssl is not there' },
 ]
 
 const SECOND_SERVER =
