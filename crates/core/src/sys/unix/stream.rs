@@ -42,6 +42,11 @@ const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 const SEND_FLAGS: i32 = 0;
 
+/// The kernel sends a file in parts of this size, by a pipe of its own. TCP's end of each is a short segment, and with
+/// Nagle's algorithm the last one would wait until the peer has acknowledged another, which may take it 40 ms.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 64 * 1024;
+
 // PRIORITY is urgent data. It is needed with epoll only: under kqueue a read does not stop at the mark.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const INTEREST: Interest = Interest::READABLE
@@ -317,6 +322,20 @@ impl Stream {
         offset: u64,
         count: usize,
     ) -> io::Result<(usize, bool)> {
+        let corks = self.kind == Kind::Tcp && count > PIPE;
+        if corks {
+            // If it cannot be, the file leaves all the same.
+            let _ = SockRef::from(self.io.get_ref()).set_tcp_cork(true);
+        }
+        let outcome = self.send_file_on(file, offset, count);
+        if corks {
+            let _ = SockRef::from(self.io.get_ref()).set_tcp_cork(false);
+        }
+        outcome
+    }
+
+    #[cfg(target_os = "linux")]
+    fn send_file_on(&self, file: RawFd, offset: u64, count: usize) -> io::Result<(usize, bool)> {
         let mut sent = 0;
         while sent < count {
             let mut at = (offset + sent as u64) as libc::off64_t;
