@@ -16,7 +16,7 @@ const records = {
 /** All of it but the number of the thread. */
 const words = ({ code, message, library, reason }) => ({
   code,
-  message: message.replace(/^[0-9A-F]{10,}:/, ''),
+  message: message.replace(/^[0-9A-F]{8,}:/, ''),
   library,
   reason,
 })

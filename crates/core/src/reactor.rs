@@ -594,8 +594,11 @@ impl Reactor {
                 Poll::Ready(Ok(stream)) => break stream,
                 Poll::Ready(Err(error)) => {
                     let code = errno::code(&error);
-                    // The peer gave up while it waited, which is no failure of the listener. Windows has two names for that.
-                    if code == errno::ECONNABORTED || (cfg!(windows) && code == errno::ECONNRESET) {
+                    // The peer gave up while it waited, which is no failure of the listener. Windows has several names for
+                    // that: the last one is told when the address of a connection is asked for that is reset already.
+                    if code == errno::ECONNABORTED
+                        || (cfg!(windows) && matches!(code, errno::ECONNRESET | errno::ENOTCONN))
+                    {
                         continue;
                     }
                     self.starved.push(key);
