@@ -94,7 +94,10 @@ export function skipTick(state: Connection['_writableState']): void {
  */
 export function callBackWhenSent(socket: Connection, handle: Handle, callback: Done): void {
   const mark = handle.bytesWritten
-  socket._writableState.writecb = error => {
+  // Not `….writecb = error => …`: V8 expects a function that is written like this to live long, and makes it in the old
+  // generation. All that it holds on to, which is what the program's callback does, would stay until V8 collects
+  // everything.
+  const whenWritten: Done = error => {
     if (error) callback(error)
     else if (handle.writeErrno !== 0) callback(writeFailed(socket, handle.writeErrno))
     else if (sent(handle) >= mark) callback(error)
@@ -106,6 +109,7 @@ export function callBackWhenSent(socket: Connection, handle: Handle, callback: D
       ;(socket[kHeld] ??= []).push({ handle, mark, callback: request.complete.bind(request) })
     }
   }
+  socket._writableState.writecb = whenWritten
 }
 
 /**

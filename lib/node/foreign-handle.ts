@@ -149,7 +149,8 @@ export class ForeignHandle implements SocketHandle {
 
   #connectRequest(kind: 'tcp' | 'pipe'): Request {
     const request = connectRequest(kind)
-    request.oncomplete = status => this.#owner?.[kOnConnect]?.(status)
+    const complete = (status: number): void => this.#owner?.[kOnConnect]?.(status)
+    request.oncomplete = complete
     return request
   }
 
@@ -268,7 +269,9 @@ export class ForeignHandle implements SocketHandle {
 
   #expect(request: Request, memory: unknown, done: Done): void {
     request.handle = this.foreign
-    request.oncomplete = status => done(status < 0 ? errnoException(status, 'write') : null)
+    // In a variable first, see `callBackWhenSent`.
+    const complete = (status: number): void => done(status < 0 ? errnoException(status, 'write') : null)
+    request.oncomplete = complete
     request.async = false
     request.bytes = 0
     // Until then nobody may collect it.
@@ -297,7 +300,8 @@ export class ForeignHandle implements SocketHandle {
   /** ENOTCONN also when the handle says that there is nothing to wait for. */
   shutdown(): number {
     const request = new (streamBase().ShutdownWrap)()
-    request.oncomplete = status => this.#owner?.[kOnShutdown]?.(status)
+    const complete = (status: number): void => this.#owner?.[kOnShutdown]?.(status)
+    request.oncomplete = complete
     request.handle = this.foreign
     request.callback = request.oncomplete
     const status = this.foreign.shutdown(request) || 0

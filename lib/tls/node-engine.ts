@@ -75,9 +75,10 @@ export class NodeEngine implements Engine {
       readIntoBuffer(socket, handle)
     }
     const { isServer, options, role } = this.#wanted
-    handle.onEarlyEnd = () => {
+    const endsEarly = (): void => {
       if (!socket.destroyed) endEarly(socket, role, errors.disconnected(isServer, options))
     }
+    handle.onEarlyEnd = endsEarly
     if (isServer) this.#accept(socket, handle, carrier)
     else this.#connect(socket, handle, carrier)
   }
@@ -251,7 +252,8 @@ class HandleOverNode extends Handle {
     this.#below = below
     this.bytesRead = below.bytesRead
     this.bytesWritten = below.bytesWritten
-    carrier.onEnd = status => this.#connectionEnds(status)
+    const onEnd = (status: number): void => this.#connectionEnds(status)
+    carrier.onEnd = onEnd
   }
 
   get isOpen(): boolean {

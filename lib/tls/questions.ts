@@ -19,8 +19,8 @@ export function questionsOf(
   const questions: Questions = {}
   const { SNICallback, ALPNCallback, ALPNProtocols, requestOCSP } = options
   if (!isServer) {
-    if (requestOCSP && socket !== null)
-      questions.response = response => void socket.emit('OCSPResponse', response)
+    const response: typeof questions.response = bytes => void socket?.emit('OCSPResponse', bytes)
+    if (requestOCSP && socket !== null) questions.response = response
     return questions
   }
   if (ALPNCallback) {
